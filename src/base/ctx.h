@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What every call to an upstream takes along. */
+#ifndef MW_BASE_CTX_H
+#define MW_BASE_CTX_H
+
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+
+struct mw_ctx {
+	struct mw_arena *arena;		/* results are allocated here */
+	int64_t deadline;		/* monotonic ms; no call may outlive it */
+	const char *request_id;		/* sent along upstream; never NULL */
+	unsigned attempts;		/* tries made at upstreams so far */
+	struct mw_err err;		/* the first failure, see mw_fail() */
+};
+
+/* Shorthand: mw_fail(&ctx->err, ...). */
+#define mw_ctx_fail(ctx, ...) mw_fail(&(ctx)->err, __VA_ARGS__)
+
+/* MW_INTERNAL_ERROR, "out of memory". */
+enum mw_code mw_ctx_nomem(struct mw_ctx *ctx);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * JSON for file contents, which json-c is not for: an escaper that writes
+ * through a callback, and a push parser that never holds a whole document.
+ * Small documents are json-c's.  RFC 8259.
+ */
+#ifndef MW_BASE_JSON_H
+#define MW_BASE_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* Takes n bytes; false stops the writer. */
+typedef bool (*mw_write_fn)(void *arg, const void *p, size_t n);
+
+/* The inside of a JSON string (no quotes) for valid UTF-8 s[0..n). */
+bool mw_json_escape(mw_write_fn write, void *arg, const char *s, size_t n) MW_MUST;
+
+/* s[0..n) in base64 with padding (RFC 4648 4), no line breaks. */
+bool mw_base64_write(mw_write_fn write, void *arg, const void *p, size_t n) MW_MUST;
+
+/*
+ * Strict base64 decoding in pieces.  Zero the state first.  White space, bad
+ * letters and misplaced padding are refused; finish fails on a partial group.
+ * out needs 3 * ((n + 3) / 4 + 1) bytes; returns bytes written, -1 if bad.
+ */
+struct mw_base64 {
+	unsigned acc;
+	unsigned count;		/* letters in acc, 0..3 */
+	bool ended;		/* padding was seen */
+	unsigned pad;
+};
+long mw_base64_decode(struct mw_base64 *b, const char *s, size_t n, unsigned char *out);
+bool mw_base64_finish(const struct mw_base64 *b);
+
+/*
+ * The push parser.  Events name what was met; `depth` is the number of open
+ * objects and arrays around it (a member of the top object has depth 1).
+ */
+enum mw_json_event {
+	MW_JSON_OBJECT, MW_JSON_OBJECT_END,
+	MW_JSON_ARRAY, MW_JSON_ARRAY_END,
+	MW_JSON_KEY,		/* text = the whole key, n <= MW_JSON_KEY_MAX */
+	MW_JSON_STRING,		/* a string value begins; no text */
+	MW_JSON_CHUNK,		/* some decoded bytes of it, any number of times */
+	MW_JSON_STRING_END,
+	MW_JSON_NUMBER,		/* text = the number as written */
+	MW_JSON_TRUE, MW_JSON_FALSE, MW_JSON_NULL
+};
+
+#define MW_JSON_DEPTH_MAX 32
+#define MW_JSON_KEY_MAX 256	/* a longer key is handed over cut; it is unknown to us anyway */
+#define MW_JSON_NUMBER_MAX 64
+
+/* Return MW_OK to go on; anything else stops the parser, which returns it. */
+typedef enum mw_code (*mw_json_fn)(void *arg, enum mw_json_event ev,
+    const char *text, size_t n, unsigned depth);
+
+struct mw_json {
+	mw_json_fn fn;
+	void *arg;
+	int64_t offset;			/* bytes consumed */
+	unsigned depth;
+	unsigned char state;		/* private from here on */
+	unsigned char need;		/* UTF-8 continuation bytes still due */
+	unsigned char lo, hi;		/* range of the next of them */
+	unsigned char nhex;
+	bool in_key;
+	bool is_array[MW_JSON_DEPTH_MAX];
+	unsigned cp;			/* \u escape being read */
+	unsigned high;			/* pending high surrogate, 0 = none */
+	size_t len;			/* of text */
+	char text[MW_JSON_KEY_MAX];	/* key, number or literal being read */
+};
+
+void mw_json_init(struct mw_json *j, mw_json_fn fn, void *arg);
+
+/* Feed the next bytes.  MW_INVALID_JSON with the byte offset in err. */
+enum mw_code mw_json_feed(struct mw_json *j, const char *p, size_t n,
+    struct mw_err *err) MW_MUST;
+
+/* After the last byte: the document must be complete. */
+enum mw_code mw_json_finish(struct mw_json *j, struct mw_err *err) MW_MUST;
+
+#endif

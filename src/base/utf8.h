@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* UTF-8 as RFC 3629 has it: no surrogates, no overlong forms, up to U+10FFFF. */
+#ifndef MW_BASE_UTF8_H
+#define MW_BASE_UTF8_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+bool mw_utf8_valid(const void *p, size_t n);
+
+/* Valid and in Unicode normalisation form C (UAX #15). */
+bool mw_utf8_nfc(const void *p, size_t n);
+
+/* Append a code point as UTF-8 to out (4 bytes at most); returns its length, 0 if invalid. */
+size_t mw_utf8_put(char *out, unsigned cp);
+
+#endif

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A request in, a response out.  RFC 9110 semantics over three transports:
+ * FastCGI (libfcgi, only http/ sees it), plain CGI, and memory (tests).
+ */
+#ifndef MW_HTTP_HTTP_H
+#define MW_HTTP_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/ctx.h"
+#include "base/err.h"
+#include "base/path.h"
+
+struct mw_app;			/* the product; opaque here */
+struct json_object;		/* json-c */
+
+/* ---- transport ---- */
+
+/* One request of a transport.  read: 0 = end, -1 = broken; write and flush: false = client gone. */
+struct mw_io {
+	const char *(*param)(void *t, const char *name);	/* CGI variable, or NULL */
+	long (*read)(void *t, void *p, size_t n);
+	bool (*write)(void *t, const void *p, size_t n);
+	bool (*flush)(void *t);
+	bool (*gone)(void *t);		/* has the server told us that the client left? */
+	const char *(*param_at)(void *t, size_t i);	/* "NAME=value" number i, or NULL after the last */
+	void *t;
+};
+
+/* ---- request ---- */
+
+enum mw_method {
+	MW_GET = 1, MW_HEAD = 2, MW_PUT = 4, MW_POST = 8, MW_DELETE = 16, MW_PATCH = 32,
+	MW_OTHER_METHOD = 64
+};
+
+struct mw_pair {
+	const char *name, *value;	/* percent-decoded, NUL-terminated, arena */
+	size_t len;			/* of value, which may hold NUL */
+};
+
+struct mw_route;
+struct mw_http;
+
+struct mw_req {
+	struct mw_ctx ctx;
+	struct mw_app *app;
+	struct mw_io *io;
+	const struct mw_http *http;
+	const struct mw_route *route;
+	enum mw_method method;
+	const char *method_name;
+	const char *uri;		/* REQUEST_URI as sent, scheme://host cut off */
+	const char *user;		/* {user} of the route, valid, or NULL */
+	const char *path;		/* {path} canonical ("" = root), or NULL */
+	const char *id;			/* {id}: one more segment, percent-decoded, or NULL */
+	struct mw_pair *query;
+	size_t nquery;
+	const char *address;		/* the client's, behind trusted proxies; never NULL */
+	int64_t started;		/* mw_now() */
+	int64_t length;			/* CONTENT_LENGTH, -1 = none sent */
+	int64_t body_read;		/* bytes of the body read so far */
+	int64_t max_body;
+
+	/* the response so far */
+	int status;			/* 0 = head not sent */
+	struct mw_buf head;		/* extra headers */
+	bool head_sent;
+	bool broken;			/* a write failed: the client is gone */
+	bool touched;			/* a sandbox or R2 was asked: X-Attempts is due */
+	int64_t sent;			/* body bytes */
+	const char *source;		/* for the log line: "r2" "container" NULL */
+	enum mw_code code;		/* the outcome, for the log line */
+	struct json_object *extra;	/* more members for an error body (triedSources, details), or NULL; owned */
+};
+
+/* Query parameter `name`, NULL if not sent (the first one, if sent twice). */
+const struct mw_pair *mw_req_query(const struct mw_req *req, const char *name);
+
+/* Header by its HTTP name ("If-Match"), NULL if not sent. */
+const char *mw_req_header(const struct mw_req *req, const char *name);
+
+/*
+ * Typed query parameters.  Not sent: *out stays as it is (the default).  A bad
+ * value: MW_INVALID_ARGUMENT that names the parameter and what was expected.
+ * int: min..max, above max is clamped if `clamp`.
+ */
+enum mw_code mw_req_query_bool(struct mw_req *req, const char *name, bool *out) MW_MUST;
+enum mw_code mw_req_query_int(struct mw_req *req, const char *name,
+    int64_t min, int64_t max, bool clamp, int64_t *out) MW_MUST;
+/* choices: NULL-terminated words; *out gets the index. */
+enum mw_code mw_req_query_choice(struct mw_req *req, const char *name,
+    const char *const *choices, int *out) MW_MUST;
+
+/*
+ * The next bytes of the body; *n = 0 at its end.  MW_BODY_TOO_LARGE before
+ * anything is read if Content-Length is over max_body, or as soon as more
+ * arrives; MW_INVALID_ARGUMENT if it ends before Content-Length bytes.
+ */
+enum mw_code mw_req_read(struct mw_req *req, void *p, size_t cap, size_t *n) MW_MUST;
+
+/* The whole body (at most max bytes, else MW_BODY_TOO_LARGE) in the arena, NUL-terminated. */
+enum mw_code mw_req_body(struct mw_req *req, size_t max, char **body, size_t *n) MW_MUST;
+
+/* Content-Type is JSON (application/json, +json), whatever its parameters. */
+bool mw_req_is_json(const struct mw_req *req);
+
+/* Accept asks for application/octet-stream by name. */
+bool mw_req_accepts_bytes(const struct mw_req *req);
+
+/* ---- response ---- */
+
+/* A header for the answer.  A value with CR, LF or NUL is dropped and logged. */
+void mw_res_header(struct mw_req *req, const char *name, const char *value);
+void mw_res_headerf(struct mw_req *req, const char *name, const char *fmt, ...) MW_PRINTF(3, 4);
+
+/*
+ * Send status line and headers: the common ones (Cache-Control, nosniff,
+ * X-Request-Id, X-Attempts), `type`, and Content-Length unless length is -1.
+ */
+void mw_res_start(struct mw_req *req, int status, const char *type, int64_t length);
+
+/* Body bytes; for HEAD, 204 and 304 they are counted and dropped.  False = client gone. */
+bool mw_res_write(struct mw_req *req, const void *p, size_t n);
+bool mw_res_flush(struct mw_req *req);
+/* mw_res_write with the signature of mw_write_fn; arg is the request. */
+bool mw_res_writer(void *req, const void *p, size_t n);
+
+/* A small document with its status.  Takes obj (frees it).  Adds a newline. */
+enum mw_code mw_res_json(struct mw_req *req, int status, struct json_object *obj);
+
+/*
+ * The error answer for ctx.err (code, if ctx.err is empty), if no head was sent
+ * yet.  With a head sent it can only cut the connection: see mw_http_abort.
+ */
+void mw_res_error(struct mw_req *req, enum mw_code code);
+
+/* RFC 3339 now / of wall_ms in the request's arena. */
+const char *mw_req_time(struct mw_req *req, int64_t wall_ms);
+
+/* ---- header grammar ---- */
+
+/* One byte range of RFC 9110 14.1.2. from = -1: the last `to` bytes; to = -1: up to the end. */
+struct mw_range { int64_t from, to; };
+/* False if the header asks for something else than one satisfiable-looking byte
+ * range (several, other units, malformed): then it is ignored. */
+bool mw_range_parse(const char *s, struct mw_range *out) MW_MUST;
+
+/* Does the comma-separated entity-tag list (or "*") hold `etag`?  weak: compare weakly (If-None-Match). */
+bool mw_etag_in(const char *list, const char *etag, bool weak);
+/* Is it a well-formed If-Match / If-None-Match value? */
+bool mw_etag_list_valid(const char *list);
+
+/* ---- routes ---- */
+
+enum mw_route_flags {
+	MW_ROUTE_OPEN = 1,	/* no secret needed */
+	MW_ROUTE_WRITE_PATH = 2,	/* {path} must be NFC */
+	MW_ROUTE_DIR = 4		/* {path} may be the root */
+};
+
+typedef enum mw_code (*mw_handler_fn)(struct mw_req *req);
+
+/*
+ * pattern: literal segments, {user}, {id} (one segment), {path} (the rest, last).
+ * A table ends with a NULL pattern.  The first row whose pattern and method
+ * match wins; a pattern that matches with other methods only is a 405 with Allow.
+ */
+struct mw_route {
+	const char *pattern;
+	unsigned methods;
+	unsigned flags;
+	mw_handler_fn handle;
+};
+
+/* ---- the loop ---- */
+
+/* What the layers above plug in.  All members but routes may be NULL. */
+struct mw_http {
+	const char *name;		/* "files" */
+	const struct mw_route *routes;
+	struct mw_app *app;
+	/* Before each request: refresh configuration; sets max_body. */
+	void (*begin)(struct mw_req *req);
+	/* Is this the secret?  Called before routing.  Two secrets sent = not called, refused. */
+	bool (*authorised)(struct mw_req *req, const char *secret, size_t n);
+	/* May an open door be opened without the secret (metrics from allowed addresses)? */
+	bool (*exempt)(struct mw_req *req);
+	/* A wrong or missing secret from req->address; true = too many, answer 429. */
+	bool (*refused)(struct mw_req *req);
+	/* After each answer, before the connection ends: log, metrics. */
+	void (*end)(struct mw_req *req);
+};
+
+/*
+ * Serve: FastCGI when fd 0 is a listening socket, else one plain CGI request.
+ * Returns the exit status.  TERM ends it after the request in hand.
+ */
+int mw_http_serve(const struct mw_http *http);
+
+/* One request of any transport (tests, and the loops above). */
+void mw_http_one(const struct mw_http *http, struct mw_io *io, struct mw_arena *arena);
+
+/* Break the answer off so that the client can tell: the body must not look complete. */
+void mw_http_abort(struct mw_req *req);
+
+#endif

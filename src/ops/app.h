@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One process of the product: configuration, secrets, shared state, store and
+ * sandbox, opened once and kept; and the hooks that plug it into http/.
+ */
+#ifndef MW_OPS_APP_H
+#define MW_OPS_APP_H
+
+#include "conf/conf.h"
+#include "http/http.h"
+#include "sandbox/sandbox.h"
+#include "state/outbox.h"
+#include "state/shm.h"
+#include "store/store.h"
+
+struct mw_app {
+	const char *name;		/* "files", "moltctl" */
+	struct mw_conf_watch *watch;
+	const struct mw_conf *conf;	/* of the request in hand */
+	struct mw_secret_watch *secret;
+	unsigned secret_gen;
+	unsigned char digest[2][32];	/* SHA-256 of the accepted secrets */
+	bool has_second;
+	char *state_path;		/* fixed for the life of the process */
+	char *lock_path;		/* state_path/locks */
+	int spool_dir;
+	struct mw_shm *shm;
+	struct mw_outbox *outbox;
+	struct mw_store *store;		/* NULL when it cannot be opened: see store_err */
+	struct mw_err store_err;
+	struct mw_sandbox *sandbox;	/* NULL likewise */
+	struct mw_err sandbox_err;
+};
+
+/*
+ * Open everything.  Fails on what no request can do without (configuration,
+ * secret, state); a store or sandbox that cannot be opened fails only the
+ * requests that need it.
+ */
+enum mw_code mw_app_open(const char *name, struct mw_app **ap, struct mw_err *err) MW_MUST;
+void mw_app_close(struct mw_app *a);
+
+/* main() of a responder. */
+int mw_app_main(const char *name, const struct mw_route *routes);
+
+/* The store / the sandbox, or the failure to open it. */
+enum mw_code mw_app_store(struct mw_app *a, struct mw_ctx *ctx, struct mw_store **s) MW_MUST;
+enum mw_code mw_app_sandbox(struct mw_app *a, struct mw_ctx *ctx, struct mw_sandbox **s) MW_MUST;
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The outbox: writes and deletes that R2 still has to get.  SQLite (WAL,
+ * synchronous=FULL) in state.path/outbox.db holds metadata, the spool the
+ * bodies.  At most one row per user and path: a later write replaces an
+ * earlier one.  Callers hold the path's lock (ops/write) around put and done.
+ * A handle is used by one thread at a time and never across fork.
+ */
+#ifndef MW_STATE_OUTBOX_H
+#define MW_STATE_OUTBOX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/ctx.h"
+#include "state/shm.h"
+#include "state/spool.h"
+
+struct mw_outbox;
+
+/* shm may be NULL (moltctl without a mapping): then every look-up asks SQLite.
+ * The database itself is opened at first need. */
+enum mw_code mw_outbox_open(const char *state_path, struct mw_shm *shm, int64_t max_bytes,
+    struct mw_outbox **op, struct mw_err *err) MW_MUST;
+void mw_outbox_close(struct mw_outbox *o);	/* accepts NULL */
+
+enum mw_outbox_op { MW_OUTBOX_PUT, MW_OUTBOX_DELETE };
+
+struct mw_outbox_row {
+	int64_t id;
+	const char *user, *path, *store;	/* store: identity, see struct mw_store */
+	enum mw_outbox_op op;
+	const char *spool;		/* file name in the spool, NULL for a delete */
+	int64_t size;
+	unsigned char sha256[32], md5[16];
+	const char *content_type;	/* or NULL */
+	const char *if_match;		/* condition to repeat on the put, or NULL */
+	int64_t mode, mtime;		/* -1 = unknown */
+	int64_t created;		/* wall ms */
+	unsigned tries;
+	bool parked;
+	const char *error;		/* of the last try, or NULL */
+};
+
+/* The pending row of a path: *row in the arena, or NULL.  Cheap when there is none. */
+enum mw_code mw_outbox_find(struct mw_outbox *o, struct mw_ctx *ctx, const char *user,
+    const char *path, const struct mw_outbox_row **row) MW_MUST;
+
+/* Pending rows of a user below prefix ("" = all), byte order of path. */
+typedef enum mw_code (*mw_outbox_fn)(void *arg, const struct mw_outbox_row *row);
+enum mw_code mw_outbox_each(struct mw_outbox *o, struct mw_ctx *ctx, const char *user,
+    const char *prefix, mw_outbox_fn fn, void *arg) MW_MUST;
+
+/*
+ * Queue a write (spool not NULL; on success it belongs to the row) or a delete.
+ * Durable when it returns: fsync(file), fsync(directory), commit.  Replaces the
+ * path's row.  MW_STORAGE_FULL past max_bytes or on a full disk: nothing changed.
+ */
+enum mw_code mw_outbox_put(struct mw_outbox *o, struct mw_ctx *ctx,
+    const struct mw_outbox_row *row, struct mw_spool *spool) MW_MUST;
+
+/* The row reached R2: remove it, if it is still this one (by id), and its body. */
+enum mw_code mw_outbox_done(struct mw_outbox *o, struct mw_ctx *ctx, const struct mw_outbox_row *row) MW_MUST;
+
+/* A try failed: count it; parked = R2 refused for good. */
+enum mw_code mw_outbox_failed(struct mw_outbox *o, struct mw_ctx *ctx, int64_t id,
+    bool parked, const char *error) MW_MUST;
+
+/* The next row to try (not parked, id > after), oldest first: for the drainer. */
+enum mw_code mw_outbox_next(struct mw_outbox *o, struct mw_ctx *ctx, int64_t after,
+    const struct mw_outbox_row **row) MW_MUST;
+
+struct mw_outbox_stat { int64_t pending, parked, bytes, oldest; /* oldest: wall ms, 0 = none */ };
+/* user NULL = all. */
+enum mw_code mw_outbox_stat(struct mw_outbox *o, struct mw_ctx *ctx, const char *user,
+    struct mw_outbox_stat *st) MW_MUST;
+
+/* Open the body of a row for reading; MW_FILE_NOT_FOUND if the row was drained meanwhile. */
+enum mw_code mw_outbox_body(struct mw_outbox *o, struct mw_ctx *ctx,
+    const struct mw_outbox_row *row, int *fd) MW_MUST;
+
+/* One-sided writes. */
+enum mw_mark {
+	MW_MARK_NONE,
+	MW_MARK_NEWER_SANDBOX,	/* written or deleted in the sandbox only */
+	MW_MARK_NEWER_R2,	/* written in R2 only */
+	MW_MARK_DELETED_R2	/* deleted in R2 only: remove from the sandbox */
+};
+enum mw_code mw_outbox_mark(struct mw_outbox *o, struct mw_ctx *ctx, const char *user,
+    const char *path, enum mw_mark mark) MW_MUST;	/* NONE removes; durable */
+enum mw_code mw_outbox_marked(struct mw_outbox *o, struct mw_ctx *ctx, const char *user,
+    const char *path, enum mw_mark *mark) MW_MUST;
+typedef enum mw_code (*mw_mark_fn)(void *arg, const char *path, enum mw_mark mark);
+enum mw_code mw_outbox_marks(struct mw_outbox *o, struct mw_ctx *ctx, const char *user,
+    mw_mark_fn fn, void *arg) MW_MUST;
+
+/* Remove spool files that no row names, that nobody holds and that are older
+ * than a minute. */
+unsigned mw_outbox_sweep(struct mw_outbox *o);
+
+#endif

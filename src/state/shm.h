@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What processes share without a lock: one file under state.path, mapped
+ * shared, allocated in full at creation, C11 atomics only.  Its layout version
+ * is in its name; another boot id in its header resets it.  Losing it costs a
+ * probe or a query, never an answer.
+ */
+#ifndef MW_STATE_SHM_H
+#define MW_STATE_SHM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define MW_SHM_USERS 4096	/* rows of the hashed user table; 8 probes, then eviction */
+#define MW_SHM_BUCKETS 1024	/* of the outbox's dirty marks, by hash of user */
+#define MW_SHM_ADDRS 256	/* client addresses that sent wrong secrets */
+
+/* Per user; the key is the 64-bit hash of the id.  Times are monotonic ms. */
+struct mw_shm_user {
+	_Atomic uint64_t key;
+	_Atomic int64_t ready_until;		/* sandbox known ready (running, restored) until */
+	_Atomic int64_t gateway_until;		/* and its gateway */
+	_Atomic uint64_t marker;		/* hash of the instance marker seen, 0 = none */
+	_Atomic uint32_t wake_gen;		/* raised when a wake ends */
+	_Atomic int32_t wake_code;		/* enum mw_code it ended with */
+	_Atomic int64_t failed_until;		/* a remembered failure */
+	_Atomic int64_t used;			/* for eviction */
+	_Atomic int64_t drain_after;		/* backoff of this user's outbox rows */
+};
+
+struct mw_shm_addr {
+	_Atomic uint64_t key;
+	_Atomic int64_t window;			/* start of the 60 s window */
+	_Atomic uint32_t count;
+};
+
+struct mw_shm {
+	_Atomic uint64_t magic;
+	char boot_id[40];
+	struct mw_shm_user users[MW_SHM_USERS];
+	/* Outbox: dirty is raised before a row is committed; clean is the value of
+	 * dirty at which the bucket was seen empty.  Equal = no rows, no marks. */
+	_Atomic uint64_t dirty[MW_SHM_BUCKETS];
+	_Atomic uint64_t clean[MW_SHM_BUCKETS];
+	struct mw_shm_addr addrs[MW_SHM_ADDRS];
+	_Atomic int64_t last_drain;		/* a detached drain was started at */
+};
+
+/* Map (creating it) state.path/shared-vN.  Fails clearly on an unwritable or
+ * unsuitable (NFS, FUSE) directory, and on a full disk: MW_INTERNAL_ERROR. */
+enum mw_code mw_shm_open(const char *state_path, struct mw_shm **sp, struct mw_err *err) MW_MUST;
+void mw_shm_close(struct mw_shm *s);		/* accepts NULL */
+
+/* The row of a user, made if need be; never NULL. */
+struct mw_shm_user *mw_shm_user(struct mw_shm *s, const char *user);
+
+/* Count a wrong secret from `addr`; true when it is past 10 in 60 s.
+ * *first is true when this one crossed the line (one log line). */
+bool mw_shm_refused(struct mw_shm *s, const char *addr, bool *first);
+
+/* Number of a user's bucket in dirty/clean. */
+unsigned mw_shm_bucket(const char *user);
+
+#endif
