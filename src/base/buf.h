@@ -22,7 +22,7 @@ struct mw_buf {
 
 void mw_buf_init(struct mw_buf *b, size_t max);
 void mw_buf_free(struct mw_buf *b);
-void mw_buf_reset(struct mw_buf *b);		/* len = 0, keeps the memory */
+void mw_buf_reset(struct mw_buf *b);		/* len = 0, usable again, keeps the memory */
 
 /* All return false past the cap or out of memory. */
 bool mw_buf_add(struct mw_buf *b, const void *p, size_t n);
@@ -33,7 +33,8 @@ bool mw_buf_addf(struct mw_buf *b, const char *fmt, ...) MW_PRINTF(2, 3);
 /* Room for n more bytes at data + len; the caller raises len itself. */
 bool mw_buf_room(struct mw_buf *b, size_t n);
 
-/* Hand the memory over to the caller, who frees it; NULL if the buffer failed. */
+/* Hand the memory over to the caller, who frees it; NULL if the buffer failed.
+ * Ends in NUL, "" if nothing was added; the buffer is empty and usable again. */
 char *mw_buf_take(struct mw_buf *b, size_t *len);
 
 #endif

@@ -8,6 +8,13 @@
 
 bool mw_utf8_valid(const void *p, size_t n);
 
+/* Length of the longest valid beginning of p[0..n); n if all of it is valid. */
+size_t mw_utf8_span(const void *p, size_t n);
+
+/* How many bytes follow the first byte `c` of a multibyte sequence, 0 if none
+ * begins with it; the next byte must be in lo..hi, those after it in 80..BF. */
+unsigned mw_utf8_lead(unsigned char c, unsigned char *lo, unsigned char *hi);
+
 /* Valid and in Unicode normalisation form C (UAX #15). */
 bool mw_utf8_nfc(const void *p, size_t n);
 
