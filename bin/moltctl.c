@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "verbs.h"
+
+static const struct mw_verb verbs[] = {
+	{ "serve", "[--server KIND] [--port N] [--config FILE] [--dir DIR] [--procs N]\n"
+	  "                     [--user NAME] [--sockets DIR] [--keep]",
+	  "run a private web server, or only the responders, in the foreground",
+	  mw_verb_serve, false },
+	{ "config", "check [FILE] | show [FILE]",
+	  "check the configuration; print every effective setting",
+	  mw_verb_config, false },
+	{ "drain", "",
+	  "send what waits for the object store; 0 nothing is left, 1 rows left, 2 parked rows",
+	  mw_verb_drain, false },
+	{ "hold", "USER", "hold a running local sandbox", mw_verb_hold, true },
+};
+
+#define NVERBS (sizeof(verbs) / sizeof(verbs[0]))
+
+int
+mw_ctl_error(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("moltctl: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return 1;
+}
+
+static const struct mw_verb *
+find(const char *name)
+{
+	for (size_t i = 0; i < NVERBS; i++) {
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	}
+	return NULL;
+}
+
+int
+mw_ctl_usage(const char *verb)
+{
+	const struct mw_verb *v = find(verb);
+
+	if (v != NULL)
+		fprintf(stderr, "usage: moltctl %s %s\n", v->name, v->args);
+	return MW_EXIT_USAGE;
+}
+
+bool
+mw_ctl_owner(const struct mw_conf *conf, struct mw_err *err)
+{
+	struct stat st;
+	struct passwd *pw;
+
+	if (stat(conf->state.path, &st) == -1) {
+		if (errno == ENOENT)
+			return true;
+		mw_fail(err, MW_INTERNAL_ERROR, "%s: %s", conf->state.path, strerror(errno));
+		return false;
+	}
+	if (st.st_uid == geteuid())
+		return true;
+	pw = getpwuid(st.st_uid);
+	mw_fail(err, MW_INTERNAL_ERROR, "%s belongs to %s (uid %u): run this as that user",
+	    conf->state.path, pw != NULL ? pw->pw_name : "an unknown user",
+	    (unsigned)st.st_uid);
+	return false;
+}
+
+static void
+help(FILE *out)
+{
+	fputs("usage: moltctl VERB [ARGUMENT...]\n       moltctl --help | --version\n\n", out);
+	for (size_t i = 0; i < NVERBS; i++) {
+		if (!verbs[i].hidden)
+			fprintf(out, "  %s %s\n      %s\n", verbs[i].name, verbs[i].args,
+			    verbs[i].help);
+	}
+	fputs("\nThe configuration is MOLTWORKER_CONFIG, else " MW_SYSCONFDIR
+	    "/moltworker/moltworker.conf.\nSee moltctl(1).\n", out);
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct mw_verb *v;
+
+	if (argc < 2) {
+		help(stderr);
+		return MW_EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		puts("moltctl " MW_VERSION);
+		return fflush(stdout) == 0 ? 0 : 1;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+		help(stdout);
+		return fflush(stdout) == 0 ? 0 : 1;
+	}
+	v = find(argv[1]);
+	if (v == NULL) {
+		mw_ctl_error("no such verb: %s (moltctl --help lists them)", argv[1]);
+		return MW_EXIT_USAGE;
+	}
+	return v->run(argc - 1, argv + 1);
+}
