@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 #define CLIENT "client_error"
 #define CONTAINER "container_error"
 #define STORE "store_error"
@@ -64,7 +66,6 @@ enum mw_code
 mw_fail(struct mw_err *err, enum mw_code code, const char *fmt, ...)
 {
 	va_list ap;
-	unsigned char *p;
 
 	if (err == NULL || err->code != MW_OK)
 		return code;
@@ -72,10 +73,8 @@ mw_fail(struct mw_err *err, enum mw_code code, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
 	va_end(ap);
-	for (p = (unsigned char *)err->msg; *p != '\0'; p++) {
-		if (*p < 0x20 || *p == 0x7f)
-			*p = ' ';
-	}
+	/* Also mends a character that the buffer's end has cut in two. */
+	mw_utf8_clean(err->msg, strlen(err->msg), ' ');
 	return code;
 }
 

@@ -74,7 +74,7 @@ struct mw_err {
 
 /*
  * Record a failure unless one is recorded already, and return `code` in either
- * case.  Control characters in the text become spaces.
+ * case.  Control characters and bytes that are not UTF-8 become spaces.
  */
 enum mw_code mw_fail(struct mw_err *err, enum mw_code code,
     const char *fmt, ...) MW_PRINTF(3, 4);

@@ -16,7 +16,8 @@
 /*
  * Create DIR/NAME (mode `mode`, O_EXCL, O_CLOEXEC, locked); name gets the file's name
  * within the directory `dirfd`.  MW_STORAGE_FULL on ENOSPC/EDQUOT,
- * MW_INTERNAL_ERROR otherwise; *fd is open for reading and writing.
+ * MW_INTERNAL_ERROR otherwise; *fd is open for reading and writing.  The lock is
+ * the open description's: rename the file into place before closing *fd.
  */
 enum mw_code mw_tmpfile(int dirfd, int mode, char name[MW_TMPNAME_LEN], int *fd,
     struct mw_err *err) MW_MUST;

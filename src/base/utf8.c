@@ -92,6 +92,24 @@ mw_utf8_valid(const void *p, size_t n)
 	return n == 0 || mw_utf8_span(p, n) == n;
 }
 
+void
+mw_utf8_clean(char *s, size_t n, char instead)
+{
+	unsigned char *p = (unsigned char *)s, *end = p + n;
+	size_t len;
+
+	for (; p < end; p += len) {
+		len = *p < 0x80 ? 1 : sequence(p, end);
+		if (len == 2 && p[0] == 0xc2 && p[1] < 0xa0)
+			p[1] = (unsigned char)instead;
+		else if (len != 0 && *p >= 0x20 && *p != 0x7f)
+			continue;
+		*p = (unsigned char)instead;
+		if (len == 0)
+			len = 1;
+	}
+}
+
 /* Everything below U+0300 is its own composition: no byte from 0xCC on. */
 static bool
 below_combining(const unsigned char *p, size_t n)

@@ -11,6 +11,12 @@ bool mw_utf8_valid(const void *p, size_t n);
 /* Length of the longest valid beginning of p[0..n); n if all of it is valid. */
 size_t mw_utf8_span(const void *p, size_t n);
 
+/*
+ * Make s[0..n) safe to show: control characters (C1 too: terminals obey them)
+ * and bytes that are not UTF-8 become `instead`, one for one.
+ */
+void mw_utf8_clean(char *s, size_t n, char instead);
+
 /* How many bytes follow the first byte `c` of a multibyte sequence, 0 if none
  * begins with it; the next byte must be in lo..hi, those after it in 80..BF. */
 unsigned mw_utf8_lead(unsigned char c, unsigned char *lo, unsigned char *hi);

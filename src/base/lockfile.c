@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/lockfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define FIRST_NAP 1		/* ms */
+#define LONGEST_NAP 20
+
+uint64_t
+mw_hash(const char *s)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	for (; *s != '\0'; s++)
+		h = (h ^ (unsigned char)*s) * UINT64_C(0x100000001b3);
+	return h;
+}
+
+/* 0, or an errno. */
+static int
+try_lock(int fd, off_t byte)
+{
+	struct flock l;
+
+	memset(&l, 0, sizeof(l));		/* l_pid must be 0 */
+	l.l_type = F_WRLCK;
+	l.l_whence = SEEK_SET;
+	l.l_start = byte;
+	l.l_len = 1;
+	return fcntl(fd, F_OFD_SETLK, &l) == 0 ? 0 : errno;
+}
+
+/* The kernel has no timed wait for these locks, so ask again and again. */
+static int
+wait_lock(int fd, off_t byte, int64_t deadline)
+{
+	int64_t nap = FIRST_NAP, left;
+	int e;
+
+	for (;;) {
+		e = try_lock(fd, byte);
+		if (e == EINTR)
+			continue;
+		if (e != EAGAIN && e != EACCES)
+			return e;
+		left = mw_left(deadline);
+		if (left == 0)
+			return EAGAIN;
+		mw_sleep_ms(nap < left ? nap : left);
+		nap = nap * 2 < LONGEST_NAP ? nap * 2 : LONGEST_NAP;
+	}
+}
+
+enum mw_code
+mw_lockfile_take(const char *path, const char *name, int64_t deadline, int *fd,
+    struct mw_err *err)
+{
+	int f, e;
+
+	*fd = -1;
+	f = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+	if (f < 0)
+		return mw_fail(err, MW_INTERNAL_ERROR, "cannot open the lock file %s: %s",
+		    path, strerror(errno));
+	e = wait_lock(f, (off_t)(mw_hash(name) >> 1), deadline);
+	if (e == 0) {
+		*fd = f;
+		return MW_OK;
+	}
+	(void)close(f);
+	if (e == EAGAIN)
+		return mw_fail(err, MW_DEADLINE_EXCEEDED,
+		    "another request kept the lock '%s' for too long", name);
+	return mw_fail(err, MW_INTERNAL_ERROR, "cannot lock in %s: %s", path, strerror(e));
+}
+
+void
+mw_lockfile_give(int fd)
+{
+	if (fd >= 0)
+		(void)close(fd);
+}
