@@ -16,7 +16,13 @@
 #include "base/path.h"
 
 struct mw_app;			/* the product; opaque here */
+struct mw_list;			/* conf/conf.h */
 struct json_object;		/* json-c */
+
+#define MW_URI_MAX 8192		/* bytes of REQUEST_URI */
+#define MW_QUERY_MAX 64		/* parameters of a query */
+#define MW_DEFAULT_MAX_BODY (32 * 1024 * 1024)	/* unless begin() sets another */
+#define MW_DEFAULT_DEADLINE 60000	/* ms, unless begin() or the handler sets another */
 
 /* ---- transport ---- */
 
@@ -29,6 +35,7 @@ struct mw_io {
 	bool (*gone)(void *t);		/* has the server told us that the client left? */
 	const char *(*param_at)(void *t, size_t i);	/* "NAME=value" number i, or NULL after the last */
 	void *t;
+	void (*cut)(void *t);		/* end the answer so that it cannot look complete */
 };
 
 /* ---- request ---- */
@@ -38,9 +45,15 @@ enum mw_method {
 	MW_OTHER_METHOD = 64
 };
 
+/*
+ * A query parameter.  Names and values are decoded the way forms and
+ * URLSearchParams write them: '+' is a space and "%2B" a plus.  That holds for
+ * the query only; in the path '+' is itself.  A parameter with a malformed
+ * escape or a NUL is a 400 before any handler runs.
+ */
 struct mw_pair {
 	const char *name, *value;	/* percent-decoded, NUL-terminated, arena */
-	size_t len;			/* of value, which may hold NUL */
+	size_t len;			/* of value */
 };
 
 struct mw_route;
@@ -76,6 +89,13 @@ struct mw_req {
 	const char *source;		/* for the log line: "r2" "container" NULL */
 	enum mw_code code;		/* the outcome, for the log line */
 	struct json_object *extra;	/* more members for an error body (triedSources, details), or NULL; owned */
+
+	/* private to http/ */
+	const char *raw_path;		/* uri up to '?', NULL if uri is unusable */
+	const char *raw_query;		/* after '?', or NULL */
+	const char *hint;		/* of the 403 without a secret */
+	int64_t announced;		/* Content-Length sent, -1 = none */
+	bool bodiless;			/* HEAD, 204, 304: bytes are counted and dropped */
 };
 
 /* Query parameter `name`, NULL if not sent (the first one, if sent twice). */
@@ -106,6 +126,13 @@ enum mw_code mw_req_read(struct mw_req *req, void *p, size_t cap, size_t *n) MW_
 /* The whole body (at most max bytes, else MW_BODY_TOO_LARGE) in the arena, NUL-terminated. */
 enum mw_code mw_req_body(struct mw_req *req, size_t max, char **body, size_t *n) MW_MUST;
 
+/*
+ * The address behind trusted proxies: X-Forwarded-For is walked from its right
+ * end for as long as the hop that reported the entry is trusted.  Sets
+ * req->address; for the begin hook, which knows the list.
+ */
+void mw_req_resolve_address(struct mw_req *req, const struct mw_list *trusted);
+
 /* Content-Type is JSON (application/json, +json), whatever its parameters. */
 bool mw_req_is_json(const struct mw_req *req);
 
@@ -124,13 +151,19 @@ void mw_res_headerf(struct mw_req *req, const char *name, const char *fmt, ...) 
  */
 void mw_res_start(struct mw_req *req, int status, const char *type, int64_t length);
 
-/* Body bytes; for HEAD, 204 and 304 they are counted and dropped.  False = client gone. */
+/*
+ * Body bytes; for HEAD, 204 and 304 they are counted and dropped.  False = client
+ * gone, or more than the announced length (a fault of the caller, logged).
+ */
 bool mw_res_write(struct mw_req *req, const void *p, size_t n);
 bool mw_res_flush(struct mw_req *req);
 /* mw_res_write with the signature of mw_write_fn; arg is the request. */
 bool mw_res_writer(void *req, const void *p, size_t n);
 
-/* A small document with its status.  Takes obj (frees it).  Adds a newline. */
+/*
+ * A small document with its status.  Takes obj (frees it).  Adds a newline.
+ * MW_CLIENT_GONE when it could not be written.
+ */
 enum mw_code mw_res_json(struct mw_req *req, int status, struct json_object *obj);
 
 /*
@@ -144,13 +177,21 @@ const char *mw_req_time(struct mw_req *req, int64_t wall_ms);
 
 /* ---- header grammar ---- */
 
-/* One byte range of RFC 9110 14.1.2. from = -1: the last `to` bytes; to = -1: up to the end. */
+/*
+ * One byte range of RFC 9110 14.1.2. from = -1: the last `to` bytes (0 of them
+ * is never satisfiable); to = -1: up to the end.  Numbers past INT64_MAX are
+ * INT64_MAX.
+ */
 struct mw_range { int64_t from, to; };
 /* False if the header asks for something else than one satisfiable-looking byte
  * range (several, other units, malformed): then it is ignored. */
 bool mw_range_parse(const char *s, struct mw_range *out) MW_MUST;
 
-/* Does the comma-separated entity-tag list (or "*") hold `etag`?  weak: compare weakly (If-None-Match). */
+/*
+ * Does the comma-separated entity-tag list (or "*") hold `etag`?  weak: compare
+ * weakly (If-None-Match).  etag is quoted, or NULL = nothing is there, which
+ * nothing matches.
+ */
 bool mw_etag_in(const char *list, const char *etag, bool weak);
 /* Is it a well-formed If-Match / If-None-Match value? */
 bool mw_etag_list_valid(const char *list);
@@ -158,7 +199,7 @@ bool mw_etag_list_valid(const char *list);
 /* ---- routes ---- */
 
 enum mw_route_flags {
-	MW_ROUTE_OPEN = 1,	/* no secret needed */
+	MW_ROUTE_OPEN = 1,	/* no secret needed if exempt() agrees; literal patterns, matched byte for byte */
 	MW_ROUTE_WRITE_PATH = 2,	/* {path} must be NFC */
 	MW_ROUTE_DIR = 4		/* {path} may be the root */
 };
@@ -169,6 +210,9 @@ typedef enum mw_code (*mw_handler_fn)(struct mw_req *req);
  * pattern: literal segments, {user}, {id} (one segment), {path} (the rest, last).
  * A table ends with a NULL pattern.  The first row whose pattern and method
  * match wins; a pattern that matches with other methods only is a 405 with Allow.
+ * HEAD is answered where the row lists MW_HEAD.  {path} matches an empty rest
+ * too: without MW_ROUTE_DIR that is a 400.  Literal segments are compared decoded,
+ * and exactly: no slash is collapsed or forgiven.
  */
 struct mw_route {
 	const char *pattern;
@@ -186,11 +230,14 @@ struct mw_http {
 	struct mw_app *app;
 	/* Before each request: refresh configuration; sets max_body. */
 	void (*begin)(struct mw_req *req);
-	/* Is this the secret?  Called before routing.  Two secrets sent = not called, refused. */
+	/* Is this the secret?  Called before routing.  Two secrets sent = not called, refused.
+	 * NULL: no secret is right. */
 	bool (*authorised)(struct mw_req *req, const char *secret, size_t n);
-	/* May an open door be opened without the secret (metrics from allowed addresses)? */
+	/* May req->route, a MW_ROUTE_OPEN row, be used without the secret (metrics from
+	 * allowed addresses)?  Only asked when no right secret was sent.  NULL: yes. */
 	bool (*exempt)(struct mw_req *req);
-	/* A wrong or missing secret from req->address; true = too many, answer 429. */
+	/* A wrong or missing secret from req->address; true = too many, answer 429.  A
+	 * closed open door (exempt said no) counts too. */
 	bool (*refused)(struct mw_req *req);
 	/* After each answer, before the connection ends: log, metrics. */
 	void (*end)(struct mw_req *req);
@@ -205,7 +252,10 @@ int mw_http_serve(const struct mw_http *http);
 /* One request of any transport (tests, and the loops above). */
 void mw_http_one(const struct mw_http *http, struct mw_io *io, struct mw_arena *arena);
 
-/* Break the answer off so that the client can tell: the body must not look complete. */
+/*
+ * Break the answer off so that the client can tell: the body must not look
+ * complete.  A handler that returns an error after it sent the head gets this.
+ */
 void mw_http_abort(struct mw_req *req);
 
 #endif

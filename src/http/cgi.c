@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Plain CGI (RFC 3875): one request in the environment, stdin and stdout. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "http/internal.h"
+
+#define OUT_SIZE (16 * 1024)
+#define DRAIN_MAX (8 * 1024 * 1024)	/* bytes of an unread body that are taken off the server */
+#define DRAIN_MS 2000
+
+struct cgi {
+	int64_t left;		/* bytes of the body not read yet; INT64_MAX = up to the end */
+	size_t used;
+	bool dead;
+	bool cut;
+	char out[OUT_SIZE];
+};
+
+static const char *
+param(void *t, const char *name)
+{
+	(void)t;
+	return getenv(name);
+}
+
+static const char *
+param_at(void *t, size_t i)
+{
+	(void)t;
+	return environ[i];
+}
+
+static long
+body_read(void *t, void *p, size_t n)
+{
+	struct cgi *c = t;
+	ssize_t got;
+
+	if ((uint64_t)c->left < n)
+		n = (size_t)c->left;
+	if (n == 0)
+		return 0;
+	do
+		got = read(STDIN_FILENO, p, n);
+	while (got == -1 && errno == EINTR);
+	if (got > 0)
+		c->left -= got;
+	else
+		c->left = 0;
+	return got;
+}
+
+static bool
+out_send(struct cgi *c, const char *p, size_t n)
+{
+	ssize_t sent;
+
+	while (n > 0 && !c->dead) {
+		sent = write(STDOUT_FILENO, p, n);
+		if (sent > 0) {
+			p += sent;
+			n -= (size_t)sent;
+		} else if (sent == 0 || errno != EINTR) {
+			c->dead = true;
+		}
+	}
+	return !c->dead;
+}
+
+static bool
+out_flush(void *t)
+{
+	struct cgi *c = t;
+	size_t n = c->used;
+
+	c->used = 0;
+	return !c->cut && out_send(c, c->out, n);
+}
+
+static bool
+out_write(void *t, const void *p, size_t n)
+{
+	struct cgi *c = t;
+
+	if (c->dead || c->cut)
+		return false;
+	if (n > sizeof(c->out) - c->used && !out_flush(c))
+		return false;
+	if (n > sizeof(c->out))
+		return out_send(c, p, n);
+	memcpy(c->out + c->used, p, n);
+	c->used += n;
+	return true;
+}
+
+static bool
+gone(void *t)
+{
+	struct cgi *c = t;
+	struct pollfd p = { .fd = STDOUT_FILENO };
+
+	return c->dead || c->cut ||
+	    (poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP)) != 0);
+}
+
+static void
+cut(void *t)
+{
+	struct cgi *c = t;
+
+	(void)out_flush(c);
+	c->cut = true;
+}
+
+/* No Content-Length means no body (RFC 3875 4.1.2), but for a chunked one that the
+ * server passes on as it comes. */
+static int64_t
+body_length(void)
+{
+	const char *s = getenv("CONTENT_LENGTH");
+
+	if (s != NULL && *s != '\0')
+		return INT64_MAX;
+	s = getenv("HTTP_TRANSFER_ENCODING");
+	return s != NULL && strcasecmp(s, "chunked") == 0 ? INT64_MAX : 0;
+}
+
+/* The answer is out; some servers log an error for each body that was left unread. */
+static void
+drain(struct cgi *c)
+{
+	char waste[OUT_SIZE];
+	struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
+	int64_t end = mw_now() + DRAIN_MS;
+	long total, got = 1;
+
+	for (total = 0; got > 0 && c->left > 0 && total < DRAIN_MAX; total += got) {
+		if (poll(&p, 1, (int)mw_left(end)) <= 0)
+			return;
+		got = body_read(c, waste, sizeof(waste));
+	}
+}
+
+int
+mw_cgi_serve(const struct mw_http *http)
+{
+	struct mw_arena *arena = mw_arena_open(MW_ARENA_MAX);
+	struct cgi c = { .left = body_length() };
+	struct mw_io io = {
+		.param = param,
+		.read = body_read,
+		.write = out_write,
+		.flush = out_flush,
+		.gone = gone,
+		.param_at = param_at,
+		.t = &c,
+		.cut = cut,
+	};
+	bool sent;
+
+	if (arena == NULL) {
+		mw_log(MW_ERROR, "out of memory");
+		return 1;
+	}
+	(void)signal(SIGPIPE, SIG_IGN);
+	mw_http_one(http, &io, arena);
+	sent = out_flush(&c);
+	drain(&c);
+	mw_arena_close(arena);
+	return sent ? 0 : 1;
+}

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * FastCGI, on libfcgi.  Small answers leave in libfcgi's own 8 KiB buffer
+ * together with the end of the request: one write.  Larger ones go past it, in
+ * records of nearly 64 KiB.
+ */
+#include <errno.h>
+#include <fcgiapp.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "http/internal.h"
+
+#define SMALL_MAX 8144		/* bytes of an answer that fit libfcgi's buffer with all end records */
+#define RECORD_HEAD 8
+#define RECORD_MAX 65528	/* payload: the largest multiple of 8 in 16 bits, so no padding */
+#define BODY_SILENCE 60		/* seconds without a byte of the body */
+
+struct fcgi {
+	FCGX_Request r;
+	size_t small;		/* bytes in libfcgi's buffer */
+	unsigned char *big;	/* one record being filled, or NULL */
+	size_t used;		/* payload bytes in it */
+	bool reading;		/* the body was asked for */
+	bool dead;		/* a write failed */
+	bool cut;
+};
+
+static volatile sig_atomic_t stopping;
+static int null_fd = -1;
+
+/*
+ * Signals are installed with SA_RESTART, so that the request in hand never sees
+ * an EINTR.  The accept that is restarted finds /dev/null in the place of the
+ * listening socket and fails at once; there is no moment at which the signal
+ * could come too early to be noticed.
+ */
+static void
+on_stop(int sig)
+{
+	int saved = errno;
+
+	(void)sig;
+	stopping = 1;
+	(void)dup2(null_fd, STDIN_FILENO);
+	errno = saved;
+}
+
+static bool
+signals_install(void)
+{
+	struct sigaction sa;
+
+	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null_fd == -1)
+		return false;
+	memset(&sa, 0, sizeof(sa));
+	sa.sa_handler = on_stop;
+	sa.sa_flags = SA_RESTART;
+	if (sigaction(SIGTERM, &sa, NULL) == -1 || sigaction(SIGUSR1, &sa, NULL) == -1)
+		return false;
+	sa.sa_handler = SIG_IGN;
+	return sigaction(SIGPIPE, &sa, NULL) == 0;
+}
+
+static const char *
+param(void *t, const char *name)
+{
+	struct fcgi *f = t;
+
+	return FCGX_GetParam(name, f->r.envp);
+}
+
+static const char *
+param_at(void *t, size_t i)
+{
+	struct fcgi *f = t;
+
+	return f->r.envp[i];
+}
+
+/* libfcgi reads without a limit of time: the socket gets one. */
+static void
+silence_limit(struct fcgi *f)
+{
+	struct timeval tv = { .tv_sec = BODY_SILENCE };
+
+	if (!f->reading)
+		(void)setsockopt(f->r.ipcFd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	f->reading = true;
+}
+
+static long
+body_read(void *t, void *p, size_t n)
+{
+	struct fcgi *f = t;
+	int got;
+
+	if (f->cut)
+		return -1;
+	silence_limit(f);
+	got = FCGX_GetStr(p, n > INT32_MAX ? INT32_MAX : (int)n, f->r.in);
+	if (got > 0)
+		return got;
+	return FCGX_GetError(f->r.in) == 0 ? 0 : -1;
+}
+
+static bool
+send_all(struct fcgi *f, const unsigned char *p, size_t n)
+{
+	ssize_t sent;
+
+	while (n > 0 && !f->dead) {
+		sent = write(f->r.ipcFd, p, n);
+		if (sent > 0) {
+			p += sent;
+			n -= (size_t)sent;
+		} else if (sent == 0 || errno != EINTR) {
+			f->dead = true;
+		}
+	}
+	return !f->dead;
+}
+
+/* FastCGI 1.0, 3.3: version, FCGI_STDOUT, request id, length, no padding. */
+static bool
+record_send(struct fcgi *f)
+{
+	unsigned char *h = f->big;
+	size_t n = f->used;
+
+	if (n == 0)
+		return !f->dead;
+	f->used = 0;
+	memset(h, 0, RECORD_HEAD);
+	h[0] = 1;
+	h[1] = 6;
+	h[2] = (unsigned char)(f->r.requestId >> 8);
+	h[3] = (unsigned char)f->r.requestId;
+	h[4] = (unsigned char)(n >> 8);
+	h[5] = (unsigned char)n;
+	return send_all(f, h, RECORD_HEAD + n);
+}
+
+static bool
+big_write(struct fcgi *f, const unsigned char *p, size_t n)
+{
+	size_t room;
+
+	while (n > 0) {
+		room = RECORD_MAX - f->used;
+		if (room > n)
+			room = n;
+		memcpy(f->big + RECORD_HEAD + f->used, p, room);
+		f->used += room;
+		p += room;
+		n -= room;
+		if (f->used == RECORD_MAX && !record_send(f))
+			return false;
+	}
+	return !f->dead;
+}
+
+/* What libfcgi holds must leave before the first record of ours. */
+static bool
+big_open(struct fcgi *f)
+{
+	f->big = malloc(RECORD_HEAD + RECORD_MAX);
+	if (f->big == NULL || FCGX_FFlush(f->r.out) != 0)
+		f->dead = true;
+	return !f->dead;
+}
+
+static bool
+body_write(void *t, const void *p, size_t n)
+{
+	struct fcgi *f = t;
+
+	if (f->dead || f->cut)
+		return false;
+	if (f->big == NULL && n <= SMALL_MAX - f->small) {
+		f->small += n;
+		f->dead = FCGX_PutStr(p, (int)n, f->r.out) < 0;
+		return !f->dead;
+	}
+	return (f->big != NULL || big_open(f)) && big_write(f, p, n);
+}
+
+static bool
+body_flush(void *t)
+{
+	struct fcgi *f = t;
+
+	if (f->dead || f->cut)
+		return false;
+	if (f->big != NULL)
+		return record_send(f);
+	f->small = 0;
+	if (FCGX_FFlush(f->r.out) != 0)
+		f->dead = true;
+	return !f->dead;
+}
+
+static bool
+gone(void *t)
+{
+	struct fcgi *f = t;
+	struct pollfd p = { .fd = f->r.ipcFd, .events = POLLRDHUP };
+
+	/* POLLIN would also be the unread end of the request's own body. */
+	return f->dead || f->cut ||
+	    (poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0);
+}
+
+static void
+cut(void *t)
+{
+	struct fcgi *f = t;
+
+	f->cut = true;
+}
+
+/*
+ * An answer that was cut, or could not be written, ends without FCGI_END_REQUEST:
+ * its absence is what tells the server that the body is not whole.
+ */
+static void
+request_end(struct fcgi *f)
+{
+	if (f->big != NULL && !f->dead)
+		(void)record_send(f);
+	free(f->big);
+	f->big = NULL;
+	if (f->cut || f->dead)
+		FCGX_Free(&f->r, 1);
+	else
+		FCGX_Finish_r(&f->r);
+}
+
+static void
+request_serve(const struct mw_http *http, struct fcgi *f, struct mw_arena *arena)
+{
+	struct mw_io io = {
+		.param = param,
+		.read = body_read,
+		.write = body_write,
+		.flush = body_flush,
+		.gone = gone,
+		.param_at = param_at,
+		.t = f,
+		.cut = cut,
+	};
+
+	f->small = f->used = 0;
+	f->reading = f->dead = f->cut = false;
+	mw_http_one(http, &io, arena);
+	request_end(f);
+	mw_arena_reset(arena);
+}
+
+bool
+mw_fcgi_here(void)
+{
+	return !FCGX_IsCGI();
+}
+
+int
+mw_fcgi_serve(const struct mw_http *http)
+{
+	struct mw_arena *arena = mw_arena_open(MW_ARENA_MAX);
+	struct fcgi f;
+	int rc = 0;
+
+	memset(&f, 0, sizeof(f));
+	/* FCGX_Init sets signal handlers of its own: ours come after it. */
+	if (arena == NULL || FCGX_Init() != 0 || FCGX_InitRequest(&f.r, 0, 0) != 0 ||
+	    !signals_install()) {
+		mw_log(MW_ERROR, "cannot start to serve: %s", strerror(errno));
+		mw_arena_close(arena);
+		return 1;
+	}
+	while (!stopping && (rc = FCGX_Accept_r(&f.r)) == 0)
+		request_serve(http, &f, arena);
+	if (!stopping)
+		mw_log(MW_ERROR, "cannot accept requests: %s", strerror(-rc));
+	FCGX_Free(&f.r, 1);
+	mw_arena_close(arena);
+	return stopping ? 0 : 1;
+}
