@@ -43,19 +43,23 @@ bool mw_base64_finish(const struct mw_base64 *b);
 enum mw_json_event {
 	MW_JSON_OBJECT, MW_JSON_OBJECT_END,
 	MW_JSON_ARRAY, MW_JSON_ARRAY_END,
-	MW_JSON_KEY,		/* text = the whole key, n <= MW_JSON_KEY_MAX */
+	MW_JSON_KEY,		/* text = the whole key; n == MW_JSON_KEY_MAX: perhaps cut */
 	MW_JSON_STRING,		/* a string value begins; no text */
-	MW_JSON_CHUNK,		/* some decoded bytes of it, any number of times */
+	MW_JSON_CHUNK,		/* some decoded bytes of it, any number of times: may be
+				 * one byte long, may end within a character */
 	MW_JSON_STRING_END,
 	MW_JSON_NUMBER,		/* text = the number as written */
 	MW_JSON_TRUE, MW_JSON_FALSE, MW_JSON_NULL
 };
 
-#define MW_JSON_DEPTH_MAX 32
+#define MW_JSON_DEPTH_MAX 32	/* open objects and arrays */
 #define MW_JSON_KEY_MAX 256	/* a longer key is handed over cut; it is unknown to us anyway */
-#define MW_JSON_NUMBER_MAX 64
+#define MW_JSON_NUMBER_MAX 64	/* a longer number is refused */
 
-/* Return MW_OK to go on; anything else stops the parser, which returns it. */
+/*
+ * Return MW_OK to go on; anything else stops the parser, which returns it (the
+ * handler says why in its own mw_err).  text is valid during the call only.
+ */
 typedef enum mw_code (*mw_json_fn)(void *arg, enum mw_json_event ev,
     const char *text, size_t n, unsigned depth);
 
@@ -67,18 +71,23 @@ struct mw_json {
 	unsigned char state;		/* private from here on */
 	unsigned char need;		/* UTF-8 continuation bytes still due */
 	unsigned char lo, hi;		/* range of the next of them */
-	unsigned char nhex;
+	unsigned char nhex;		/* digits of the \u escape read so far */
 	bool in_key;
 	bool is_array[MW_JSON_DEPTH_MAX];
 	unsigned cp;			/* \u escape being read */
 	unsigned high;			/* pending high surrogate, 0 = none */
-	size_t len;			/* of text */
-	char text[MW_JSON_KEY_MAX];	/* key, number or literal being read */
+	enum mw_code stopped;		/* what ended the parser, MW_OK = nothing yet */
+	const char *literal;		/* true, false or null, while one is read */
+	size_t len;			/* of text, or of the literal so far */
+	char text[MW_JSON_KEY_MAX];	/* key or number being read */
 };
 
 void mw_json_init(struct mw_json *j, mw_json_fn fn, void *arg);
 
-/* Feed the next bytes.  MW_INVALID_JSON with the byte offset in err. */
+/*
+ * Feed the next bytes.  MW_INVALID_JSON with the offset of the offending byte,
+ * counted from 0, in err.  After a failure every call returns the same code.
+ */
 enum mw_code mw_json_feed(struct mw_json *j, const char *p, size_t n,
     struct mw_err *err) MW_MUST;
 
