@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Fixtures and the TAP reporter, shared by the three directories of tests.
+
+MW_SERVERS  what to run the contract suite over (direct,lighttpd,apache,nginx,cgi)
+MW_STORES   dir,s3; s3 is a real S3 server, behind direct and lighttpd
+MW_TAP=1    print TAP for automake and exit 0 after a whole plan
+"""
+import atexit
+import os
+import subprocess
+import sys
+import tempfile
+import shutil
+
+import pytest
+
+import gateway
+import mw
+from s3client import S3
+
+SERVERS = os.environ.get("MW_SERVERS", "direct,lighttpd,apache,nginx,cgi").split(",")
+STORES = os.environ.get("MW_STORES", "dir,s3").split(",")
+S3_SERVERS = ("direct", "lighttpd")
+SWIFT = os.environ.get("MW_SWIFT", os.path.join(gateway.ROOT, "tests", "peers", "swift-s3.py"))
+
+
+def combinations():
+    for store in STORES:
+        for server in SERVERS:
+            if store == "dir" or server in S3_SERVERS:
+                yield "%s-%s" % (server, store)
+
+
+# ---- an S3 server of its own for the session ----
+
+class Peer:
+    """A real S3 server in a directory of its own: `PROGRAM PORT DIR KEY SECRET REGION`."""
+
+    def __init__(self, program, key="test:tester"):
+        self.dir = tempfile.mkdtemp(prefix="mwpeer.")
+        port = mw.free_port()
+        run = [program] if os.access(program, os.X_OK) and not program.endswith(".py") \
+            else [sys.executable, program]
+        with open(os.path.join(self.dir, "log"), "wb") as log:
+            self.proc = subprocess.Popen(
+                run + [str(port), os.path.join(self.dir, "data"), key,
+                       gateway.S3_SECRET, "auto"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
+                start_new_session=True)
+        atexit.register(self.stop)
+        line = self.proc.stdout.readline()
+        if not line.startswith(b"ready"):
+            with open(os.path.join(self.dir, "log")) as f:
+                raise RuntimeError("%s: %r %s" % (program, line, f.read()[-1000:]))
+        self.s3 = S3("127.0.0.1", port, key, gateway.S3_SECRET, "auto", "bkt")
+        self.s3.make_bucket()
+
+    def stop(self):
+        if self.proc.poll() is None:
+            self.proc.terminate()
+            try:
+                self.proc.wait(20)
+            except subprocess.TimeoutExpired:
+                self.proc.kill()
+                self.proc.wait()
+        self.proc.stdout.close()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Shared:
+    """Gateways that live for the session, started at first use."""
+
+    def __init__(self):
+        self.gateways, self.peer = {}, None
+
+    def swift(self):
+        if self.peer is None:
+            if not os.path.exists(SWIFT):
+                pytest.skip("no S3 server at %s" % SWIFT)
+            self.peer = Peer(SWIFT)
+        return self.peer.s3
+
+    def get(self, name):
+        if name not in self.gateways:
+            server, store = name.split("-")
+            s3 = self.swift() if store == "s3" else None
+            if server == "direct":
+                gw = gateway.Cgi(store=store, s3=s3)
+            else:
+                gw = gateway.Gateway(server, store=store, s3=s3)
+            # The S3 server is one for all: users must not meet.
+            gw.name = name
+            self.gateways[name] = gw
+        return self.gateways[name]
+
+    def close(self):
+        failures = []
+        for gw in self.gateways.values():
+            try:
+                gw.close()
+            except AssertionError as e:
+                failures.append("%s: %s" % (gw.name, e))
+        if self.peer:
+            self.peer.stop()
+        assert not failures, failures
+
+
+@pytest.fixture(scope="session")
+def shared():
+    s = Shared()
+    yield s
+    s.close()
+
+
+@pytest.fixture(params=list(combinations()))
+def gw(request, shared):
+    """The gateway of the contract suite, one per server and store."""
+    return shared.get(request.param)
+
+
+@pytest.fixture
+def user(gw):
+    """A user id of this test's own; its sandbox is ended afterwards."""
+    name = "%s-%s" % (gw.name, gw.new_user())
+    yield name
+    gw.end_sandboxes()
+
+
+@pytest.fixture
+def make():
+    """make(settings, …) -> a Cgi of this test's own; make.server(kind, …) -> a Gateway."""
+    made = []
+
+    def cgi(settings=None, **kw):
+        made.append(gateway.Cgi(settings, **kw))
+        return made[-1]
+
+    def server(kind, settings=None, **kw):
+        made.append(gateway.Gateway(kind, settings, **kw))
+        return made[-1]
+    cgi.server = server
+    yield cgi
+    errors = []
+    for gw in made:
+        try:
+            gw.close()
+        except AssertionError as e:
+            errors.append(str(e))
+    assert not errors, errors
+
+
+@pytest.fixture(scope="session")
+def direct(shared):
+    """The plain CGI over a directory store, for what no server changes."""
+    return shared.get("direct-dir")
+
+
+# ---- TAP ----
+
+class Tap:
+    def __init__(self, out):
+        self.out, self.count, self.state = out, 0, {}
+
+    def plan(self, n):
+        print("1..%d" % n, file=self.out, flush=True)
+
+    def report(self, rep):
+        old = self.state.get(rep.nodeid, ("ok", ""))
+        if rep.failed:
+            self.state[rep.nodeid] = ("not ok", str(rep.longrepr))
+        elif rep.skipped and old[0] == "ok":
+            why = rep.longrepr[2] if isinstance(rep.longrepr, tuple) else str(rep.longrepr)
+            self.state[rep.nodeid] = ("skip", why.replace("Skipped: ", "", 1))
+        else:
+            self.state[rep.nodeid] = old
+
+    def finish(self, nodeid):
+        self.count += 1
+        state, text = self.state.pop(nodeid, ("not ok", "no report"))
+        name = nodeid.encode("ascii", "backslashreplace").decode().replace("#", "\\#")
+        line = "%s %d - %s" % ("not ok" if state == "not ok" else "ok", self.count, name)
+        if state == "skip":
+            line += " # SKIP " + text.replace("\n", " ")
+        print(line, file=self.out, flush=True)
+        if state == "not ok":
+            for t in text.splitlines()[-40:]:
+                print("# " + t, file=self.out, flush=True)
+
+
+tap = None
+
+
+def pytest_configure(config):
+    global tap
+    if os.geteuid() == 0:
+        pytest.exit("run the tests as an unprivileged user "
+                    "(the local sandbox refuses root)", 2)
+    if os.environ.get("MW_TAP") == "1":
+        tap = Tap(os.fdopen(os.dup(1), "w"))
+        reporter = config.pluginmanager.getplugin("terminalreporter")
+        if reporter:
+            config.pluginmanager.unregister(reporter)
+
+
+def pytest_collection_finish(session):
+    if tap:
+        tap.plan(len(session.items))
+
+
+def pytest_runtest_logreport(report):
+    if tap:
+        tap.report(report)
+
+
+def pytest_runtest_logfinish(nodeid, location):
+    if tap:
+        tap.finish(nodeid)
+
+
+def pytest_sessionfinish(session, exitstatus):
+    # automake counts the lines; a failed test is not a failed program.
+    if tap and exitstatus == 1:
+        session.exitstatus = 0

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""PUT: JSON documents and raw bytes, targets, limits, and the answer."""
+import base64
+import hashlib
+import json
+import os
+
+import pytest
+
+import mw
+
+MEMBERS = {"userId": str, "path": str, "success": bool, "bytesWritten": int, "mimeType": str,
+           "etag": str, "r2Sync": dict, "timestamp": str}
+R2SYNC = {"success": bool, "queued": bool, "error": (str, type(None))}
+
+
+def both(gw, user, path, body):
+    for source in ("r2", "container"):
+        assert gw.content(user, path, "source=" + source) == body, source
+
+
+GOOD = [
+    ("plain", {"content": "hello"}, b"hello"),
+    ("empty", {"content": ""}, b""),
+    ("encoding utf-8", {"content": "é", "encoding": "utf-8"}, "é".encode()),
+    ("base64", {"content": "AP8Q", "encoding": "base64"}, b"\0\xff\x10"),
+    ("base64 padded", {"content": "YQ==", "encoding": "base64"}, b"a"),
+    ("base64 empty", {"content": "", "encoding": "base64"}, b""),
+    ("encoding first", b'{"encoding":"base64","content":"YQ=="}', b"a"),
+    ("encoding last", b'{"content":"YQ==","encoding":"base64"}', b"a"),
+    ("unknown members", {"x": [1, {"content": "no"}], "content": "yes", "y": None}, b"yes"),
+    ("nested content first", b'{"meta":{"content":"no","encoding":"base64"},"content":"yes"}',
+     b"yes"),
+    ("escapes", b'{"content":"a\\n\\t\\"\\\\\\/\\b\\f\\r\\u0041"}', b'a\n\t"\\/\b\f\rA'),
+    ("NUL", b'{"content":"a\\u0000b"}', b"a\0b"),
+    ("surrogate pair", b'{"content":"\\ud83d\\ude00"}', "😀".encode()),
+    ("surrogate pair upper", b'{"content":"\\uD83D\\uDE00x"}', "😀x".encode()),
+    ("raw UTF-8", '{"content":"日本\u2028😀"}'.encode(), "日本\u2028😀".encode()),
+    ("white space", b' \n\t{ "content" \r\n:\t"x" } \n', b"x"),
+    ("escaped key", b'{"c\\u006fntent":"x"}', b"x"),
+    ("BOM inside", b'{"content":"\\ufeffx"}', "\ufeffx".encode()),
+    ("deep but allowed", b'{"x":' + b"[" * 30 + b"]" * 30 + b',"content":"x"}', b"x"),
+    ("long", {"content": "é" * 100000}, ("é" * 100000).encode()),
+    ("long base64", {"content": base64.b64encode(bytes(range(256)) * 1000).decode(),
+                     "encoding": "base64"}, bytes(range(256)) * 1000),
+    ("big numbers", b'{"n":1e999,"m":-0.0e-1,"k":123456789012345678901234567890,"content":"x"}',
+     b"x"),
+]
+
+
+@pytest.mark.parametrize("doc,body", [g[1:] for g in GOOD], ids=[g[0] for g in GOOD])
+def test_json(gw, user, doc, body):
+    if gw.kind == "htaccess" and len(body) > 90000:
+        pytest.skip("mod_fcgid's 128 KiB body limit cannot be raised in .htaccess")
+    obj = mw.check_json(gw.put_json(user, "d/f.txt", doc))
+    mw.check_members(obj, MEMBERS)
+    mw.check_members(obj["r2Sync"], R2SYNC)
+    assert obj["r2Sync"] == {"success": True, "queued": False, "error": None}
+    assert obj["success"] is True and obj["bytesWritten"] == len(body)
+    assert obj["userId"] == user and obj["path"].lstrip("/") == "d/f.txt"
+    assert obj["mimeType"].split(";")[0] == "text/plain" and mw.TIME.match(obj["timestamp"])
+    both(gw, user, "d/f.txt", body)
+
+
+# Not JSON at all: a 400 with the byte offset of the fault.
+INVALID = [
+    ("nothing", b"", 0), ("word", b"hello", 0), ("cut", b'{"content":"x"', 14),
+    ("cut string", b'{"content":"x', 13), ("two documents", b'{"content":"x"} {}', 16),
+    ("trailing comma", b'{"content":"x",}', 15), ("single quotes", b"{'content':'x'}", 1),
+    ("no colon", b'{"content" "x"}', 11), ("bare key", b'{content:"x"}', 1),
+    ("control byte", b'{"content":"a\nb"}', 13), ("NUL byte", b'{"content":"a\0b"}', 13),
+    ("bad escape", b'{"content":"\\x"}', 13), ("bad hex", b'{"content":"\\u12g4"}', 16),
+    ("lone high surrogate", b'{"content":"\\ud800"}', None),
+    ("lone low surrogate", b'{"content":"\\udc00"}', None),
+    ("high, then letter", b'{"content":"\\ud800x"}', None),
+    ("high, high", b'{"content":"\\ud800\\ud800"}', None),
+    ("bad UTF-8", b'{"content":"a\xffb"}', 13), ("overlong", b'{"content":"\xc0\xaf"}', 12),
+    ("UTF-8 surrogate", b'{"content":"\xed\xa0\x80"}', None),
+    ("bad UTF-8 in a key", b'{"\xff":1,"content":"x"}', 2),
+    ("BOM", b'\xef\xbb\xbf{"content":"x"}', 0), ("comment", b'{"content":"x"/**/}', 14),
+    ("leading zero", b'{"n":01,"content":"x"}', None), ("NaN", b'{"n":NaN,"content":"x"}', None),
+    ("plus", b'{"n":+1,"content":"x"}', 5), ("bare point", b'{"n":1.,"content":"x"}', None),
+    ("Infinity", b'{"n":Infinity}', 5), ("tru", b'{"n":tru}', None),
+    ("too deep", b'{"x":' + b"[" * 40 + b"]" * 40 + b',"content":"x"}', None),
+    ("very deep", b"[" * 200000, None), ("mismatch", b'{"x":[}', 6),
+    ("UTF-16", '{"content":"x"}'.encode("utf-16-le"), None),
+]
+
+
+@pytest.mark.parametrize("doc,offset", [i[1:] for i in INVALID], ids=[i[0] for i in INVALID])
+def test_invalid_json(gw, user, doc, offset):
+    if gw.kind == "htaccess" and len(doc) > 131072:
+        pytest.skip("mod_fcgid's 128 KiB body limit cannot be raised in .htaccess")
+    gw.put_ok(user, "f", b"old")
+    obj = mw.check_error(gw.put_json(user, "f", doc), "invalid_json", userId=user)
+    numbers = [int(w) for w in "".join(c if c.isdigit() else " " for c in obj["error"]).split()]
+    assert numbers, "no byte offset in %r" % obj["error"]
+    if offset is not None:      # the faulty byte, counted from 0 or from 1
+        assert offset in numbers or offset + 1 in numbers, (offset, obj["error"])
+    both(gw, user, "f", b"old")
+
+
+# JSON, but not what the contract asks for.
+WRONG = [
+    ("no content", {}), ("null", {"content": None}), ("number", {"content": 1}),
+    ("array", {"content": ["x"]}), ("object", {"content": {}}), ("bool", {"content": True}),
+    ("top array", [{"content": "x"}]), ("top string", b'"x"'), ("top null", b"null"),
+    ("encoding unknown", {"content": "x", "encoding": "utf-16"}),
+    ("encoding case", {"content": "x", "encoding": "BASE64"}),
+    ("encoding empty", {"content": "x", "encoding": ""}),
+    ("encoding number", {"content": "x", "encoding": 1}),
+    ("content twice", b'{"content":"a","content":"b"}'),
+    ("encoding twice", b'{"content":"YQ==","encoding":"base64","encoding":"utf-8"}'),
+    ("base64 letter", {"content": "a*b=", "encoding": "base64"}),
+    ("base64 cut", {"content": "YQ=", "encoding": "base64"}),
+    ("base64 unpadded", {"content": "YQ", "encoding": "base64"}),
+    ("base64 one letter", {"content": "Y", "encoding": "base64"}),
+    ("base64 after padding", {"content": "YQ==YQ==", "encoding": "base64"}),
+    ("base64 line break", {"content": "YQ==\n", "encoding": "base64"}),
+    ("base64 url letters", {"content": "-_-_", "encoding": "base64"}),
+    ("base64 UTF-8", {"content": "é", "encoding": "base64"}),
+    ("base64 bad late", {"content": "YWJj" * 50000 + "*", "encoding": "base64"}),
+    ("base64 bad, encoding last", b'{"content":"a*b=","encoding":"base64"}'),
+]
+
+
+@pytest.mark.parametrize("doc", [w[1] for w in WRONG], ids=[w[0] for w in WRONG])
+def test_wrong_document(gw, user, doc):
+    if gw.kind == "htaccess" and len(doc) and len(json.dumps(doc, default=str)) > 100000:
+        pytest.skip("mod_fcgid's 128 KiB body limit cannot be raised in .htaccess")
+    gw.put_ok(user, "f", b"old")
+    r = gw.put_json(user, "f", doc)
+    assert r.status == 400, r
+    mw.check_error(r, r.json()["code"])
+    assert r.json()["code"] in ("invalid_argument", "invalid_json"), r
+    both(gw, user, "f", b"old")
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8",
+                                  "Application/JSON", "application/merge-patch+json"])
+def test_json_types(gw, user, kind):
+    r = gw.put(user, "f", b'{"content":"x"}', headers=[("Content-Type", kind)])
+    mw.check_json(r)
+    assert gw.content(user, "f") == b"x"
+
+
+BODIES = [("empty", b""), ("one", b"x"), ("zeroes", b"\0" * 1000), ("every byte", bytes(range(256))),
+          ("JSON text", b'{"content":"not unwrapped"}'), ("CRLF", b"\r\n\r\n" * 9),
+          ("form", b"a=b&c=d"), ("64 KiB", os.urandom(65536)), ("odd", os.urandom(100001))]
+
+
+@pytest.mark.parametrize("kind", ["application/octet-stream", "text/plain",
+                                  "application/x-www-form-urlencoded", "multipart/form-data", None])
+@pytest.mark.parametrize("body", [b[1] for b in BODIES], ids=[b[0] for b in BODIES])
+def test_raw(gw, user, body, kind):
+    headers = [("X-Admin-Secret", gw.secret)] + ([("Content-Type", kind)] if kind else [])
+    r = gw.request("PUT", gw.target(user, "a/b/c.bin"), headers, body)
+    obj = mw.check_json(r)
+    mw.check_members(obj, MEMBERS)
+    assert obj["bytesWritten"] == len(body)
+    both(gw, user, "a/b/c.bin", body)
+
+
+@pytest.mark.parametrize("size", [5 << 20, (32 << 20) - 1, 32 << 20])
+def test_big(gw, user, size):
+    if gw.kind == "htaccess":
+        pytest.skip("mod_fcgid's 128 KiB body limit cannot be raised in .htaccess")
+    body = os.urandom(1 << 20) * (size >> 20) + os.urandom(size & 0xfffff)
+    obj = gw.put_ok(user, "big", body, timeout=120)
+    assert obj["bytesWritten"] == size
+    for source in ("r2", "container"):
+        r = gw.raw(user, "big", "source=" + source, timeout=120)
+        assert r.complete and hashlib.md5(r.body).digest() == hashlib.md5(body).digest()
+
+
+@pytest.mark.parametrize("kind", ["application/octet-stream", "application/json"])
+def test_too_large(gw, user, kind):
+    if gw.kind == "htaccess":
+        pytest.skip("mod_fcgid's 128 KiB body limit cannot be raised in .htaccess")
+    gw.put_ok(user, "f", b"old")
+    body = b'{"content":"' + b"x" * ((32 << 20) + 1 - 14) + b'"}'
+    r = gw.put(user, "f", body, headers=[("Content-Type", kind)], timeout=120)
+    mw.check_error(r, "body_too_large", userId=user)
+    both(gw, user, "f", b"old")
+
+
+@pytest.mark.parametrize("query,r2,box", [
+    ("", True, True), ("target=both", True, True), ("target=r2", True, False),
+    ("target=container", False, True), ("skipR2=true", False, True), ("skipR2=1", False, True),
+    ("skipR2=false", True, True), ("target=both&skipR2=true", False, True)])
+def test_target(gw, user, query, r2, box):
+    gw.put_ok(user, "f", b"x", query)
+    assert (gw.content(user, "f", "source=r2") == b"x") is r2
+    if not box:     # r2 only: applied at once if the sandbox is awake, else at its next wake
+        assert not os.path.exists(gw.sandbox(user, "f"))
+    else:
+        assert gw.content(user, "f", "source=container") == b"x"
+    assert gw.content(user, "f") == b"x"
+
+
+def test_r2_write_reaches_an_awake_sandbox(gw, user):
+    gw.put_ok(user, "f", b"old")
+    gw.put_ok(user, "f", b"new", "target=r2")
+    assert gw.content(user, "f", "source=r2") == b"new"
+    assert gw.content(user, "f", "source=container") in (b"new", b"old")
+    assert gw.content(user, "f") == b"new", "no read returns older content"
+
+
+@pytest.mark.parametrize("first", ["both", "r2"])
+def test_newer_in_the_sandbox_wins(gw, user, first):
+    gw.put_ok(user, "f", b"old", "target=" + first)
+    gw.put_ok(user, "f", b"newer", "target=container")
+    assert gw.content(user, "f") == b"newer"
+    obj = mw.check_json(gw.get(user, "f"))
+    assert obj["content"] == "newer" and obj["source"] == "container"
+    gw.put_ok(user, "f", b"newest")
+    both(gw, user, "f", b"newest")
+    assert gw.content(user, "f") == b"newest"
+
+
+def test_overwrite(gw, user):
+    for body in (b"first, and longer", b"2", b"", b"fourth"):
+        gw.put_ok(user, "f", body)
+        both(gw, user, "f", body)
+
+
+def test_over_a_directory(gw, user):
+    gw.put_ok(user, "d/f", b"x")
+    mw.check_error(gw.put(user, "d", b"y"), "conflict", userId=user)
+    mw.check_error(gw.put_json(user, "d", {"content": "y"}), "conflict")
+    both(gw, user, "d/f", b"x")
+
+
+def test_mode_is_kept(gw, user):
+    """Replacing a script leaves it a script; a new file is 0644."""
+    gw.put_ok(user, "run.sh", b"1")
+    assert os.stat(gw.sandbox(user, "run.sh")).st_mode & 0o777 == 0o644
+    os.chmod(gw.sandbox(user, "run.sh"), 0o755)
+    gw.put_ok(user, "run.sh", b"2")
+    assert os.stat(gw.sandbox(user, "run.sh")).st_mode & 0o777 == 0o755
+
+
+def test_nothing_left_beside(gw, user):
+    gw.put_ok(user, "d/f", b"x" * 100000)
+    assert os.listdir(gw.sandbox(user)) == ["d"] and os.listdir(gw.sandbox(user, "d")) == ["f"]
+
+
+def test_no_content_length(gw, user):
+    """A chunked body, where the server takes one, or a clean refusal."""
+    if gw.kind == "direct":
+        r = gw.call("PUT", gw.target(user, "f"), [("Content-Type", "text/plain")])
+        assert r.status in (200, 400, 411), r
+        return
+    r = gw.call("PUT", gw.target(user, "f"), [("Content-Type", "text/plain"),
+                ("Transfer-Encoding", "chunked")], b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
+    assert r.status in (200, 400, 411, 501), r
+    if r.status == 200:
+        both(gw, user, "f", b"abcde")
