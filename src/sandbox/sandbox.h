@@ -9,6 +9,10 @@
  * (does not exist), MW_SANDBOX_UNREACHABLE (no answer; what was asked may have
  * happened), MW_SANDBOX_UNAVAILABLE (cannot be run here), MW_SANDBOX_CAPACITY,
  * MW_SANDBOX_TIMEOUT.
+ *
+ * Every driver gives each command the environment variables MW_ROOT (the user's
+ * root, where commands start) and MW_RUN_DIR (sandbox.run_dir), both absolute and
+ * as seen inside: a script uses these names, never the configured paths.
  */
 #ifndef MW_SANDBOX_SANDBOX_H
 #define MW_SANDBOX_SANDBOX_H
@@ -61,7 +65,7 @@ struct mw_file_sink {
 struct mw_exec {
 	const char *const *argv;	/* NULL-terminated */
 	const char *const *env;		/* "NAME=value"..., NULL-terminated, or NULL */
-	const char *cwd;		/* as seen inside; NULL = the user's root */
+	const char *cwd;		/* as seen inside, or relative to the user's root; NULL = the root */
 	const void *input;		/* stdin, or NULL = /dev/null */
 	size_t input_len;
 	int64_t timeout;		/* ms; then the call is given up: MW_SANDBOX_TIMEOUT */
@@ -72,6 +76,8 @@ struct mw_exec_result {
 	struct mw_buf out, err;		/* the caller inits both (their caps count) and frees them */
 	bool out_cut, err_cut;		/* the cap was reached, the rest was dropped */
 };
+/* The streams of exec are cut at the caps of out and err, never failed by them.  A
+ * command that cannot be started (no such program or directory) is MW_COMMAND_ERROR. */
 
 struct mw_sandbox;
 
@@ -111,6 +117,9 @@ struct mw_sandbox_ops {
 /* Every driver's struct begins with this. */
 struct mw_sandbox {
 	const struct mw_sandbox_ops *ops;
+	/* File operations reach a sandbox without an instance marker too.  Set by the
+	 * wake around its restore, which has to write before the marker exists. */
+	bool allow_unproven;
 };
 
 enum mw_code mw_sandbox_open(const struct mw_conf *conf, struct mw_sandbox **sp, struct mw_err *err) MW_MUST;
