@@ -11,6 +11,25 @@ pytest.register_assert_rewrite("mw", "gateway")
 
 
 def pytest_configure(config):
-    import fixtures
-    if not config.pluginmanager.has_plugin("fixtures"):
-        config.pluginmanager.register(fixtures, "fixtures")
+    import mwfixtures
+    if not config.pluginmanager.has_plugin("mwfixtures"):
+        config.pluginmanager.register(mwfixtures, "mwfixtures")
+
+
+@pytest.fixture
+def stub():
+    """The fault-injecting S3 server."""
+    import mw
+    from s3stub import Stub
+    s = Stub(mw.free_port())
+    yield s
+    s.down()
+
+
+@pytest.fixture
+def r2(make, stub):
+    """A plain CGI over the stub: r2.stub is the stub, r2.reset() before what is counted."""
+    from s3stub import QUICK
+    gw = make(QUICK, store="s3", s3=stub)
+    gw.stub = stub
+    return gw

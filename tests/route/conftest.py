@@ -11,6 +11,6 @@ pytest.register_assert_rewrite("mw", "gateway")
 
 
 def pytest_configure(config):
-    import fixtures
-    if not config.pluginmanager.has_plugin("fixtures"):
-        config.pluginmanager.register(fixtures, "fixtures")
+    import mwfixtures
+    if not config.pluginmanager.has_plugin("mwfixtures"):
+        config.pluginmanager.register(mwfixtures, "mwfixtures")

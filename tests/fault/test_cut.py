@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A body that is cut on its way: resumed, or seen to be cut by the client."""
+import os
+
+import pytest
+
+import mw
+from s3stub import QUICK
+
+BODY = bytes((i * 31 + i // 256) & 255 for i in range(400000))
+SERVERS = os.environ.get("MW_SERVERS", "direct,lighttpd,apache,nginx,cgi").split(",")
+
+
+@pytest.fixture(params=SERVERS)
+def gw(request, make, stub):
+    if request.param == "direct":
+        g = make(QUICK, store="s3", s3=stub)
+    else:
+        g = make.server(request.param, QUICK, store="s3", s3=stub)
+    g.stub = stub
+    stub.put("users/u/f", BODY)
+    return g
+
+
+@pytest.mark.parametrize("n", [0, 1, 1000, 65536, 200000, 399999])
+def test_resumed(gw, n):
+    """Range + If-Match from where it ended; the client sees nothing of it."""
+    gw.stub.fail(method="GET", cut=n)
+    r = gw.raw("u", "f", "source=r2")
+    assert r.status == 200 and r.complete and r.body == BODY, (r.status, len(r.body))
+    first, second = gw.stub.calls[-2:]
+    if n:
+        assert second.headers.get("range") == "bytes=%d-" % n, second.headers
+        assert second.headers.get("if-match", "").strip('"') == gw.stub.objects["users/u/f"][1].strip('"')
+
+
+def test_resumed_twice(gw):
+    gw.stub.fail(method="GET", cut=1000)
+    gw.stub.fail(method="GET", cut=5000)
+    r = gw.raw("u", "f", "source=r2")
+    assert r.complete and r.body == BODY
+    assert [c.headers.get("range") for c in gw.stub.calls if c.key] == [
+        None, "bytes=1000-", "bytes=6000-"]
+
+
+def test_resumed_range(gw):
+    gw.stub.fail(method="GET", cut=1000)
+    r = gw.raw("u", "f", "source=r2", [("Range", "bytes=50000-149999")])
+    assert r.status == 206 and r.complete and r.body == BODY[50000:150000]
+    assert gw.stub.calls[-1].headers.get("range") == "bytes=51000-149999"
+
+
+def test_changed_meanwhile_is_cut(gw):
+    """The object is another one now: the two must never be glued together."""
+    gw.stub.fail(method="GET", cut=100000)
+    stub, take = gw.stub, gw.stub.take
+
+    def changing(call):
+        fault = take(call)
+        if "range" in call.headers:
+            stub.put("users/u/f", b"#" * len(BODY))
+        return fault
+    stub.take = changing
+    r = gw.raw("u", "f", "source=r2")
+    stub.take = take
+    assert not r.complete, "a cut transfer looks whole"
+    assert BODY.startswith(r.body), "bytes of two versions"
+
+
+def test_never_to_be_had_is_cut(gw):
+    gw.stub.fail(method="GET", cut=100000)
+    gw.stub.fail(method="GET", times=99, status=503)
+    r = gw.raw("u", "f", "source=r2")
+    assert not r.complete and BODY.startswith(r.body), (r.status, len(r.body))
+
+
+def test_json_is_whole_or_an_error(gw):
+    """A JSON answer is complete before its status line goes out."""
+    gw.stub.put("users/u/t", b"text " * 20000)
+    gw.stub.fail(method="GET", cut=1000)
+    obj = mw.check_json(gw.get("u", "t", "source=r2"))
+    assert obj["content"] == "text " * 20000
+    gw.stub.fail(method="GET", times=99, cut=10)
+    r = gw.get("u", "t", "source=r2")
+    mw.check_error(r, "store_unavailable")
+
+
+def test_wrong_etag_is_not_served_glued(gw):
+    """The resumed answer lies about its ETag."""
+    gw.stub.fail(method="GET", cut=100000)
+    gw.stub.fail(method="GET", etag='"%s"' % ("f" * 32))
+    r = gw.raw("u", "f", "source=r2")
+    assert not r.complete or r.body == BODY

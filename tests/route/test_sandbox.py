@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The local sandbox seen through the files routes: restore, asleep, unavailable."""
+import os
+import shutil
+
+import pytest
+
+import mw
+
+HAVE_BWRAP = shutil.which("bwrap") is not None
+
+
+def no_bwrap_path(gw):
+    """A PATH on which everything is found but bubblewrap."""
+    d = gw.path("nobin")
+    os.mkdir(d)
+    for name in ("sh", "env", "cat", "rm", "mkdir"):
+        os.symlink(shutil.which(name), os.path.join(d, name))
+    return d
+
+
+def forget(gw, user):
+    """The sandbox is replaced by an empty one under the same name."""
+    gw.end_sandboxes()
+    deadline = 100
+    while any(" hold " in gw_line for gw_line in gw.leftovers(0).values()) and deadline:
+        deadline -= 1
+    shutil.rmtree(gw.sandbox(user), ignore_errors=True)
+    shutil.rmtree(gw.path("sandboxes", ".run", user), ignore_errors=True)
+
+
+def test_hibernating(make):
+    """Not restored and not allowed to wake: 503, never 404."""
+    gw = make()
+    gw.put_ok("u", "f", b"x", "target=r2")
+    for path in ("f", "none"):
+        r = gw.get("u", path, "source=container&maxWakeTime=0")
+        obj = mw.check_error(r, "sandbox_hibernating", userId="u")
+        assert "hibernat" in obj["error"], obj
+    assert not os.path.exists(gw.sandbox("u", "f"))
+    assert gw.content("u", "f", "source=container") == b"x"
+    assert gw.content("u", "f", "source=container&maxWakeTime=0") == b"x", "now it is proven"
+
+
+def test_put_that_may_not_wake(make):
+    gw = make()
+    mw.check_error(gw.put("u", "f", b"x", "target=container&maxWakeTime=0"), "sandbox_hibernating")
+    assert gw.content("u", "f") is None
+
+
+def test_restore_before_the_first_answer(make):
+    """Hazard: a fresh, empty instance is no proof that a file does not exist."""
+    gw = make()
+    for i in range(20):
+        gw.put_ok("u", "d%d/f%d" % (i % 3, i), b"%d" % i)
+    forget(gw, "u")
+    for i in range(20):
+        assert gw.content("u", "d%d/f%d" % (i % 3, i), "source=container") == b"%d" % i
+    assert gw.content("u", "none", "source=container") is None
+
+
+def test_restore_overwrites_nothing(make):
+    gw = make()
+    gw.put_ok("u", "f", b"from R2")
+    gw.put_ok("u", "g", b"g")
+    gw.end_sandboxes()
+    shutil.rmtree(gw.path("sandboxes", ".run", "u"), ignore_errors=True)
+    with open(gw.sandbox("u", "f"), "wb") as f:
+        f.write(b"newer here")
+    os.unlink(gw.sandbox("u", "g"))
+    assert gw.content("u", "g", "source=container") == b"g"
+    assert gw.content("u", "f", "source=container") == b"newer here"
+
+
+def test_restore_can_be_switched_off(make):
+    gw = make({"wake.restore": False})
+    gw.put_ok("u", "f", b"x", "target=r2")
+    assert gw.content("u", "f", "source=container") is None
+    assert gw.content("u", "f") == b"x"
+
+
+def test_write_before_restore_is_not_undone(make):
+    """The first request to a fresh sandbox is a write."""
+    gw = make()
+    gw.put_ok("u", "f", b"old")
+    gw.put_ok("u", "g", b"g")
+    forget(gw, "u")
+    gw.put_ok("u", "f", b"new")
+    for q in ("source=r2", "source=container", ""):
+        assert gw.content("u", "f", q) == b"new" and gw.content("u", "g", q) == b"g"
+
+
+def test_r2_only_write_arrives_at_the_next_wake(make):
+    gw = make()
+    gw.put_ok("u", "f", b"old")
+    gw.end_sandboxes()
+    gw.put_ok("u", "f", b"new", "target=r2")
+    assert gw.content("u", "f", "source=r2") == b"new" == gw.content("u", "f")
+    gw.put_ok("u", "g", b"wakes", "target=container")
+
+
+def test_without_bubblewrap(make):
+    """isolation=auto and no bwrap: refuse to run anything, and name the setting."""
+    gw = make({"sandbox.local.isolation": "auto"})
+    gw.extra_env["PATH"] = no_bwrap_path(gw)
+    r = gw.put("u", "f", b"x", "target=container")
+    if r.status == 200:
+        pytest.skip("a file write needs no running sandbox here")
+    obj = mw.check_error(r, "sandbox_unavailable", userId="u")
+    assert "isolation" in obj["error"] and "bwrap" in obj["error"] \
+        or "bubblewrap" in obj["error"], obj
+    gw.put_ok("u", "f", b"x", "target=r2")
+    assert gw.content("u", "f", "source=r2") == b"x", "R2 alone needs no sandbox"
+    assert mw.check_json(gw.call("GET", "/api/super/health"))["driver"] == "local"
+
+
+@pytest.mark.skipif(not HAVE_BWRAP, reason="bubblewrap is not installed")
+def test_with_bubblewrap(make):
+    gw = make({"sandbox.local.isolation": "bwrap"})
+    gw.put_ok("u", "d/f", b"x")
+    assert gw.content("u", "d/f", "source=container") == b"x"
+    forget(gw, "u")
+    assert gw.content("u", "d/f", "source=container") == b"x", "restored"
+
+
+def test_gets_of_r2_start_nothing(make):
+    gw = make()
+    gw.put_ok("u", "f", b"x", "target=r2")
+    gw.content("u", "f", "source=r2")
+    gw.content("u", "f")
+    gw.list("u", "source=r2")
+    gw.list("u")
+    gw.call("GET", "/api/super/health")
+    assert not [c for c in gw.leftovers(0).values() if " hold " in c]
+    assert not os.path.exists(gw.sandbox("u", "f"))
+
+
+def test_deadline_is_kept(make):
+    """A wake that may take long is given up in the client's own time."""
+    gw = make({"gateway.start": "sleep 1000", "gateway.probe": "false"})
+    r = gw.put("u", "f", b"x", "maxWakeTime=1500", timeout=30)
+    assert r.elapsed < 15, r.elapsed
+    assert r.status == 200, "files need the sandbox, not its gateway: %r" % r
+
+
+def test_sandbox_disk_refuses(make):
+    """The directory of all sandboxes cannot be written: an error, nothing half done."""
+    gw = make()
+    os.chmod(gw.path("sandboxes"), 0o500)
+    try:
+        r = gw.put("u", "f", b"x")
+        assert r.status in (403, 500, 503), r
+        mw.check_error(r, r.json()["code"])
+        assert gw.content("u", "f", "source=r2") is None
+    finally:
+        os.chmod(gw.path("sandboxes"), 0o700)
