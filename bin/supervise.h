@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A small supervisor: services of one or more equal processes, started,
+ * respawned and stopped.  Every child gets a session of its own (a terminal's
+ * Ctrl-C is for the supervisor only), a built environment, no descriptor but
+ * 0, 1 and 2, and TERM when the supervisor dies, however it dies.
+ */
+#ifndef MW_BIN_SUPERVISE_H
+#define MW_BIN_SUPERVISE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+#define MW_SERVICE_PROCS_MAX 256
+
+struct mw_process {
+	pid_t pid;		/* 0 = not running */
+	int64_t born;		/* monotonic ms */
+};
+
+struct mw_service {
+	char name[16];
+	const char *const *argv;	/* argv[0] is an absolute path; borrowed */
+	int fd;				/* becomes fd 0: a listening socket, or -1 = /dev/null */
+	bool vital;			/* not respawned: when it ends, all ends */
+	unsigned nprocs;
+	struct mw_process *procs;
+	unsigned fails;			/* rounds in which a process died at once */
+	int64_t retry_at;		/* no respawn before, monotonic ms */
+};
+
+struct mw_supervisor {
+	struct mw_service *services;
+	size_t n;
+	char *const *env;		/* of every child; borrowed */
+	bool stopping;			/* INT, TERM or HUP came */
+	bool died;			/* a vital service ended by itself */
+};
+
+/* Block the signals that step() takes.  Call before anything else starts. */
+enum mw_code mw_sup_init(struct mw_supervisor *s, char *const *env, struct mw_err *err) MW_MUST;
+void mw_sup_free(struct mw_supervisor *s);	/* closes the services' sockets */
+
+/* Add a service; nothing is started.  fd belongs to the supervisor afterwards. */
+enum mw_code mw_sup_add(struct mw_supervisor *s, const char *name,
+    const char *const *argv, int fd, unsigned nprocs, bool vital, struct mw_err *err) MW_MUST;
+
+/*
+ * Start what is missing and due, then wait up to `ms` for a signal or a death.
+ * False once it is time to stop (s->stopping or s->died).
+ */
+bool mw_sup_step(struct mw_supervisor *s, int64_t ms);
+
+/*
+ * TERM to the vital services, then to the others; KILL for what is left after a
+ * grace, or as soon as a second INT or TERM comes.  Every child is waited for.
+ */
+void mw_sup_stop(struct mw_supervisor *s);
+
+#endif
