@@ -2,8 +2,9 @@
 """Fixtures and the TAP reporter, shared by the three directories of tests.
 
 MW_SERVERS  what to run the contract suite over (direct,lighttpd,apache,nginx,cgi)
-MW_STORES   dir,s3; s3 is a real S3 server, behind direct and lighttpd
-MW_TAP=1    print TAP for automake and exit 0 after a whole plan
+MW_STORES   dir,s3; s3 is a real S3 server (Swift), behind direct and lighttpd;
+            rgw is Ceph's, which knows conditional writes: for those tests only
+MW_TAP=1    print TAP for automake and exit 0 after a whole plan; wants -p no:terminal
 """
 import atexit
 import os
@@ -21,13 +22,16 @@ from s3client import S3
 SERVERS = os.environ.get("MW_SERVERS", "direct,lighttpd,apache,nginx,cgi").split(",")
 STORES = os.environ.get("MW_STORES", "dir,s3").split(",")
 S3_SERVERS = ("direct", "lighttpd")
-SWIFT = os.environ.get("MW_SWIFT", os.path.join(gateway.ROOT, "tests", "peers", "swift-s3.py"))
+PEERS = {
+    "s3": os.environ.get("MW_SWIFT", os.path.join(gateway.ROOT, "tests", "peers", "swift-s3.py")),
+    "rgw": os.environ.get("MW_RADOSGW", os.path.join(gateway.ROOT, "tests", "peers", "radosgw.sh")),
+}
 
 
 def combinations():
     for store in STORES:
         for server in SERVERS:
-            if store == "dir" or server in S3_SERVERS:
+            if store == "dir" or (store == "s3" and server in S3_SERVERS):
                 yield "%s-%s" % (server, store)
 
 
@@ -39,11 +43,10 @@ class Peer:
     def __init__(self, program, key="test:tester"):
         self.dir = tempfile.mkdtemp(prefix="mwpeer.")
         port = mw.free_port()
-        run = [program] if os.access(program, os.X_OK) and not program.endswith(".py") \
-            else [sys.executable, program]
+        run = [sys.executable] if program.endswith(".py") else ["/bin/bash"]
         with open(os.path.join(self.dir, "log"), "wb") as log:
             self.proc = subprocess.Popen(
-                run + [str(port), os.path.join(self.dir, "data"), key,
+                run + [program, str(port), os.path.join(self.dir, "data"), key,
                        gateway.S3_SECRET, "auto"],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
                 start_new_session=True)
@@ -71,24 +74,25 @@ class Shared:
     """Gateways that live for the session, started at first use."""
 
     def __init__(self):
-        self.gateways, self.peer = {}, None
+        self.gateways, self.peers = {}, {}
 
-    def swift(self):
-        if self.peer is None:
-            if not os.path.exists(SWIFT):
-                pytest.skip("no S3 server at %s" % SWIFT)
-            self.peer = Peer(SWIFT)
-        return self.peer.s3
+    def peer(self, store):
+        """The S3 server of a kind of store; one for all gateways, so users must not meet."""
+        if store not in self.peers:
+            if not os.path.exists(PEERS[store]):
+                pytest.skip("no S3 server at %s" % PEERS[store])
+            self.peers[store] = Peer(PEERS[store])
+        return self.peers[store].s3
 
     def get(self, name):
         if name not in self.gateways:
             server, store = name.split("-")
-            s3 = self.swift() if store == "s3" else None
+            s3 = self.peer(store) if store != "dir" else None
+            kind = "s3" if s3 else "dir"
             if server == "direct":
-                gw = gateway.Cgi(store=store, s3=s3)
+                gw = gateway.Cgi(store=kind, s3=s3)
             else:
-                gw = gateway.Gateway(server, store=store, s3=s3)
-            # The S3 server is one for all: users must not meet.
+                gw = gateway.Gateway(server, store=kind, s3=s3)
             gw.name = name
             self.gateways[name] = gw
         return self.gateways[name]
@@ -100,8 +104,8 @@ class Shared:
                 gw.close()
             except AssertionError as e:
                 failures.append("%s: %s" % (gw.name, e))
-        if self.peer:
-            self.peer.stop()
+        for peer in self.peers.values():
+            peer.stop()
         assert not failures, failures
 
 
@@ -197,9 +201,6 @@ def pytest_configure(config):
                     "(the local sandbox refuses root)", 2)
     if os.environ.get("MW_TAP") == "1":
         tap = Tap(os.fdopen(os.dup(1), "w"))
-        reporter = config.pluginmanager.getplugin("terminalreporter")
-        if reporter:
-            config.pluginmanager.unregister(reporter)
 
 
 def pytest_collection_finish(session):

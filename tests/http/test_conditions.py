@@ -6,6 +6,12 @@ import threading
 import pytest
 
 import mw
+from mwfixtures import STORES, combinations
+
+
+@pytest.fixture(params=list(combinations()) + (["direct-rgw"] if "rgw" in STORES else []))
+def gw(request, shared):
+    return shared.get(request.param)
 
 
 @pytest.fixture
