@@ -209,7 +209,7 @@ announce(const struct mw_serve *s)
 	else
 		printf("ready: http://127.0.0.1:%u/ (%s)\n", s->port, s->web->name);
 	printf("configuration: %s\nsecret file: %s\n", s->config, s->conf->auth.secret_file);
-	if (s->temporary && !s->keep)
+	if (s->temporary && s->own_config && !s->keep)
 		printf("all of it goes when this ends; --dir DIR keeps it\n");
 	if (fflush(stdout) != 0)
 		mw_log(MW_WARN, "standard output: %s", strerror(errno));

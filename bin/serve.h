@@ -42,6 +42,7 @@ struct mw_serve {
 	bool keep;
 
 	bool temporary;				/* dir was made by us and goes at the end */
+	bool own_config;			/* config is in dir too */
 	char *run;				/* dir/run: the web server's own files */
 	const char *libexec, *data;		/* where responders and snippets are */
 	char *libexec_file[MW_R_COUNT];		/* of each responder; NULL = not installed */

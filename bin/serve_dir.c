@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +117,7 @@ make_config(struct mw_serve *s, struct mw_err *err)
 	    s->dir, s->dir, s->dir, s->dir);
 	if (make_secret(s, err) != MW_OK)
 		return err->code;
+	s->own_config = true;
 	if (asprintf(&s->config, "%s/moltworker.conf", s->dir) == -1) {
 		s->config = NULL;
 		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
@@ -166,12 +168,17 @@ static enum mw_code
 writable(const char *what, const char *path, struct mw_err *err)
 {
 	struct mw_err made = { 0 };
+	const struct passwd *pw;
+	int e;
 
 	/* Responders would make it, so this asks the same. */
 	if (mw_serve_mkdir(path, 0700, &made) == MW_OK && access(path, R_OK | W_OK | X_OK) == 0)
 		return MW_OK;
-	return mw_fail(err, MW_INTERNAL_ERROR, "%s = %s: uid %u cannot write there: %s (chown it, or "
-	    "name another user with --user)", what, path, (unsigned)geteuid(), strerror(errno));
+	e = errno;
+	pw = getpwuid(geteuid());
+	return mw_fail(err, MW_INTERNAL_ERROR, "%s = %s: %s (uid %u) cannot write there: %s (chown it, "
+	    "or name another user with --user)", what, path, pw != NULL ? pw->pw_name : "this user",
+	    (unsigned)geteuid(), strerror(e));
 }
 
 enum mw_code
