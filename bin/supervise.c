@@ -21,6 +21,7 @@
 #define GRACE_VITAL 5000	/* ms for the web server to go */
 #define GRACE 15000		/* ms for a responder to finish its request */
 #define IDLE 60000		/* ms; longest sleep of one wait */
+#define TWICE 1000		/* ms; a signal that comes sooner says the same again */
 
 static const int taken[] = { SIGINT, SIGTERM, SIGHUP, SIGCHLD };
 
@@ -231,8 +232,10 @@ mw_sup_step(struct mw_supervisor *s, int64_t ms)
 	start_missing(s, &next);
 	now = mw_now();
 	sig = wait_signal(next > now ? next - now : 0);
-	if (sig != 0 && sig != SIGCHLD)
+	if (sig != 0 && sig != SIGCHLD) {
 		s->stopping = true;
+		s->told = mw_now();
+	}
 	reap(s, false);
 	return !s->stopping && !s->died;
 }
@@ -271,7 +274,8 @@ stop_some(struct mw_supervisor *s, bool vital, int64_t grace)
 		int sig = wait_signal(killed ? 1000 : mw_left(deadline));
 
 		reap(s, true);
-		if (!killed && ((sig != 0 && sig != SIGCHLD) || mw_left(deadline) == 0)) {
+		if (!killed && (mw_left(deadline) == 0 || (sig != 0 && sig != SIGCHLD &&
+		    mw_now() - s->told >= TWICE))) {
 			(void)signal_all(s, vital, SIGKILL);
 			killed = true;
 		}

@@ -37,6 +37,7 @@ struct mw_supervisor {
 	size_t n;
 	char *const *env;		/* of every child; borrowed */
 	bool stopping;			/* INT, TERM or HUP came */
+	int64_t told;			/* when, monotonic ms */
 	bool died;			/* a vital service ended by itself */
 };
 
@@ -56,7 +57,8 @@ bool mw_sup_step(struct mw_supervisor *s, int64_t ms);
 
 /*
  * TERM to the vital services, then to the others; KILL for what is left after a
- * grace, or as soon as a second INT or TERM comes.  Every child is waited for.
+ * grace, or as soon as a second INT or TERM comes (a second after the first: a
+ * terminal and a script may say the same thing twice).  Every child is waited for.
  */
 void mw_sup_stop(struct mw_supervisor *s);
 
