@@ -2,8 +2,9 @@
 /*
  * The holder of one running local sandbox: takes its lock, makes its socket, starts
  * the agent inside and waits for its end.  It tells its starter on standard output
- * whether the agent is up ("ok") or why not.  The agent does not need it: kill the
- * holder, and the sandbox still answers and can still be stopped.
+ * whether the agent is up ("ok"), another holder is there (MW_LOCAL_HELD) or why it
+ * cannot be.  The agent does not need it: kill the holder, and the sandbox still
+ * answers and can still be stopped.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +26,6 @@
 #include "sandbox/agent.h"
 #include "sandbox/local.h"
 
-#define LOCK_WAIT 2000		/* ms for an ending sandbox to let go */
 #define READY_WAIT 60000	/* ms for the agent to come up */
 #define ARENA_MAX (1 << 20)
 #define LEFTOVER_AGE 3600	/* s after which an unfinished file is swept */
@@ -58,9 +58,14 @@ take_lock(struct hold *h)
 {
 	const char *path = mw_arena_printf(h->arena, "%s/.run/%s/lock", h->l->path, h->user);
 
+	enum mw_code rc;
+
 	if (path == NULL)
 		return mw_fail(&h->err, MW_INTERNAL_ERROR, "out of memory");
-	return mw_lockfile_take(path, "holder", mw_now() + LOCK_WAIT, &h->lock, &h->err);
+	rc = mw_lockfile_take(path, "holder", 0, &h->lock, NULL);
+	if (rc == MW_DEADLINE_EXCEEDED)
+		return mw_fail(&h->err, rc, MW_LOCAL_HELD);
+	return rc == MW_OK ? rc : fail_errno(h, "lock");
 }
 
 static enum mw_code

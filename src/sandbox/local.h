@@ -25,6 +25,7 @@
 #include "sandbox/sandbox.h"
 
 #define MW_LOCAL_SETTING "sandbox.local.isolation"
+#define MW_LOCAL_HELD "this sandbox has another holder"
 
 struct mw_local {
 	struct mw_sandbox base;

@@ -176,6 +176,19 @@ last_line(const char *text, size_t n, size_t *len)
 	return text;
 }
 
+/* The holder's verdict: MW_OK, or MW_CONFLICT for MW_LOCAL_HELD (not recorded). */
+static enum mw_code
+judge(struct mw_ctx *ctx, const char *line, size_t n)
+{
+	if (n == 2 && memcmp(line, "ok", 2) == 0)
+		return MW_OK;
+	if (n == strlen(MW_LOCAL_HELD) && memcmp(line, MW_LOCAL_HELD, n) == 0)
+		return MW_CONFLICT;
+	if (n == 0)
+		return mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE, "moltctl hold ended without a word");
+	return mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE, "%.*s", (int)n, line);
+}
+
 /* Whatever the holder says before is for nobody: its last line counts. */
 static enum mw_code
 hear(struct mw_ctx *ctx, int fd)
@@ -200,13 +213,8 @@ hear(struct mw_ctx *ctx, int fd)
 		if (n > 0)
 			len += (size_t)n;
 		line = last_line(buf, len, &n_line);
-		if (n_line == 2 && memcmp(line, "ok", 2) == 0)
-			return MW_OK;
-		if (n <= 0 && n_line > 0)
-			return mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE, "%.*s", (int)n_line, line);
-		if (n <= 0)
-			return mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE,
-			    "moltctl hold ended without a word");
+		if (n <= 0 || (n_line == 2 && memcmp(line, "ok", 2) == 0))
+			return judge(ctx, line, n_line);
 	}
 }
 
@@ -333,8 +341,10 @@ make_root(const struct mw_local *l, struct mw_ctx *ctx, const char *user, int ru
 	return MW_OK;
 }
 
-/* With the "start" lock held.  A holder whose starter was killed may be about to
- * have its agent ready: then it is waited for. */
+/*
+ * With the "start" lock held.  A holder whose starter was killed may be about to have
+ * its agent ready: then it is waited for.
+ */
 static enum mw_code
 start_it(const struct mw_local *l, struct mw_ctx *ctx, const char *user)
 {
@@ -347,15 +357,15 @@ start_it(const struct mw_local *l, struct mw_ctx *ctx, const char *user)
 		if (rc != MW_SANDBOX_HIBERNATING && mw_left(ctx->deadline) == 0)
 			return mw_ctx_fail(ctx, MW_SANDBOX_UNREACHABLE,
 			    "the sandbox's agent does not answer");
-		if (is_free(l, ctx, user, 0))
-			break;
 		if (mw_left(ctx->deadline) == 0)
 			return mw_ctx_fail(ctx, MW_SANDBOX_TIMEOUT, "the sandbox is still starting");
+		rc = is_free(l, ctx, user, 0) ? run_holder(ctx, user) : MW_CONFLICT;
+		if (rc == MW_OK)
+			break;
+		if (rc != MW_CONFLICT)
+			return rc;
 		mw_sleep_ms(NAP);
 	}
-	rc = run_holder(ctx, user);
-	if (rc != MW_OK)
-		return rc;
 	rc = mw_local_ping(l, user, ctx->deadline);
 	return rc == MW_OK ? rc : mw_ctx_fail(ctx, MW_SANDBOX_UNREACHABLE,
 	    "the sandbox started and ended at once");

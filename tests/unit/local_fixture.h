@@ -98,13 +98,18 @@ copy_self(void)
 	(void)close(in);
 }
 
+/* What root was told when it asked whether it may run something; MW_OK = was not root. */
+static enum mw_code root_told;
+
 static void
 drop_root(void)
 {
+	struct mw_local plain = { .plain = true };
 	struct passwd *pw;
 
 	if (geteuid() != 0)
 		return;
+	root_told = mw_local_may_run(&plain, NULL);
 	pw = getpwnam("www-data");
 	if (pw == NULL)
 		pw = getpwnam("nobody");
