@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the drivers agree on about keys. */
+#ifndef MW_STORE_KEY_H
+#define MW_STORE_KEY_H
+
+#include "base/err.h"
+
+#define MW_KEY_MAX 1024		/* bytes, S3's own limit */
+
+/* 1..MW_KEY_MAX bytes of UTF-8 without control characters, else MW_INVALID_PATH:
+ * what no store can hold is refused before it is asked. */
+enum mw_code mw_key_check(const char *key, struct mw_err *err) MW_MUST;
+
+#endif
