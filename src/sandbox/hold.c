@@ -312,10 +312,11 @@ report(const struct hold *h, enum mw_code rc)
 	}
 }
 
+/* The lock stays: whoever waits for it waits for the end of this process too. */
 static void
 release(struct hold *h)
 {
-	const int fds[] = { h->ready, h->listen, h->log, h->null, h->run, h->lock };
+	const int fds[] = { h->ready, h->listen, h->log, h->null, h->run };
 	size_t i;
 
 	for (i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {

@@ -244,6 +244,46 @@ test_enumerate(void)
 
 /* ---- start, status, stop ---- */
 
+/* Does the environment that process began with hold `word`? */
+static bool
+environ_has(pid_t pid, const char *word)
+{
+	char path[64], buf[16384];
+	ssize_t n, i;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, buf, sizeof(buf) - 1);
+	if (fd >= 0)
+		(void)close(fd);
+	if (n <= 0)
+		return true;
+	for (i = 0; i < n; i++)
+		buf[i] = buf[i] == '\0' ? '\n' : buf[i];
+	buf[n] = '\0';
+	return strstr(buf, word) != NULL;
+}
+
+/* A plain CGI process has the admin secret in its environment. */
+static void
+test_environment(void)
+{
+	pid_t h;
+
+	if (setenv("HTTP_X_ADMIN_SECRET", "hush", 1) != 0 || setenv("MOLTWORKER_SECRET", "hush", 1) != 0)
+		die("setenv");
+	is_int(start("env"), MW_OK, "start");
+	h = holder("env");
+	ok(environ_has(h, "MOLTWORKER_CONFIG"), "the holder knows the configuration");
+	ok(!environ_has(h, "hush"), "... and no secret");
+	ok(!environ_has(child_of(h), "hush") && !environ_has(child_of(h), "MOLTWORKER_"),
+	    "bubblewrap has nothing of ours");
+	is_int(stop("env"), MW_OK, "stop");
+	(void)unsetenv("HTTP_X_ADMIN_SECRET");
+	(void)unsetenv("MOLTWORKER_SECRET");
+}
+
 static void
 test_life(void)
 {
@@ -511,6 +551,7 @@ main(int argc, char *argv[])
 	test_drivers();
 	test_enumerate();
 	test_life();
+	test_environment();
 	test_new_user();
 	test_race();
 	test_killed();
