@@ -3,8 +3,8 @@
  * The outbox: writes and deletes that R2 still has to get.  SQLite (WAL,
  * synchronous=FULL) in state.path/outbox.db holds metadata, the spool the
  * bodies.  At most one row per user and path: a later write replaces an
- * earlier one.  Callers hold the path's lock (ops/write) around put and done.
- * A handle is used by one thread at a time and never across fork.
+ * earlier one.  Callers hold the path's lock (ops/pathlock) around put and done.
+ * Calls from several threads take turns.  A handle is never used across fork.
  */
 #ifndef MW_STATE_OUTBOX_H
 #define MW_STATE_OUTBOX_H
@@ -35,6 +35,7 @@ struct mw_outbox_row {
 	unsigned char sha256[32], md5[16];
 	const char *content_type;	/* or NULL */
 	const char *if_match;		/* condition to repeat on the put, or NULL */
+	bool if_none_match;		/* likewise: If-None-Match: * */
 	int64_t mode, mtime;		/* -1 = unknown */
 	int64_t created;		/* wall ms */
 	unsigned tries;
@@ -46,7 +47,11 @@ struct mw_outbox_row {
 enum mw_code mw_outbox_find(struct mw_outbox *o, struct mw_ctx *ctx, const char *user,
     const char *path, const struct mw_outbox_row **row) MW_MUST;
 
-/* Pending rows of a user below prefix ("" = all), byte order of path. */
+/*
+ * Pending rows of a user whose path begins with prefix ("" = all; "dir/" = below
+ * dir), byte order of path.  *row is only valid during the call, which may use
+ * the outbox itself.  Anything but MW_OK from fn stops and is returned.
+ */
 typedef enum mw_code (*mw_outbox_fn)(void *arg, const struct mw_outbox_row *row);
 enum mw_code mw_outbox_each(struct mw_outbox *o, struct mw_ctx *ctx, const char *user,
     const char *prefix, mw_outbox_fn fn, void *arg) MW_MUST;
@@ -55,9 +60,15 @@ enum mw_code mw_outbox_each(struct mw_outbox *o, struct mw_ctx *ctx, const char 
  * Queue a write (spool not NULL; on success it belongs to the row) or a delete.
  * Durable when it returns: fsync(file), fsync(directory), commit.  Replaces the
  * path's row.  MW_STORAGE_FULL past max_bytes or on a full disk: nothing changed.
+ * Name, size and hashes of the body are taken from the spool, not from the row.
+ * A conditional write that replaces a row must carry on that row's conditions:
+ * the store has not seen what its own condition named.
  */
 enum mw_code mw_outbox_put(struct mw_outbox *o, struct mw_ctx *ctx,
     const struct mw_outbox_row *row, struct mw_spool *spool) MW_MUST;
+
+/* Would a write of `size` bytes fit under max_bytes?  A look, no promise. */
+bool mw_outbox_room(struct mw_outbox *o, struct mw_ctx *ctx, int64_t size);
 
 /* The row reached R2: remove it, if it is still this one (by id), and its body. */
 enum mw_code mw_outbox_done(struct mw_outbox *o, struct mw_ctx *ctx, const struct mw_outbox_row *row) MW_MUST;
@@ -70,7 +81,11 @@ enum mw_code mw_outbox_failed(struct mw_outbox *o, struct mw_ctx *ctx, int64_t i
 enum mw_code mw_outbox_next(struct mw_outbox *o, struct mw_ctx *ctx, int64_t after,
     const struct mw_outbox_row **row) MW_MUST;
 
-struct mw_outbox_stat { int64_t pending, parked, bytes, oldest; /* oldest: wall ms, 0 = none */ };
+/* Make every parked row wait for another try. */
+enum mw_code mw_outbox_unpark(struct mw_outbox *o, struct mw_ctx *ctx) MW_MUST;
+
+/* pending: not parked; bytes: of all bodies; oldest: of the pending, wall ms, 0 = none. */
+struct mw_outbox_stat { int64_t pending, parked, bytes, oldest; };
 /* user NULL = all. */
 enum mw_code mw_outbox_stat(struct mw_outbox *o, struct mw_ctx *ctx, const char *user,
     struct mw_outbox_stat *st) MW_MUST;
@@ -82,14 +97,17 @@ enum mw_code mw_outbox_body(struct mw_outbox *o, struct mw_ctx *ctx,
 /* One-sided writes. */
 enum mw_mark {
 	MW_MARK_NONE,
-	MW_MARK_NEWER_SANDBOX,	/* written or deleted in the sandbox only */
+	MW_MARK_NEWER_SANDBOX,	/* written in the sandbox only */
 	MW_MARK_NEWER_R2,	/* written in R2 only */
-	MW_MARK_DELETED_R2	/* deleted in R2 only: remove from the sandbox */
+	MW_MARK_DELETED_R2,	/* deleted in R2 only: remove from the sandbox */
+	MW_MARK_DELETED_SANDBOX	/* deleted in the sandbox only */
 };
 enum mw_code mw_outbox_mark(struct mw_outbox *o, struct mw_ctx *ctx, const char *user,
     const char *path, enum mw_mark mark) MW_MUST;	/* NONE removes; durable */
 enum mw_code mw_outbox_marked(struct mw_outbox *o, struct mw_ctx *ctx, const char *user,
     const char *path, enum mw_mark *mark) MW_MUST;
+/* All marks of a user, byte order of path; path is only valid during the call,
+ * which may use the outbox itself. */
 typedef enum mw_code (*mw_mark_fn)(void *arg, const char *path, enum mw_mark mark);
 enum mw_code mw_outbox_marks(struct mw_outbox *o, struct mw_ctx *ctx, const char *user,
     mw_mark_fn fn, void *arg) MW_MUST;

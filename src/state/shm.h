@@ -47,19 +47,37 @@ struct mw_shm {
 	_Atomic uint64_t clean[MW_SHM_BUCKETS];
 	struct mw_shm_addr addrs[MW_SHM_ADDRS];
 	_Atomic int64_t last_drain;		/* a detached drain was started at */
+	/* The same for rows that a drainer could bring: queued is raised before a
+	 * row is committed, drained is its value when none was left to try, emptied
+	 * its value when there was none at all. */
+	_Atomic uint64_t queued, drained, emptied;
 };
 
-/* Map (creating it) state.path/shared-vN.  Fails clearly on an unwritable or
- * unsuitable (NFS, FUSE) directory, and on a full disk: MW_INTERNAL_ERROR. */
+/* A hash with the top bit set is no key: the row is being changed hands. */
+#define MW_SHM_CLAIM (UINT64_C(1) << 63)
+
+/*
+ * Map (creating it) state.path/shared-vN.  Fails clearly on a directory that is
+ * unwritable, another user's or unsuitable (NFS, FUSE, SMB), and on a full disk.
+ * The file must not be removed while processes use it.
+ */
 enum mw_code mw_shm_open(const char *state_path, struct mw_shm **sp, struct mw_err *err) MW_MUST;
 void mw_shm_close(struct mw_shm *s);		/* accepts NULL */
 
-/* The row of a user, made if need be; never NULL. */
+/*
+ * The row of a user, made if need be; never NULL.  Good for one request: a row
+ * unused for MW_SHM_IDLE may be given to another user.  With eight busier users
+ * in its place, the row is the calling thread's own and empty: nothing is known.
+ */
+#define MW_SHM_IDLE 900000		/* ms; longer than any request takes */
 struct mw_shm_user *mw_shm_user(struct mw_shm *s, const char *user);
 
 /* Count a wrong secret from `addr`; true when it is past 10 in 60 s.
  * *first is true when this one crossed the line (one log line). */
 bool mw_shm_refused(struct mw_shm *s, const char *addr, bool *first);
+
+/* Does anything wait in the outbox for a drainer?  Cheap; true when in doubt. */
+bool mw_shm_queued(const struct mw_shm *s);
 
 /* Number of a user's bucket in dirty/clean. */
 unsigned mw_shm_bucket(const char *user);
