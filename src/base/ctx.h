@@ -13,6 +13,7 @@ struct mw_ctx {
 	int64_t deadline;		/* monotonic ms; no call may outlive it */
 	const char *request_id;		/* sent along upstream; never NULL */
 	unsigned attempts;		/* tries made at upstreams so far */
+	unsigned retries;		/* those of them that repeated a failed one */
 	struct mw_err err;		/* the first failure, see mw_fail() */
 };
 

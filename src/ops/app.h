@@ -43,6 +43,12 @@ void mw_app_close(struct mw_app *a);
 /* main() of a responder. */
 int mw_app_main(const char *name, const struct mw_route *routes);
 
+/*
+ * Set the request's deadline from now: its wake, its own time limit and a little
+ * more (ms).  Counts from the moment the body is in, not from its first byte.
+ */
+void mw_app_deadline(struct mw_req *req, int64_t max_wake, int64_t own);
+
 /* The store / the sandbox, or the failure to open it. */
 enum mw_code mw_app_store(struct mw_app *a, struct mw_ctx *ctx, struct mw_store **s) MW_MUST;
 enum mw_code mw_app_sandbox(struct mw_app *a, struct mw_ctx *ctx, struct mw_sandbox **s) MW_MUST;

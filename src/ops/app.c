@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "ops/app.h"
+
+#include <errno.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "ops/drain.h"
+#include "ops/record.h"
+
+/* The longest a request may take beside its own time limit and its wake. */
+#define DEADLINE_SLACK 10000
+
+static void
+open_log(const char *name, const struct mw_conf *conf)
+{
+	enum mw_level level = MW_INFO;
+
+	(void)mw_log_level(conf->log.level, &level);
+	if (!mw_log_open(name, conf->log.file, level, strcmp(conf->log.format, "json") == 0))
+		mw_log(MW_ERROR, "log.file %s cannot be opened: %s",
+		    conf->log.file, strerror(errno));
+}
+
+/* The state directory: its last component is made, the rest must be there. */
+static enum mw_code
+make_state(struct mw_app *a, struct mw_err *err)
+{
+	const char *path = a->conf->state.path;
+
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return mw_fail(err, MW_INTERNAL_ERROR,
+		    "state.path %s cannot be made: %s", path, strerror(errno));
+	a->state_path = strdup(path);
+	if (asprintf(&a->lock_path, "%s/locks", path) < 0)
+		a->lock_path = NULL;
+	if (a->state_path == NULL || a->lock_path == NULL)
+		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
+	return MW_OK;
+}
+
+static void
+digest_secrets(struct mw_app *a, const struct mw_secret *s)
+{
+	size_t i;
+
+	for (i = 0; i < 2; i++)
+		SHA256((const unsigned char *)s->line[i], strlen(s->line[i]), a->digest[i]);
+	a->has_second = s->line[1][0] != '\0';
+}
+
+enum mw_code
+mw_app_open(const char *name, struct mw_app **ap, struct mw_err *err)
+{
+	enum mw_code code;
+	struct mw_app *a;
+
+	*ap = NULL;
+	if ((a = calloc(1, sizeof(*a))) == NULL)
+		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
+	a->name = name;
+	a->spool_dir = -1;
+	if ((code = mw_conf_watch_open(NULL, &a->watch, err)) != MW_OK)
+		goto out;
+	a->conf = mw_conf_watch_get(a->watch);
+	open_log(name, a->conf);
+	if ((code = mw_secret_watch_open(a->conf->auth.secret_file, &a->secret, err)) != MW_OK ||
+	    (code = make_state(a, err)) != MW_OK ||
+	    (code = mw_shm_open(a->state_path, &a->shm, err)) != MW_OK ||
+	    (code = mw_spool_dir(a->state_path, &a->spool_dir, err)) != MW_OK ||
+	    (code = mw_outbox_open(a->state_path, a->shm, a->conf->outbox.max_bytes,
+	    &a->outbox, err)) != MW_OK)
+		goto out;
+	digest_secrets(a, mw_secret_watch_get(a->secret, &a->secret_gen));
+	if (mw_store_open(a->conf, &a->store, &a->store_err) != MW_OK)
+		mw_log(MW_ERROR, "store: %s", a->store_err.msg);
+	if (mw_sandbox_open(a->conf, &a->sandbox, &a->sandbox_err) != MW_OK)
+		mw_log(MW_ERROR, "sandbox: %s", a->sandbox_err.msg);
+	*ap = a;
+	return MW_OK;
+out:
+	mw_app_close(a);
+	return code;
+}
+
+void
+mw_app_close(struct mw_app *a)
+{
+	if (a == NULL)
+		return;
+	mw_sandbox_close(a->sandbox);
+	mw_store_close(a->store);
+	mw_outbox_close(a->outbox);
+	if (a->spool_dir >= 0)
+		(void)close(a->spool_dir);
+	mw_shm_close(a->shm);
+	mw_secret_watch_close(a->secret);
+	mw_conf_watch_close(a->watch);
+	free(a->lock_path);
+	free(a->state_path);
+	free(a);
+}
+
+enum mw_code
+mw_app_store(struct mw_app *a, struct mw_ctx *ctx, struct mw_store **s)
+{
+	if ((*s = a->store) == NULL)
+		return mw_ctx_fail(ctx, a->store_err.code, "%s", a->store_err.msg);
+	return MW_OK;
+}
+
+enum mw_code
+mw_app_sandbox(struct mw_app *a, struct mw_ctx *ctx, struct mw_sandbox **s)
+{
+	if ((*s = a->sandbox) == NULL)
+		return mw_ctx_fail(ctx, a->sandbox_err.code, "%s", a->sandbox_err.msg);
+	return MW_OK;
+}
+
+/* A changed configuration: what was opened by the old one is opened anew. */
+static void
+reopen(struct mw_app *a)
+{
+	open_log(a->name, a->conf);
+	mw_secret_watch_close(a->secret);
+	mw_sandbox_close(a->sandbox);
+	mw_store_close(a->store);
+	a->secret = NULL;
+	a->sandbox = NULL;
+	a->store = NULL;
+	mw_err_clear(&a->store_err);
+	mw_err_clear(&a->sandbox_err);
+	if (mw_store_open(a->conf, &a->store, &a->store_err) != MW_OK)
+		mw_log(MW_ERROR, "store: %s", a->store_err.msg);
+	if (mw_sandbox_open(a->conf, &a->sandbox, &a->sandbox_err) != MW_OK)
+		mw_log(MW_ERROR, "sandbox: %s", a->sandbox_err.msg);
+}
+
+/* A store or sandbox that could not be opened may be mended meanwhile. */
+static void
+retry_open(struct mw_app *a)
+{
+	struct mw_err err;
+
+	mw_err_clear(&err);
+	if (a->store == NULL && mw_store_open(a->conf, &a->store, &err) != MW_OK)
+		a->store_err = err;
+	mw_err_clear(&err);
+	if (a->sandbox == NULL && mw_sandbox_open(a->conf, &a->sandbox, &err) != MW_OK)
+		a->sandbox_err = err;
+}
+
+static void
+begin(struct mw_req *req)
+{
+	struct mw_app *a = req->app;
+	const struct mw_conf *conf = mw_conf_watch_get(a->watch);
+	const struct mw_secret *secret;
+	struct mw_err err;
+	unsigned gen;
+
+	if (conf != a->conf) {
+		a->conf = conf;
+		reopen(a);
+	} else {
+		retry_open(a);
+	}
+	if (a->secret == NULL) {
+		mw_err_clear(&err);
+		if (mw_secret_watch_open(conf->auth.secret_file, &a->secret, &err) != MW_OK)
+			mw_log(MW_ERROR, "auth.secret_file: %s; the last good secret stays", err.msg);
+		else
+			a->secret_gen = 0;
+	}
+	if (a->secret != NULL) {
+		secret = mw_secret_watch_get(a->secret, &gen);
+		if (gen != a->secret_gen) {
+			digest_secrets(a, secret);
+			a->secret_gen = gen;
+		}
+	}
+	req->max_body = conf->http.max_body;
+	mw_req_resolve_address(req, &conf->http.trusted_proxies);
+	req->ctx.deadline = req->started + conf->wake.max_wait + conf->sandbox.timeout +
+	    DEADLINE_SLACK;
+}
+
+static bool
+authorised(struct mw_req *req, const char *secret, size_t n)
+{
+	struct mw_app *a = req->app;
+	unsigned char digest[32];
+	bool first, second;
+
+	SHA256((const unsigned char *)secret, n, digest);
+	first = mw_str_equal_ct(digest, a->digest[0], sizeof(digest));
+	second = mw_str_equal_ct(digest, a->digest[1], sizeof(digest));
+	return n > 0 && (first || (second && a->has_second));
+}
+
+static bool
+refused(struct mw_req *req)
+{
+	bool first, over;
+
+	over = mw_shm_refused(req->app->shm, req->address, &first);
+	if (first)
+		mw_log(MW_WARN, "too many wrong secrets from %s: further ones get 429 for a while",
+		    req->address);
+	return over;
+}
+
+/* The next request must not wait for us: what is left to do is another process's. */
+static void
+end(struct mw_req *req)
+{
+	mw_record(req);
+	mw_drain_kick(req->app);
+}
+
+int
+mw_app_main(const char *name, const struct mw_route *routes)
+{
+	struct mw_err err = { .code = MW_OK };
+	struct mw_app *a;
+	struct mw_http http = {
+		.name = name, .routes = routes, .begin = begin,
+		.authorised = authorised, .refused = refused, .end = end,
+	};
+	int status;
+
+	if (mw_app_open(name, &a, &err) != MW_OK) {
+		(void)fprintf(stderr, "%s.fcgi: %s\n", name, err.msg);
+		return 1;
+	}
+	http.app = a;
+	status = mw_http_serve(&http);
+	mw_app_close(a);
+	return status;
+}
+
+void
+mw_app_deadline(struct mw_req *req, int64_t max_wake, int64_t own)
+{
+	req->ctx.deadline = mw_now() + max_wake + own + DEADLINE_SLACK;
+}

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "ops/write.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "ops/classify.h"
+#include "ops/pathlock.h"
+#include "ops/read.h"
+#include "ops/restore.h"
+#include "ops/retry.h"
+#include "ops/wake.h"
+
+const char *const mw_target_words[] = { "both", "container", "r2", NULL };
+
+struct job {
+	struct mw_app *app;
+	struct mw_ctx *ctx;
+	struct mw_write *w;
+	struct mw_spool *body;		/* NULL: a delete */
+	const char *key;
+	const struct mw_outbox_row *row;	/* pending when we came, or NULL */
+	enum mw_mark mark;		/* when we came */
+	const char *current;		/* R2's ETag when we came, NULL = none or not asked */
+	bool unknown;			/* a delete could not learn whether R2 has it */
+};
+
+/* ---- conditions ---- */
+
+static enum mw_code
+try_head(void *arg)
+{
+	struct job *j = arg;
+	struct mw_object obj;
+	enum mw_code code;
+
+	code = j->app->store->ops->head(j->app->store, j->ctx, j->key, &obj);
+	if (code == MW_OK)
+		j->current = obj.etag;
+	return code;
+}
+
+/* What R2 has, or will have: *there and j->current. */
+static enum mw_code
+look_at_r2(struct job *j, bool *there)
+{
+	enum mw_code code;
+	char hex[33];
+
+	if (j->row != NULL) {
+		*there = j->row->op == MW_OUTBOX_PUT;
+		if (!*there)
+			return MW_OK;
+		mw_str_hex(j->row->md5, sizeof(j->row->md5), hex);
+		j->current = mw_arena_printf(j->ctx->arena, "\"%s\"", hex);
+		return j->current != NULL ? MW_OK : mw_ctx_nomem(j->ctx);
+	}
+	code = mw_retry(j->app, j->ctx, MW_UP_STORE, try_head, j);
+	*there = code == MW_OK;
+	if (code == MW_FILE_NOT_FOUND) {
+		mw_err_clear(&j->ctx->err);
+		code = MW_OK;
+	}
+	return code;
+}
+
+static enum mw_code
+check_conditions(struct job *j)
+{
+	const struct mw_write *w = j->w;
+	enum mw_code code;
+	bool there;
+
+	if (w->if_match == NULL && w->if_none_match == NULL)
+		return MW_OK;
+	if ((code = look_at_r2(j, &there)) != MW_OK)
+		return code;
+	if (w->if_match != NULL && (!there || !mw_etag_in(w->if_match, j->current, false)))
+		return mw_ctx_fail(j->ctx, MW_PRECONDITION_FAILED,
+		    "If-Match: /%.150s has %s in R2; read it again and repeat the change",
+		    w->path, there ? j->current : "no object");
+	if (w->if_none_match != NULL && there && mw_etag_in(w->if_none_match, j->current, true))
+		return mw_ctx_fail(j->ctx, MW_PRECONDITION_FAILED,
+		    "If-None-Match: /%.150s exists in R2 with %s", w->path, j->current);
+	return MW_OK;
+}
+
+/* ---- the sandbox's side ---- */
+
+static enum mw_code
+try_sandbox(void *arg, struct mw_sandbox *sb)
+{
+	struct job *j = arg;
+	struct mw_stat st;
+	struct mw_object obj;
+	enum mw_code code;
+
+	if (j->body == NULL)
+		return sb->ops->remove(sb, j->ctx, j->w->user, j->w->path);
+	code = sb->ops->write(sb, j->ctx, j->w->user, j->w->path, j->body->fd,
+	    j->body->size, -1, -1);
+	if (code != MW_OK || j->w->target != MW_TARGET_CONTAINER)
+		return code;
+	if ((code = sb->ops->stat(sb, j->ctx, j->w->user, j->w->path, &st)) == MW_OK &&
+	    (code = mw_object_of_stat(j->ctx, j->w->path, &st, &obj)) == MW_OK)
+		j->w->etag = obj.etag;
+	return code;
+}
+
+static enum mw_code
+to_sandbox(struct job *j)
+{
+	enum mw_code code;
+
+	j->w->tried |= MW_TRIED_CONTAINER;
+	code = mw_in_sandbox(j->app, j->ctx, j->w->user, j->w->max_wake, try_sandbox, j);
+	if (j->body == NULL && code == MW_FILE_NOT_FOUND) {
+		mw_err_clear(&j->ctx->err);
+		return MW_OK;
+	}
+	if (code == MW_OK && j->body == NULL)
+		j->w->existed = true;
+	return code;
+}
+
+/* ---- R2's side ---- */
+
+static enum mw_code
+try_r2(void *arg)
+{
+	struct job *j = arg;
+	struct mw_store *store = j->app->store;
+	struct mw_put put;
+
+	if (j->body == NULL)
+		return store->ops->remove(store, j->ctx, j->key);
+	put = (struct mw_put){
+		.fd = j->body->fd, .size = j->body->size,
+		.sha256 = j->body->sha256, .md5 = j->body->md5,
+		.content_type = mw_path_mime(j->w->path), .mode = -1, .mtime = -1,
+		.if_match = j->w->if_match != NULL ? j->current : NULL,
+		.if_none_match = j->w->if_none_match != NULL &&
+		    strcmp(j->w->if_none_match, "*") == 0,
+	};
+	return store->ops->put(store, j->ctx, j->key, &put, &j->w->etag);
+}
+
+/* The queued twin of try_r2: durable when it returns. */
+static enum mw_code
+enqueue(struct job *j)
+{
+	struct mw_outbox_row row = {
+		.user = j->w->user, .path = j->w->path, .store = j->app->store->identity,
+		.op = j->body != NULL ? MW_OUTBOX_PUT : MW_OUTBOX_DELETE,
+		.created = mw_wall(), .mode = -1, .mtime = -1,
+	};
+	char hex[33];
+	enum mw_code code;
+
+	if (j->body != NULL) {
+		row.size = j->body->size;
+		memcpy(row.md5, j->body->md5, sizeof(row.md5));
+		memcpy(row.sha256, j->body->sha256, sizeof(row.sha256));
+		row.content_type = mw_path_mime(j->w->path);
+		mw_str_hex(row.md5, sizeof(row.md5), hex);
+		j->w->etag = mw_arena_printf(j->ctx->arena, "\"%s\"", hex);
+		if (j->w->etag == NULL)
+			return mw_ctx_nomem(j->ctx);
+	}
+	/* R2's state that a replaced row was bound to still binds. */
+	if (j->row != NULL)
+		row.if_match = j->row->if_match;
+	if ((code = mw_outbox_put(j->app->outbox, j->ctx, &row, j->body)) == MW_OK)
+		j->w->r2_queued = true;
+	return code;
+}
+
+/*
+ * R2 refused the condition that it had met a moment ago: another writer, past
+ * this gateway.  The sandbox gets R2's version; nothing of ours stays.
+ */
+static enum mw_code
+undo_sandbox(struct job *j, enum mw_code code)
+{
+	struct mw_err cause = j->ctx->err;
+
+	if (j->w->target == MW_TARGET_BOTH) {
+		mw_err_clear(&j->ctx->err);
+		if (mw_outbox_mark(j->app->outbox, j->ctx, j->w->user, j->w->path,
+		    MW_MARK_NEWER_R2) != MW_OK ||
+		    mw_apply_mark(j->app, j->ctx, j->app->sandbox, j->w->user, j->w->path,
+		    MW_MARK_NEWER_R2) != MW_OK)
+			mw_log(MW_ERROR, "[FILES] userId=%s: /%s in the sandbox waits for R2's "
+			    "version: %s", j->w->user, j->w->path, j->ctx->err.msg);
+	}
+	j->ctx->err = cause;
+	return code;
+}
+
+/* Put it or queue it.  A path with a pending row only queues: order is kept. */
+static enum mw_code
+to_r2(struct job *j)
+{
+	struct mw_write *w = j->w;
+	enum mw_code code;
+
+	w->tried |= MW_TRIED_R2;
+	if (j->row != NULL) {
+		w->r2_error = "an earlier change of this path still waits for R2";
+		return enqueue(j);
+	}
+	code = mw_retry(j->app, j->ctx, MW_UP_STORE, try_r2, j);
+	if (code == MW_OK) {
+		w->r2_synced = true;
+		return MW_OK;
+	}
+	if (code == MW_PRECONDITION_FAILED)
+		return undo_sandbox(j, code);
+	if (w->target == MW_TARGET_R2 && !mw_code_info(code)->retryable)
+		return code;
+	w->r2_error = mw_arena_strdup(j->ctx->arena, j->ctx->err.msg);
+	mw_log(MW_WARN, "[SYNC] userId=%s: R2 did not take /%s (%s), queued", w->user, w->path,
+	    j->ctx->err.msg);
+	mw_err_clear(&j->ctx->err);
+	return enqueue(j);
+}
+
+/* ---- marks ---- */
+
+static enum mw_code
+set_mark(struct job *j, enum mw_mark mark)
+{
+	if (mark == j->mark)
+		return MW_OK;
+	return mw_outbox_mark(j->app->outbox, j->ctx, j->w->user, j->w->path, mark);
+}
+
+/* Written to R2 alone: the sandbox follows now if its files are at hand, else at its next wake. */
+static enum mw_code
+follow_r2(struct job *j)
+{
+	enum mw_mark mark = j->body != NULL ? MW_MARK_NEWER_R2 : MW_MARK_DELETED_R2;
+	enum mw_code code;
+
+	if ((code = set_mark(j, mark)) != MW_OK)
+		return code;
+	if (!mw_files_at_hand(j->app, j->w->user))
+		return MW_OK;
+	if (mw_apply_mark(j->app, j->ctx, j->app->sandbox, j->w->user, j->w->path, mark) != MW_OK)
+		mw_err_clear(&j->ctx->err);	/* the mark stays for the next wake */
+	return MW_OK;
+}
+
+/* The mark goes before the change: whoever reads after it asks the sandbox first. */
+static enum mw_code
+container_only(struct job *j)
+{
+	enum mw_mark mark = j->body != NULL ? MW_MARK_NEWER_SANDBOX : MW_MARK_DELETED_SANDBOX;
+	enum mw_code code, back;
+	struct mw_err cause;
+
+	if (j->body != NULL && (code = set_mark(j, mark)) != MW_OK)
+		return code;
+	code = to_sandbox(j);
+	if (code == MW_OK && j->body == NULL && j->w->existed)
+		return set_mark(j, mark);
+	if (code == MW_OK || j->body == NULL)
+		return code;
+	cause = j->ctx->err;
+	mw_err_clear(&j->ctx->err);
+	back = j->mark;
+	j->mark = mark;
+	if (set_mark(j, back) != MW_OK)
+		mw_log(MW_ERROR, "[FILES] userId=%s: mark of /%s stays: %s", j->w->user,
+		    j->w->path, j->ctx->err.msg);
+	j->ctx->err = cause;
+	return code;
+}
+
+/* ---- the two verbs ---- */
+
+static enum mw_code
+job_begin(struct job *j, int *lock)
+{
+	struct mw_store *store;
+	enum mw_code code;
+
+	*lock = -1;
+	if ((code = mw_path_lock(j->app, j->ctx, j->w->user, j->w->path, lock)) != MW_OK)
+		return code;
+	if (j->w->target != MW_TARGET_CONTAINER || j->w->if_match != NULL ||
+	    j->w->if_none_match != NULL) {
+		if ((code = mw_app_store(j->app, j->ctx, &store)) != MW_OK)
+			return code;
+	}
+	if ((j->key = mw_store_key(j->app->conf, j->ctx->arena, j->w->user, j->w->path)) == NULL)
+		return mw_ctx_nomem(j->ctx);
+	if ((code = mw_outbox_find(j->app->outbox, j->ctx, j->w->user, j->w->path, &j->row)) != MW_OK ||
+	    (code = mw_outbox_marked(j->app->outbox, j->ctx, j->w->user, j->w->path, &j->mark)) != MW_OK)
+		return code;
+	return check_conditions(j);
+}
+
+/*
+ * The sandbox first, then R2 or the outbox.  With no room in the outbox it is
+ * the other way round: if R2 fails too, nothing was changed.
+ */
+static enum mw_code
+write_both(struct job *j)
+{
+	enum mw_code code;
+
+	if (!mw_outbox_room(j->app->outbox, j->ctx, j->body->size)) {
+		if ((code = to_r2(j)) != MW_OK)
+			return code;
+		if ((code = to_sandbox(j)) != MW_OK) {
+			if (mw_outbox_mark(j->app->outbox, j->ctx, j->w->user, j->w->path,
+			    MW_MARK_NEWER_R2) != MW_OK)
+				mw_log(MW_ERROR, "[FILES] userId=%s: /%s is newer in R2, and no "
+				    "mark says so", j->w->user, j->w->path);
+			return code;
+		}
+		return set_mark(j, MW_MARK_NONE);
+	}
+	if ((code = to_sandbox(j)) != MW_OK || (code = to_r2(j)) != MW_OK)
+		return code;
+	return set_mark(j, MW_MARK_NONE);
+}
+
+enum mw_code
+mw_write_file(struct mw_app *app, struct mw_ctx *ctx, struct mw_write *w, struct mw_spool *body)
+{
+	struct job j = { .app = app, .ctx = ctx, .w = w, .body = body };
+	enum mw_code code;
+	int lock;
+
+	if ((code = job_begin(&j, &lock)) == MW_OK) {
+		if (w->target == MW_TARGET_CONTAINER)
+			code = container_only(&j);
+		else if (w->target == MW_TARGET_R2)
+			code = (code = to_r2(&j)) == MW_OK ? follow_r2(&j) : code;
+		else
+			code = write_both(&j);
+	}
+	mw_path_unlock(lock);
+	return code;
+}
+
+static enum mw_code
+delete_in_r2(struct job *j)
+{
+	struct mw_write *w = j->w;
+	bool there = j->current != NULL;
+
+	w->tried |= MW_TRIED_R2;
+	if (!there && look_at_r2(j, &there) != MW_OK) {
+		/* It cannot be asked, so it may have it: the delete is queued. */
+		w->r2_error = mw_arena_strdup(j->ctx->arena, j->ctx->err.msg);
+		mw_err_clear(&j->ctx->err);
+		j->unknown = true;
+		return enqueue(j);
+	}
+	w->existed = w->existed || there;
+	if (there)
+		return to_r2(j);
+	/* Gone already; a pending delete stays queued. */
+	w->r2_synced = j->row == NULL;
+	w->r2_queued = j->row != NULL;
+	return MW_OK;
+}
+
+static enum mw_code
+delete_both(struct job *j)
+{
+	enum mw_code code;
+
+	if ((code = to_sandbox(j)) != MW_OK || (code = delete_in_r2(j)) != MW_OK)
+		return code;
+	return set_mark(j, MW_MARK_NONE);
+}
+
+enum mw_code
+mw_delete_file(struct mw_app *app, struct mw_ctx *ctx, struct mw_write *w)
+{
+	struct job j = { .app = app, .ctx = ctx, .w = w };
+	enum mw_code code;
+	int lock;
+
+	if ((code = job_begin(&j, &lock)) == MW_OK) {
+		if (w->target == MW_TARGET_CONTAINER)
+			code = container_only(&j);
+		else if (w->target == MW_TARGET_R2)
+			code = (code = delete_in_r2(&j)) == MW_OK && (w->existed || j.unknown) ?
+			    follow_r2(&j) : code;
+		else
+			code = delete_both(&j);
+	}
+	mw_path_unlock(lock);
+	if (code == MW_OK && !w->existed && !j.unknown)
+		return mw_ctx_fail(ctx, MW_FILE_NOT_FOUND, "File not found: /%.200s", w->path);
+	return code;
+}
