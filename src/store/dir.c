@@ -37,8 +37,7 @@ dir_open(const struct mw_conf *conf, struct mw_store **sp, struct mw_err *err)
 	d->store.ops = &mw_store_dir;
 	d->timeout = conf->store.timeout;
 	d->root = d->tmp = d->meta = -1;
-	(void)snprintf(d->store.identity, sizeof(d->store.identity), "dir:%s",
-	    conf->store.dir.path);
+	mw_store_identify(&d->store, "dir", conf->store.dir.path);
 	if ((d->path = strdup(conf->store.dir.path)) == NULL ||
 	    asprintf(&d->lock_path, "%s/" MW_DIR_AREA "/lock", d->path) == -1) {
 		d->lock_path = NULL;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/lockfile.h"
 #include "base/utf8.h"
 #include "store/key.h"
 #include "store/store.h"
@@ -28,6 +31,17 @@ mw_store_close(struct mw_store *s)
 {
 	if (s != NULL)
 		s->ops->close(s);
+}
+
+void
+mw_store_identify(struct mw_store *s, const char *kind, const char *name)
+{
+	const size_t size = sizeof(s->identity);
+	int n = snprintf(s->identity, size, "%s:%s", kind, name);
+
+	if (n < 0 || (size_t)n >= size)
+		(void)snprintf(s->identity, size, "%s:%.64s~%016" PRIx64, kind, name,
+		    mw_hash(name));
 }
 
 char *
