@@ -17,7 +17,7 @@ static const struct mw_verb verbs[] = {
 	{ "config", "check [FILE] | show [FILE]",
 	  "check the configuration; print every effective setting",
 	  mw_verb_config, false },
-	{ "drain", "",
+	{ "drain", "[--if-idle] [--parked] [--config FILE]",
 	  "send what waits for the object store; 0 nothing is left, 1 rows left, 2 parked rows",
 	  mw_verb_drain, false },
 	{ "hold", "USER", "hold a running local sandbox", mw_verb_hold, true },
