@@ -42,7 +42,7 @@ bool
 mw_probe(unsigned port)
 {
 	static const char get[] = "GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n";
-	static const char good[] = "HTTP/1.1 200 ";
+	static const char good[] = "HTTP/1.1 200";
 	struct timeval second = { .tv_sec = 1 };
 	struct sockaddr_in sin;
 	char answer[sizeof(good)] = "";

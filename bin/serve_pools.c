@@ -48,13 +48,17 @@ mw_pools_find(struct mw_serve *s, struct mw_err *err)
 	return err->code;
 }
 
-/* Is somebody serving on this socket? */
+/* Is somebody serving on this socket?  A link to another one says nothing. */
 static bool
 in_use(const struct sockaddr_un *sun)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct stat st;
+	int fd;
 	bool used;
 
+	if (lstat(sun->sun_path, &st) == -1 || !S_ISSOCK(st.st_mode))
+		return false;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd == -1)
 		return false;
 	used = connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) == 0;

@@ -25,6 +25,7 @@ static const char nginx_text[] =
     "events { worker_connections 1024; }\n"
     "http {\n"
     "	access_log off;\n"
+    "	gzip on;\n"		/* as Debian has it: the snippet must cope */
     "	client_body_temp_path \"@RUN@/tmp/body\";\n"
     "	fastcgi_temp_path \"@RUN@/tmp/fastcgi\";\n"
     "	proxy_temp_path \"@RUN@/tmp/proxy\";\n"
@@ -67,6 +68,12 @@ static const char apache_text[] =
     MODULE("mime")
     MODULE("rewrite")
     MODULE("setenvif")
+    /* As Debian has it: the snippet must cope. */
+    MODULE("filter")
+    "<IfFile \"@MODULES@/mod_deflate.so\">\n"
+    MODULE("deflate")
+    "AddOutputFilterByType DEFLATE text/html text/plain\n"
+    "</IfFile>\n"
     "TypesConfig /dev/null\n"
     "AddType text/html .html\n"
     "AddType text/css .css\n"
