@@ -258,7 +258,8 @@ static enum mw_code
 container_only(struct job *j)
 {
 	enum mw_mark mark = j->body != NULL ? MW_MARK_NEWER_SANDBOX : MW_MARK_DELETED_SANDBOX;
-	enum mw_code code, back;
+	enum mw_mark back = j->mark;
+	enum mw_code code;
 	struct mw_err cause;
 
 	if (j->body != NULL && (code = set_mark(j, mark)) != MW_OK)
@@ -270,7 +271,6 @@ container_only(struct job *j)
 		return code;
 	cause = j->ctx->err;
 	mw_err_clear(&j->ctx->err);
-	back = j->mark;
 	j->mark = mark;
 	if (set_mark(j, back) != MW_OK)
 		mw_log(MW_ERROR, "[FILES] userId=%s: mark of /%s stays: %s", j->w->user,

@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/path.h"
 
 #define LINKS_MAX 40		/* as the kernel's own limit */
@@ -249,6 +250,15 @@ mw_local_errno(struct mw_ctx *ctx, int e, const char *path)
 	return mw_ctx_fail(ctx, errno_code(e), "%s: %s", *path == '\0' ? "/" : path, strerror(e));
 }
 
+/* Moving or emptying a directory takes write permission on it.  If that cannot
+ * be had, the step it is for fails and says so. */
+static void
+open_up(int dir, const char *name)
+{
+	if (fchmodat(dir, name, 0700, 0) < 0)
+		mw_log(MW_DEBUG, "chmod of %s: %s", name, strerror(errno));
+}
+
 /*
  * Empty the directory `sub` in `top`: its directories move up into `top`, so that
  * no tree is too deep, whoever made it.
@@ -276,7 +286,7 @@ empty_into(int top, const char *sub, unsigned *serial)
 			good = false;
 			break;
 		}
-		(void)fchmodat(fd, de->d_name, 0700, 0);	/* moving it takes write permission */
+		open_up(fd, de->d_name);
 		do {
 			(void)snprintf(name, sizeof(name), ".wipe%u", (*serial)++);
 			good = renameat(fd, de->d_name, top, name) == 0;
@@ -311,7 +321,7 @@ wipe_pass(int top, unsigned *serial, unsigned *left)
 			good = false;
 			break;
 		}
-		(void)fchmodat(top, de->d_name, 0700, 0);
+		open_up(top, de->d_name);
 		good = empty_into(top, de->d_name, serial) &&
 		    (unlinkat(top, de->d_name, AT_REMOVEDIR) == 0 || errno == ENOTEMPTY);
 	}
@@ -328,7 +338,7 @@ mw_local_wipe(int dir, const char *name)
 
 	if (top >= 0) {
 		(void)close(top);
-		(void)fchmodat(dir, name, 0700, 0);
+		open_up(dir, name);
 		top = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	}
 	if (top < 0)

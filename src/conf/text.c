@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "conf/text.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum kind {
+	BLANK,		/* white space, comment */
+	NEWLINE,
+	NAME,
+	NUMBER,
+	STRING,
+	OTHER,		/* one byte of anything else */
+	OPEN		/* a string or comment that does not end */
+};
+
+struct token {
+	enum kind kind;
+	const char *p;
+	size_t n;
+};
+
+struct reader {
+	struct mw_text *t;
+	unsigned out;		/* line of the result being written */
+	struct mw_err *err;
+};
+
+/* The file being read, and where in it we are. */
+struct place {
+	unsigned file;
+	unsigned line;
+};
+
+struct mw_ident
+mw_ident_of(const struct stat *st)
+{
+	struct mw_ident id;
+
+	memset(&id, 0, sizeof(id));
+	id.dev = st->st_dev;
+	id.ino = st->st_ino;
+	id.size = st->st_size;
+	id.mtime = st->st_mtim;
+	id.ctime = st->st_ctim;
+	return id;
+}
+
+struct mw_ident
+mw_ident_at(const char *path)
+{
+	struct stat st;
+	struct mw_ident none;
+
+	memset(&none, 0, sizeof(none));
+	return stat(path, &st) == 0 ? mw_ident_of(&st) : none;
+}
+
+bool
+mw_ident_same(const struct mw_ident *a, const struct mw_ident *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+	    a->mtime.tv_sec == b->mtime.tv_sec && a->mtime.tv_nsec == b->mtime.tv_nsec &&
+	    a->ctime.tv_sec == b->ctime.tv_sec && a->ctime.tv_nsec == b->ctime.tv_nsec;
+}
+
+bool
+mw_ident_fresh(const struct mw_ident *id)
+{
+	struct timespec now;
+
+	if (clock_gettime(CLOCK_REALTIME, &now) != 0)
+		return false;
+	return now.tv_sec - id->ctime.tv_sec <= 1 && id->ctime.tv_sec - now.tv_sec <= 1;
+}
+
+static size_t
+span(const char *p, const char *end, int (*in)(int))
+{
+	const char *s = p;
+
+	while (p < end && in((unsigned char)*p))
+		p++;
+	return (size_t)(p - s);
+}
+
+static int
+is_name(int c)
+{
+	return isalnum(c) || c == '_' || c == '-' || c == '*';
+}
+
+static int
+is_blank(int c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\f';
+}
+
+static int
+not_newline(int c)
+{
+	return c != '\n';
+}
+
+/* Letters too: "5L", "0xff", "1.5e3". */
+static int
+is_number(int c)
+{
+	return isalnum(c) || c == '.';
+}
+
+/* The comment at p; n = 0 if there is none. */
+static struct token
+comment(const char *p, const char *end)
+{
+	struct token k = { BLANK, p, 0 };
+	const char *close;
+
+	if (*p == '#' || (end - p >= 2 && p[0] == '/' && p[1] == '/')) {
+		k.n = span(p, end, not_newline);
+	} else if (end - p >= 2 && p[0] == '/' && p[1] == '*') {
+		close = memmem(p + 2, (size_t)(end - p - 2), "*/", 2);
+		if (close == NULL)
+			k.kind = OPEN;
+		k.n = close == NULL ? (size_t)(end - p) : (size_t)(close + 2 - p);
+	}
+	return k;
+}
+
+/* one_line: a line's end closes a string too, so that a forgotten quote spoils one line only. */
+static struct token
+string(const char *p, const char *end, bool one_line)
+{
+	struct token k = { OPEN, p, 0 };
+	const char *q;
+
+	for (q = p + 1; q < end; q++) {
+		if (*q == '"') {
+			k.kind = STRING;
+			q++;
+			break;
+		}
+		if (one_line && *q == '\n')
+			break;
+		if (*q == '\\' && q + 1 < end)
+			q++;
+	}
+	k.n = (size_t)(q - p);
+	return k;
+}
+
+static struct token
+next_token(const char *p, const char *end, bool one_line)
+{
+	struct token k = comment(p, end);
+
+	if (k.n > 0)
+		return k;
+	k.n = 1;
+	if (*p == '\n') {
+		k.kind = NEWLINE;
+	} else if (is_blank((unsigned char)*p)) {
+		k.n = span(p, end, is_blank);
+	} else if (*p == '"') {
+		k = string(p, end, one_line);
+	} else if (isdigit((unsigned char)*p)) {
+		k.kind = NUMBER;
+		k.n = span(p, end, is_number);
+	} else if (is_name((unsigned char)*p) && *p != '-') {
+		k.kind = NAME;
+		k.n = span(p, end, is_name);
+	} else {
+		k.kind = OTHER;
+	}
+	return k;
+}
+
+static enum mw_code
+fail_at(const struct reader *r, const struct place *at, const char *text)
+{
+	return mw_fail(r->err, MW_INTERNAL_ERROR, "%s:%u: %s",
+	    r->t->file[at->file].path, at->line, text);
+}
+
+static enum mw_code
+emit(struct reader *r, const char *p, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		r->out += p[i] == '\n';
+	if (!mw_buf_add(&r->t->buf, p, n))
+		return mw_fail(r->err, MW_INTERNAL_ERROR,
+		    "%s: more than %d bytes, or out of memory", r->t->file[0].path, MW_TEXT_MAX);
+	return MW_OK;
+}
+
+/* A number, with L if it needs 64 bits and does not say so. */
+static enum mw_code
+emit_number(struct reader *r, const struct place *at, const struct token *k)
+{
+	bool hex = k->n > 2 && (k->p[1] == 'x' || k->p[1] == 'X');
+	const char *p = k->p + (hex ? 2 : 0), *end = k->p + k->n, *rest;
+	size_t digits;
+	enum mw_code rc = emit(r, k->p, k->n);
+
+	while (p < end && *p == '0')
+		p++;
+	digits = span(p, end, hex ? isxdigit : isdigit);
+	rest = p + digits;
+	if (rc != MW_OK || (rest < end && *rest != 'L'))
+		return rc;		/* a float, or for libconfig to refuse */
+	if (digits > (hex ? 15 : 18))
+		return fail_at(r, at, "the number is too large");
+	return rest == end && digits >= (hex ? 8 : 10) ? emit(r, "L", 1) : MW_OK;
+}
+
+enum mw_code
+mw_text_slurp(int fd, const char *path, struct mw_buf *buf, struct mw_err *err)
+{
+	ssize_t n;
+
+	do {
+		if (!mw_buf_room(buf, 4096))
+			return mw_fail(err, MW_INTERNAL_ERROR,
+			    "%s: more than %zu bytes, or out of memory", path, buf->max);
+		n = read(fd, buf->data + buf->len, 4096);
+		if (n < 0 && errno != EINTR)
+			return mw_fail(err, MW_INTERNAL_ERROR, "cannot read %s: %s", path,
+			    strerror(errno));
+		if (n > 0)
+			buf->len += (size_t)n;
+	} while (n != 0);
+	if (buf->len > 0 && memchr(buf->data, '\0', buf->len) != NULL)
+		return mw_fail(err, MW_INTERNAL_ERROR, "%s: holds a NUL byte", path);
+	return MW_OK;
+}
+
+/* Opened without blocking: a FIFO in a file's place must not hang a responder. */
+static enum mw_code
+read_file(struct mw_text *t, unsigned file, struct mw_buf *buf, struct mw_err *err)
+{
+	const char *path = t->file[file].path;
+	struct stat st;
+	enum mw_code rc;
+	int fd;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return mw_fail(err, MW_INTERNAL_ERROR, "cannot open %s: %s", path, strerror(errno));
+	if (fstat(fd, &st) != 0) {
+		rc = mw_fail(err, MW_INTERNAL_ERROR, "cannot stat %s: %s", path, strerror(errno));
+	} else if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode)) {
+		rc = mw_fail(err, MW_INTERNAL_ERROR, "%s: not a regular file", path);
+	} else {
+		t->file[file].id = mw_ident_of(&st);
+		rc = mw_text_slurp(fd, path, buf, err);
+	}
+	(void)close(fd);
+	return rc;
+}
+
+/* `name` as the file `from` means it: relative to that file's directory. */
+static char *
+resolve(const char *from, const char *name, size_t n)
+{
+	const char *slash = strrchr(from, '/');
+	size_t dir = n > 0 && name[0] != '/' && slash != NULL ? (size_t)(slash + 1 - from) : 0;
+	char *path = malloc(dir + n + 1);
+
+	if (path != NULL) {
+		memcpy(path, from, dir);
+		memcpy(path + dir, name, n);
+		path[dir + n] = '\0';
+	}
+	return path;
+}
+
+/* From here on the result's lines are those of `at`. */
+static void
+mark(struct reader *r, const struct place *at)
+{
+	struct mw_text *t = r->t;
+
+	if (t->nrun < sizeof(t->run) / sizeof(t->run[0]))
+		t->run[t->nrun++] = (struct mw_text_run){ r->out, at->file, at->line };
+}
+
+static enum mw_code add_file(struct reader *r, char *path, const struct place *from);
+
+/* @include "FILE" at p; *used is its length, 0 if it is something else. */
+static enum mw_code
+include(struct reader *r, const struct place *at, const char *p, const char *end, size_t *used)
+{
+	static const char word[] = "@include";
+	const char *s = p + sizeof(word) - 1, *quote;
+	struct mw_text *t = r->t;
+	enum mw_code rc;
+
+	*used = 0;
+	if ((size_t)(end - p) < sizeof(word) || memcmp(p, word, sizeof(word) - 1) != 0)
+		return MW_OK;
+	s += span(s, end, is_blank);
+	if (s == end || *s != '"')
+		return MW_OK;
+	s++;
+	quote = memchr(s, '"', (size_t)(end - s));
+	if (quote == NULL || memchr(s, '\n', (size_t)(quote - s)) != NULL)
+		return MW_OK;
+	*used = (size_t)(quote + 1 - p);
+	rc = add_file(r, resolve(t->file[at->file].path, s, (size_t)(quote - s)), at);
+	if (rc == MW_OK && t->buf.len > 0 && t->buf.data[t->buf.len - 1] != '\n')
+		rc = emit(r, "\n", 1);
+	mark(r, at);
+	return rc;
+}
+
+static enum mw_code
+copy_text(struct reader *r, struct place *at, const char *p, const char *end)
+{
+	enum mw_code rc = MW_OK;
+	struct token k;
+	bool line_start = true;
+	size_t i, used;
+
+	for (; p < end && rc == MW_OK; p += k.n) {
+		k = next_token(p, end, false);
+		if (k.kind == OPEN) {
+			/* The rest is kept for mw_text_state_path(). */
+			rc = emit(r, p, (size_t)(end - p));
+			return rc != MW_OK ? rc : fail_at(r, at,
+			    *p == '"' ? "this string does not end" : "this comment does not end");
+		}
+		used = 0;
+		if (line_start && *p == '@')
+			rc = include(r, at, p, end, &used);
+		if (used > 0)
+			k.n = used;
+		else if (k.kind == NUMBER)
+			rc = emit_number(r, at, &k);
+		else if (rc == MW_OK)
+			rc = emit(r, p, k.n);
+		for (i = 0; i < k.n; i++)
+			at->line += p[i] == '\n';
+		line_start = k.kind == NEWLINE || (line_start && is_blank((unsigned char)*p));
+	}
+	return rc;
+}
+
+/* Takes `path` over. */
+static enum mw_code
+add_file(struct reader *r, char *path, const struct place *from)
+{
+	struct mw_text *t = r->t;
+	struct place at = { t->nfile, 1 };
+	struct mw_err why = { .code = MW_OK };
+	struct mw_buf buf;
+	enum mw_code rc;
+
+	if (path == NULL)
+		return mw_fail(r->err, MW_INTERNAL_ERROR, "out of memory");
+	if (t->nfile == MW_TEXT_FILES) {
+		free(path);
+		return fail_at(r, from, "too many included files");
+	}
+	t->file[t->nfile++].path = path;
+	mw_buf_init(&buf, MW_TEXT_MAX);
+	rc = read_file(t, at.file, &buf, &why);
+	if (rc != MW_OK && from != NULL)
+		rc = fail_at(r, from, why.msg);
+	else if (rc != MW_OK)
+		rc = mw_fail(r->err, rc, "%s", why.msg);
+	mark(r, &at);
+	if (rc == MW_OK && buf.len > 0)
+		rc = copy_text(r, &at, buf.data, buf.data + buf.len);
+	mw_buf_free(&buf);
+	return rc;
+}
+
+enum mw_code
+mw_text_read(struct mw_text *t, const char *path, struct mw_err *err)
+{
+	struct reader r = { t, 1, err };
+
+	memset(t, 0, sizeof(*t));
+	mw_buf_init(&t->buf, MW_TEXT_MAX);
+	return add_file(&r, strdup(path), NULL);
+}
+
+void
+mw_text_free(struct mw_text *t)
+{
+	unsigned i;
+
+	for (i = 0; i < t->nfile; i++)
+		free(t->file[i].path);
+	mw_buf_free(&t->buf);
+	memset(t, 0, sizeof(*t));
+}
+
+void
+mw_text_where(const struct mw_text *t, unsigned out, const char **file, unsigned *line)
+{
+	const struct mw_text_run *run = &t->run[0];
+	unsigned i;
+
+	for (i = 0; i < t->nrun && t->run[i].out <= out; i++)
+		run = &t->run[i];
+	*file = t->file[run->file].path;
+	*line = run->line + (out - run->out);
+}
+
+static bool
+is(const struct token *k, const char *word)
+{
+	return k->n == strlen(word) && memcmp(k->p, word, k->n) == 0;
+}
+
+char *
+mw_text_state_path(const struct mw_text *t)
+{
+	const char *p = t->buf.data, *end = p == NULL ? p : p + t->buf.len;
+	struct token k, name = { NAME, "", 0 };
+	unsigned depth = 0;
+	bool in_state = false;
+
+	for (; p < end; p += k.n) {
+		k = next_token(p, end, true);
+		if (k.kind == NAME) {
+			name = k;
+		} else if (is(&k, "{")) {
+			if (depth++ == 0)
+				in_state = is(&name, "state");
+		} else if (is(&k, "}")) {
+			if (depth > 0 && --depth == 0)
+				in_state = false;
+		} else if (k.kind == STRING && in_state && depth == 1 && is(&name, "path")) {
+			return memchr(k.p, '\\', k.n) != NULL ? NULL : strndup(k.p + 1, k.n - 2);
+		}
+	}
+	return NULL;
+}
