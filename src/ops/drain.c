@@ -255,10 +255,8 @@ settle_row(struct pass *p, const struct mw_outbox_row *row, enum mw_code code)
 	return MW_OK;
 }
 
-/*
- * Under the path's lock: read the row again, for it may have been replaced;
- * the later one comes in its turn.  Fails when the outbox does.
- */
+/* Under the path's lock: read the row again, for it may have been replaced.
+ * Fails when the outbox does. */
 static enum mw_code
 drain_locked(struct pass *p, const struct mw_outbox_row *seen, int64_t deadline)
 {
@@ -267,7 +265,7 @@ drain_locked(struct pass *p, const struct mw_outbox_row *seen, int64_t deadline)
 	int64_t needed;
 
 	code = mw_outbox_find(p->app->outbox, p->ctx, seen->user, seen->path, &row);
-	if (code != MW_OK || row == NULL || row->id != seen->id)
+	if (code != MW_OK || row == NULL)
 		return code;
 	needed = mw_now() + p->app->conf->store.timeout + row->size / SLOWEST;
 	p->ctx->deadline = needed < deadline ? needed : deadline;

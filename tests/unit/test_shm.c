@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <errno.h>
-#include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -135,13 +131,21 @@ test_refusals(void)
 static void
 test_open_race(void)
 {
+	struct mw_err err = { .code = MW_OK };
 	pid_t pid[OPENERS];
 	struct mw_shm *s;
-	int i, status, good = 0;
+	char locks[64], byte;
+	int i, status, lock, p[2], good = 0;
 
-	ok(unlink(file()) == 0, "no file");
+	(void)snprintf(locks, sizeof(locks), "%s/locks", dir);
+	ok(unlink(file()) == 0 && pipe(p) == 0 &&
+	    mw_lockfile_take(locks, "shared", 0, &lock, &err) == MW_OK, "no file, and the lock is ours");
+	(void)fflush(stdout);
 	for (i = 0; i < OPENERS; i++) {
 		if ((pid[i] = fork()) == 0) {
+			mw_lockfile_give(lock);
+			if (write(p[1], "x", 1) != 1)
+				_exit(1);
 			s = open_shm();
 			if (s == NULL)
 				_exit(1);
@@ -150,7 +154,15 @@ test_open_race(void)
 		}
 	}
 	for (i = 0; i < OPENERS; i++)
+		good += read(p[0], &byte, 1) == 1;
+	is_int(good, OPENERS, "openers are on their way");
+	mw_sleep_ms(100);		/* to see that the file is missing, and wait */
+	mw_lockfile_give(lock);
+	good = 0;
+	for (i = 0; i < OPENERS; i++)
 		good += waitpid(pid[i], &status, 0) == pid[i] && status == 0;
+	(void)close(p[0]);
+	(void)close(p[1]);
 	s = open_shm();
 	is_int(good, OPENERS, "many first openers all get a mapping");
 	is_int((int64_t)atomic_load(&s->clean[9]), OPENERS, "and it is one and the same");
