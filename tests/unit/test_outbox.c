@@ -15,7 +15,7 @@
 #include "state/outbox.h"
 #include "tap.h"
 
-static char dir[] = "/tmp/mw-outbox-XXXXXX";
+static char dir[32];
 static int spool_dir;
 static struct mw_shm *shm;
 static struct mw_ctx ctx;
@@ -47,7 +47,7 @@ fresh(void)
 	mw_shm_close(shm);
 	if (spool_dir > 0)
 		(void)close(spool_dir);
-	if (dir[strlen(dir) - 1] != 'X')
+	if (dir[0] != '\0')
 		(void)nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 	(void)snprintf(dir, sizeof(dir), "/tmp/mw-outbox-XXXXXX");
 	if (mkdtemp(dir) == NULL || mw_shm_open(dir, &shm, &err) != MW_OK ||
