@@ -80,8 +80,11 @@ struct mw_s3_class {
  */
 const struct mw_s3_class *mw_s3_classify(int status, const char *word, bool foreign);
 
-/* ---- s3_put.c, s3_multipart.c, s3_list.c ---- */
+/* ---- s3_get.c, s3_put.c, s3_multipart.c, s3_list.c ---- */
 
+enum mw_code mw_s3_get(struct mw_store *st, struct mw_ctx *ctx, const char *key,
+    const struct mw_get *opt, const struct mw_sink *sink, bool *not_modified);
+/* Like head of the table, with the failure in err and scratch memory kept. */
 enum mw_code mw_s3_head(struct mw_s3 *s, struct mw_ctx *ctx, const char *key,
     struct mw_object *obj, struct mw_err *err) MW_MUST;
 enum mw_code mw_s3_put(struct mw_store *st, struct mw_ctx *ctx, const char *key,

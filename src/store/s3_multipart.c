@@ -141,6 +141,22 @@ all_parts(struct upload *u, struct mw_err *err)
 	return code;
 }
 
+/* radosgw leaves the ETag of the answer to a conditional last step empty. */
+static enum mw_code
+ask_etag(struct upload *u, struct mw_err *err)
+{
+	struct mw_object obj;
+	enum mw_code code = mw_s3_head(u->s, u->ctx, u->key, &obj, err);
+
+	if (code != MW_OK)
+		return code;
+	if (obj.size != u->put->size)
+		return mw_fail(err, MW_STORE_UNAVAILABLE, "the store has %lld bytes of %s, "
+		    "not %lld", (long long)obj.size, u->key, (long long)u->put->size);
+	*u->etag = obj.etag;
+	return MW_OK;
+}
+
 /* The last step.  200 alone says nothing: the body may hold an error, which
  * mw_s3_call sees. */
 static enum mw_code
@@ -167,10 +183,11 @@ send_complete(void *arg, enum mw_s3_how how, struct mw_err *err)
 		*err = r.err;
 		return code;
 	}
-	*u->etag = r.doc.root == MW_S3_COMPLETE ?
-	    mw_s3_etag(u->ctx->arena, r.doc.etag) : NULL;
-	return *u->etag != NULL ? MW_OK : mw_fail(err, MW_STORE_UNAVAILABLE,
-	    "the store did not say that %s is complete", u->key);
+	if (r.doc.root != MW_S3_COMPLETE)
+		return mw_fail(err, MW_STORE_UNAVAILABLE,
+		    "the store did not say that %s is complete", u->key);
+	*u->etag = mw_s3_etag(u->ctx->arena, r.doc.etag);
+	return *u->etag != NULL ? MW_OK : ask_etag(u, err);
 }
 
 static void
