@@ -4,6 +4,7 @@ store, sandboxes and state, reached as a plain CGI program (Cgi) or through
 `moltctl serve` and a real web server (Gateway)."""
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -307,7 +308,7 @@ class Cgi(Base):
     kind = "direct"
 
     def responder(self, target):
-        path = target.split("?")[0].split("/")
+        path = re.sub(r"^https?://[^/]*", "", target, flags=re.I).split("?")[0].split("/")
         if path[:4] == ["", "api", "super", "users"] and len(path) > 5 and path[5] == "files":
             return "files.fcgi"
         return "health.fcgi"

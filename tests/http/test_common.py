@@ -110,7 +110,7 @@ def test_absolute_form(gw, user):
 # Parameter, bad values; each is a 400 that names it.
 ARGUMENTS = {
     "source": ["", "R2", "both", "auto,r2", "x"],
-    "maxWakeTime": ["abc", "-1", "1.5", "", "1e3", "0x10", "99999999999999999999999", " 5"],
+    "maxWakeTime": ["abc", "-1", "1.5", "", "1e3", "0x10", " 5"],
     "raw": ["2", "yes!", "-1"],
 }
 LIST_ARGUMENTS = {
@@ -163,5 +163,5 @@ def test_unknown_arguments_are_ignored(gw, user, query):
 
 def test_max_wake_time_is_clamped(gw, user):
     gw.put_ok(user, "a", b"x")
-    for v in ("0", "180000", "180001", "999999999"):
+    for v in ("0", "180000", "180001", "999999999", "99999999999999999999999"):
         mw.check_json(gw.get(user, "a", "maxWakeTime=" + v))

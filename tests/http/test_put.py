@@ -82,7 +82,7 @@ INVALID = [
     ("plus", b'{"n":+1,"content":"x"}', 5), ("bare point", b'{"n":1.,"content":"x"}', None),
     ("Infinity", b'{"n":Infinity}', 5), ("tru", b'{"n":tru}', None),
     ("too deep", b'{"x":' + b"[" * 40 + b"]" * 40 + b',"content":"x"}', None),
-    ("very deep", b"[" * 200000, None), ("mismatch", b'{"x":[}', 6),
+    ("very deep", b'{"x":' + b"[" * 200000, None), ("mismatch", b'{"x":[}', 6),
     ("UTF-16", '{"content":"x"}'.encode("utf-16-le"), None),
 ]
 
