@@ -15,6 +15,7 @@ static const char lighttpd_text[] =
     "server.upload-dirs = ( \"@RUN@/tmp\" )\n"
     "var.moltworker_sockets = \"@SOCKETS@\"\n"
     "var.moltworker_data = \"@DATA@\"\n"
+    "include \"@DATA@/lighttpd/parseopts.conf\"\n"
     "include \"@DATA@/lighttpd/moltworker.conf\"\n";
 
 static const char nginx_text[] =

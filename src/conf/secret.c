@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "conf/text.h"
 
 #define FILE_MAX 4096		/* bytes of a secret file */
@@ -184,7 +185,7 @@ reread(struct mw_secret_watch *w)
 	struct mw_err err = { .code = MW_OK };
 
 	if (read_secret(w->path, &new, &w->id, &err) == MW_OK) {
-		if (memcmp(&new, &w->secret, sizeof(new)) != 0) {
+		if (!mw_str_equal_ct(&new, &w->secret, sizeof(new))) {
 			w->secret = new;
 			w->generation++;
 			mw_log(MW_INFO, "took the changed secret file %s", w->path);

@@ -137,6 +137,15 @@ last_good(const struct mw_load *broken, const char *why)
 
 /* ---- the watch ---- */
 
+/* Nothing in it, as for a moment while an editor writes it: not a wish for all defaults. */
+static bool
+blank(const struct mw_load *l)
+{
+	const char *text = l->text.buf.data;
+
+	return text == NULL || text[strspn(text, " \t\r\n")] == '\0';
+}
+
 enum mw_code
 mw_conf_watch_open(const char *path, struct mw_conf_watch **wp, struct mw_err *err)
 {
@@ -152,6 +161,11 @@ mw_conf_watch_open(const char *path, struct mw_conf_watch **wp, struct mw_err *e
 	code = mw_load_read(&l, w->path, err);
 	remember(w, &l);
 	w->looked = mw_now();
+	if (code == MW_OK && blank(&l) && (w->conf = last_good(&l, "the configuration is empty")) != NULL) {
+		mw_load_free(&l);
+		*wp = w;
+		return MW_OK;
+	}
 	if (code == MW_OK) {
 		keep(l.conf, &l.text.buf);
 		w->conf = l.conf;
@@ -217,7 +231,9 @@ mw_conf_watch_get(struct mw_conf_watch *w)
 	if (!changed(w))
 		return w->conf;
 	repeat = same_files(w);
-	if (mw_load_read(&l, w->path, &err) == MW_OK)
+	if (mw_load_read(&l, w->path, &err) == MW_OK && blank(&l))
+		(void)mw_fail(&err, MW_INTERNAL_ERROR, "%s is empty", w->path);
+	if (err.code == MW_OK)
 		swap(w, &l, repeat);
 	else if (!repeat)
 		mw_log(MW_ERROR, "%s; the last good configuration stays in force", err.msg);

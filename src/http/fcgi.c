@@ -228,9 +228,21 @@ cut(void *t)
 }
 
 /*
- * An answer that was cut, or could not be written, ends without FCGI_END_REQUEST:
- * its absence is what tells the server that the body is not whole.
+ * How to make a body look broken, as measured: FCGI_END_REQUEST, whatever its
+ * status, is the end of a good body to nginx and Apache, and so is a closed
+ * connection to nginx.  A record of no known version is an error to all of
+ * them: with the head still unsent the client gets the server's 500 or 502,
+ * later the connection is closed (which Apache needs a Content-Length for).
  */
+static void
+request_break(struct fcgi *f)
+{
+	static const unsigned char bad[RECORD_HEAD];
+
+	(void)send_all(f, bad, sizeof(bad));
+	FCGX_Free(&f->r, 1);
+}
+
 static void
 request_end(struct fcgi *f)
 {
@@ -239,7 +251,7 @@ request_end(struct fcgi *f)
 	free(f->big);
 	f->big = NULL;
 	if (f->cut || f->dead)
-		FCGX_Free(&f->r, 1);
+		request_break(f);
 	else
 		FCGX_Finish_r(&f->r);
 }

@@ -137,7 +137,13 @@ query_decode(struct mw_arena *arena, const char *s, size_t n, size_t *lenp)
 	return out;
 }
 
-static enum mw_code
+/*
+ * What a value becomes that has a bad escape or a NUL: no parameter takes it,
+ * so a known one is refused by its name and an unknown one is ignored.
+ */
+#define UNDECODABLE "\x7f"
+
+static void
 query_pair(struct mw_req *req, const char *s, size_t n)
 {
 	struct mw_pair *pair = &req->query[req->nquery];
@@ -145,21 +151,21 @@ query_pair(struct mw_req *req, const char *s, size_t n)
 	size_t name_n = eq != NULL ? (size_t)(eq - s) : n, ignored;
 
 	pair->name = query_decode(req->ctx.arena, s, name_n, &ignored);
+	if (pair->name == NULL)
+		return;
 	pair->value = eq == NULL ? "" :
 	    query_decode(req->ctx.arena, eq + 1, n - name_n - 1, &pair->len);
-	if (pair->name == NULL || pair->value == NULL)
-		return mw_ctx_fail(&req->ctx, MW_INVALID_ARGUMENT,
-		    "query parameter \"%.*s\": malformed percent escape or NUL byte",
-		    name_n < 60 ? (int)name_n : 60, s);
+	if (pair->value == NULL) {
+		pair->value = UNDECODABLE;
+		pair->len = sizeof(UNDECODABLE) - 1;
+	}
 	req->nquery++;
-	return MW_OK;
 }
 
 static enum mw_code
 query_parse(struct mw_req *req)
 {
 	const char *s = req->raw_query;
-	enum mw_code code;
 	size_t n;
 
 	if (s == NULL || *s == '\0')
@@ -172,8 +178,8 @@ query_parse(struct mw_req *req)
 		if (n > 0 && req->nquery == MW_QUERY_MAX)
 			return mw_ctx_fail(&req->ctx, MW_INVALID_ARGUMENT,
 			    "more than %d query parameters", MW_QUERY_MAX);
-		if (n > 0 && (code = query_pair(req, s, n)) != MW_OK)
-			return code;
+		if (n > 0)
+			query_pair(req, s, n);
 		if (s[n] == '\0')
 			return MW_OK;
 	}

@@ -396,7 +396,7 @@ classify(struct mw_net *n, CURLcode rc)
 		return MW_NET_BAD;
 	switch (rc) {
 	case CURLE_OK:
-		return n->head_done ? MW_NET_DONE : MW_NET_BAD;
+		return n->head_done ? MW_NET_DONE : MW_NET_CUT;
 	case CURLE_COULDNT_RESOLVE_HOST:
 	case CURLE_COULDNT_CONNECT:
 	case CURLE_SSL_CONNECT_ERROR:
@@ -425,6 +425,8 @@ classify(struct mw_net *n, CURLcode rc)
 static const char *
 end_text(struct mw_net *n, CURLcode rc)
 {
+	if (rc == CURLE_OK)
+		return n->head_done ? "" : "the answer ended in its head";
 	if (n->too_large)
 		return "the answer is larger than allowed";
 	if (n->body_failed)
@@ -486,7 +488,7 @@ mw_net_call(struct mw_net *n, struct mw_ctx *ctx, const struct mw_net_req *req,
 		return;
 	}
 	rc = curl_easy_perform(n->curl);
-	call_end(n, classify(n, rc), rc == CURLE_OK ? "" : end_text(n, rc));
+	call_end(n, classify(n, rc), end_text(n, rc));
 }
 
 const char *

@@ -125,22 +125,22 @@ bring(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb, const char 
 	return code;
 }
 
+/*
+ * Takes no path lock: a writer that holds it may be waiting for this very wake.
+ * None is needed, for nobody can write to a sandbox without a marker but us.
+ */
 static enum mw_code
 bring_if_absent(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb,
     const char *user, const char *path)
 {
 	struct mw_stat st;
 	enum mw_code code;
-	int lock;
 
-	if ((code = mw_path_lock(app, ctx, user, path, &lock)) != MW_OK)
-		return code;
 	code = sb->ops->stat(sb, ctx, user, path, &st);
 	if (code == MW_FILE_NOT_FOUND) {
 		mw_err_clear(&ctx->err);
 		code = bring(app, ctx, sb, user, path);
 	}
-	mw_path_unlock(lock);
 	return code;
 }
 
@@ -314,6 +314,18 @@ add_mark(void *arg, const char *path, enum mw_mark mark)
 	return MW_OK;
 }
 
+static enum mw_code
+lock_now(struct mw_app *app, struct mw_ctx *ctx, const char *user, const char *path, int *lock)
+{
+	int64_t deadline = ctx->deadline;
+	enum mw_code code;
+
+	ctx->deadline = 0;
+	code = mw_path_lock(app, ctx, user, path, lock);
+	ctx->deadline = deadline;
+	return code;
+}
+
 enum mw_code
 mw_apply_marks(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb, const char *user)
 {
@@ -325,7 +337,15 @@ mw_apply_marks(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb, co
 
 	code = mw_outbox_marks(app->outbox, ctx, user, add_mark, &m);
 	for (one = m.first; one != NULL && code == MW_OK; one = one->next) {
-		if ((code = mw_path_lock(app, ctx, user, one->path, &lock)) != MW_OK)
+		/* Somebody is at this path, and may be waiting for this wake: it is
+		 * theirs, or the next wake's. */
+		code = lock_now(app, ctx, user, one->path, &lock);
+		if (code == MW_DEADLINE_EXCEEDED) {
+			mw_err_clear(&ctx->err);
+			code = MW_OK;
+			continue;
+		}
+		if (code != MW_OK)
 			break;
 		code = mw_outbox_marked(app->outbox, ctx, user, one->path, &mark);
 		if (code == MW_OK && (mark == MW_MARK_NEWER_R2 || mark == MW_MARK_DELETED_R2))

@@ -18,6 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.abspath(os.environ.get("MW_BUILD", os.path.join(ROOT, "build")))
 SECRET = "Correct-Horse-7b1f5c0e9d"
+SANDBOX = re.compile(r"(^|/)agent serve\b|(^|/)bwrap | hold \S+$")
 S3_SECRET = "s3-Secret-Key-41f0aa"
 DEFAULTS = {
     "auth.secret_file": "{dir}/admin.secret",
@@ -250,11 +251,11 @@ class Base:
     # -- end --
 
     def end_sandboxes(self):
-        """End the holders of this directory (a plain CGI has no server that would)."""
+        """End the sandboxes of this directory at once (a plain CGI has no server that would)."""
         for pid in processes_of(self.dir):
-            if " hold " in command_line(pid) + " ":
+            if SANDBOX.search(command_line(pid)):
                 try:
-                    os.kill(pid, signal.SIGTERM)
+                    os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
                     pass
 

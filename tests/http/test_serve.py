@@ -46,6 +46,9 @@ ROUTES = [
     ("/api/super/metrics", "metrics"), ("/api/super/alerts", "metrics"),
     ("/debug/admin/users", "debug"), ("/debug/admin/users/files/files", "debug"),
 ]
+# Bad names, but it is the responder that says so.
+ROUTES += [(U + "/files/" + bad, "files") for bad in ("a%0Ab", "a%0D%0Ab", "%01", "%7F", "%FF")]
+ROUTES += [(U + "/files?path=" + bad, "files") for bad in ("%00", "a%0Ab", "%FF", "%zz", "..%2f")]
 # A .htaccess cannot have these.
 SLASHES = [(U + "/files/a%2Fb", "files"), (U + "/files/%2Fetc%2Fpasswd", "files"),
            (U + "/files/x%2Fexec", "files")]

@@ -37,7 +37,7 @@ BAD = [
     ("too big", "retry: { attempts = 100001; };", ["retry.attempts"]),
     ("too long", "wake: { max_wait = 86400001; };", ["wake.max_wait"]),
     ("no such word", "read: { default_source = \"r3\"; };", ["read.default_source", "r2"]),
-    ("no such driver", "log: { format = \"xml\"; };", ["log.format"]),
+    ("no such source", "read: { default_source = \"xml\"; };", ["read.default_source"]),
     ("group for value", "retry = 3;", ["retry"]),
     ("value for group", "http: { max_body: { x = 1; }; };", ["http.max_body"]),
     ("list of ints", "debug: { allow = [ 1, 2 ]; };", ["debug.allow"]),
@@ -45,7 +45,6 @@ BAD = [
     ("bad mask", "metrics: { allow = [ \"127.0.0.1/33\" ]; };", ["metrics.allow"]),
     ("no user in the prefix", "batch: { parallel = 0; };", ["batch.parallel"]),
     ("syntax", "http: { max_body = ; };", []),
-    ("open group", "http: { max_body = 5;", []),
 ]
 
 

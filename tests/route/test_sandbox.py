@@ -74,7 +74,8 @@ def test_restore_overwrites_nothing(make):
 
 def test_restore_can_be_switched_off(make):
     gw = make({"wake.restore": False})
-    gw.put_ok("u", "f", b"x", "target=r2")
+    gw.put_ok("u", "f", b"x")
+    forget(gw, "u")
     assert gw.content("u", "f", "source=container") is None
     assert gw.content("u", "f") == b"x"
 

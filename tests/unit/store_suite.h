@@ -606,7 +606,7 @@ static const char *const odd_keys[] = {
 	"back\\slash", "caf\xc3\xa9", "cafe\xcc\x81", "\xe6\x97\xa5\xe6\x9c\xac", "\xf0\x9f\xa6\x80",
 	" lead", "trail ", "  two  ", "~tilde", ".hidden", "...", "..a", "a..", "-rf", "*", "[x]",
 	"<a>&lt;b>", "]]>", "{json}", "a|b", "a^b`c", "dir.with.dots/x.y", "con", "a:b",
-	"deep/er/and/deep/er/still", "\xef\xbb\xbf" "bom", "\xc2\xa0nbsp", "\xef\xbf\xbd",
+	"deep/er/and/deep/er/still", "\xef\xbb\xbf\x62om", "\xc2\xa0nbsp", "\xef\xbf\xbd",
 };
 
 static void
