@@ -282,7 +282,6 @@ enum mw_code
 mw_load_read(struct mw_load *l, const char *path, struct mw_err *err)
 {
 	struct mw_err first = { .code = MW_OK };
-	enum mw_code rc;
 
 	memset(l, 0, sizeof(*l));
 	l->conf = calloc(1, sizeof(*l->conf));
