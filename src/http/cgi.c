@@ -13,8 +13,7 @@
 #include "http/internal.h"
 
 #define OUT_SIZE (16 * 1024)
-#define DRAIN_MAX (8 * 1024 * 1024)	/* bytes of an unread body that are taken off the server */
-#define DRAIN_MS 2000
+#define DRAIN_MS 30000		/* for a body that nobody read */
 
 struct cgi {
 	int64_t left;		/* bytes of the body not read yet; INT64_MAX = up to the end */
@@ -133,19 +132,17 @@ body_length(void)
 	return s != NULL && strcasecmp(s, "chunked") == 0 ? INT64_MAX : 0;
 }
 
-/* The answer is out; some servers log an error for each body that was left unread. */
+/* Apache reads the answer when it has written the body, and loses it when it cannot. */
 static void
 drain(struct cgi *c)
 {
 	char waste[OUT_SIZE];
 	struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
 	int64_t end = mw_now() + DRAIN_MS;
-	long total, got = 1;
 
-	for (total = 0; got > 0 && c->left > 0 && total < DRAIN_MAX; total += got) {
-		if (poll(&p, 1, (int)mw_left(end)) <= 0)
+	while (c->left > 0 && poll(&p, 1, (int)mw_left(end)) > 0) {
+		if (body_read(c, waste, sizeof(waste)) <= 0)
 			return;
-		got = body_read(c, waste, sizeof(waste));
 	}
 }
 

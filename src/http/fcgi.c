@@ -15,19 +15,23 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "http/internal.h"
 
 #define SMALL_MAX 8144		/* bytes of an answer that fit libfcgi's buffer with all end records */
 #define RECORD_HEAD 8
 #define RECORD_MAX 65528	/* payload: the largest multiple of 8 in 16 bits, so no padding */
 #define BODY_SILENCE 60		/* seconds without a byte of the body */
+#define DRAIN_MS 3000		/* for a body that nobody read */
 
 struct fcgi {
 	FCGX_Request r;
 	size_t small;		/* bytes in libfcgi's buffer */
 	unsigned char *big;	/* one record being filled, or NULL */
 	size_t used;		/* payload bytes in it */
+	int64_t got;		/* bytes of the body */
 	bool reading;		/* the body was asked for */
 	bool dead;		/* a write failed */
 	bool cut;
@@ -88,13 +92,11 @@ param_at(void *t, size_t i)
 
 /* libfcgi reads without a limit of time: the socket gets one. */
 static void
-silence_limit(struct fcgi *f)
+silence_limit(struct fcgi *f, int64_t ms)
 {
-	struct timeval tv = { .tv_sec = BODY_SILENCE };
+	struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
 
-	if (!f->reading)
-		(void)setsockopt(f->r.ipcFd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	f->reading = true;
+	(void)setsockopt(f->r.ipcFd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
 }
 
 static long
@@ -105,10 +107,14 @@ body_read(void *t, void *p, size_t n)
 
 	if (f->cut)
 		return -1;
-	silence_limit(f);
+	if (!f->reading)
+		silence_limit(f, BODY_SILENCE * 1000);
+	f->reading = true;
 	got = FCGX_GetStr(p, n > INT32_MAX ? INT32_MAX : (int)n, f->r.in);
-	if (got > 0)
+	if (got > 0) {
+		f->got += got;
 		return got;
+	}
 	return FCGX_GetError(f->r.in) == 0 ? 0 : -1;
 }
 
@@ -243,6 +249,36 @@ request_break(struct fcgi *f)
 	FCGX_Free(&f->r, 1);
 }
 
+static bool
+body_left(const struct fcgi *f)
+{
+	const char *s = FCGX_GetParam("CONTENT_LENGTH", f->r.envp);
+	int64_t n;
+
+	if (FCGX_HasSeenEOF(f->r.in) != 0 || FCGX_GetError(f->r.in) != 0)
+		return false;
+	if (s != NULL && *s != '\0')
+		return !mw_str_uint(s, strlen(s), INT64_MAX, &n) || f->got < n;
+	return FCGX_GetParam("HTTP_TRANSFER_ENCODING", f->r.envp) != NULL;
+}
+
+/*
+ * mod_fcgid loses the answer when it cannot pass the whole body on, and
+ * mod_proxy_fcgi does not end it.  So the body goes first.
+ */
+static void
+drain(struct fcgi *f)
+{
+	int64_t end = mw_now() + DRAIN_MS;
+	char waste[16 * 1024];
+
+	if (!body_left(f))
+		return;
+	silence_limit(f, DRAIN_MS);
+	while (mw_left(end) > 0 && FCGX_GetStr(waste, sizeof(waste), f->r.in) > 0)
+		;
+}
+
 static void
 request_end(struct fcgi *f)
 {
@@ -250,6 +286,8 @@ request_end(struct fcgi *f)
 		(void)record_send(f);
 	free(f->big);
 	f->big = NULL;
+	if (!f->cut && !f->dead)
+		drain(f);
 	if (f->cut || f->dead)
 		request_break(f);
 	else
@@ -271,6 +309,7 @@ request_serve(const struct mw_http *http, struct fcgi *f, struct mw_arena *arena
 	};
 
 	f->small = f->used = 0;
+	f->got = 0;
 	f->reading = f->dead = f->cut = false;
 	mw_http_one(http, &io, arena);
 	request_end(f);
