@@ -84,10 +84,13 @@ enum mw_code mw_conf_show(const char *path, struct mw_buf *out, struct mw_err *e
 
 /*
  * The watched configuration of a long-running process.  get() looks at the
- * file's identity at most once a second and swaps in a changed file; a broken
- * one is logged once and the last good one stays.  open() of a broken file
- * falls back to state.path/last-good.conf with a logged error, and each good
- * configuration is kept there.  The pointer from get() stays valid until the next get().
+ * file (and those it includes) at most once a second and swaps in a changed
+ * text; a broken one is logged once and the last good one stays.  A file that
+ * is empty all of a sudden counts as broken.  A changed state.path is logged and
+ * takes a restart.  Each good text is kept as last-good.conf in the state.path
+ * it names, mode 0600; open() of a broken file goes on with that one, with a
+ * logged error, if its first line says that it was made from the same path.  The
+ * pointer from get() stays valid until the next get().
  */
 struct mw_conf_watch;
 enum mw_code mw_conf_watch_open(const char *path, struct mw_conf_watch **wp, struct mw_err *err) MW_MUST;
