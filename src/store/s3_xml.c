@@ -20,6 +20,7 @@ struct mw_s3_xml {
 	struct mw_arena *arena;
 	struct mw_s3_doc *doc;
 	bool bad;
+	bool begun;			/* something but white space came */
 	unsigned depth;
 	enum inside inside;
 	struct mw_s3_row *row;		/* being read */
@@ -234,6 +235,12 @@ mw_s3_xml_open(struct mw_arena *a, struct mw_s3_doc *doc)
 bool
 mw_s3_xml_feed(struct mw_s3_xml *x, const char *p, size_t n)
 {
+	/* Sent ahead to keep a connection alive, even before the XML declaration. */
+	while (!x->begun && n > 0 && strchr(" \t\r\n", *p) != NULL && *p != '\0') {
+		p++;
+		n--;
+	}
+	x->begun = x->begun || n > 0;
 	if (!x->bad && n > 0 && (n > INT_MAX ||
 	    XML_Parse(x->parser, p, (int)n, 0) != XML_STATUS_OK))
 		x->bad = true;
