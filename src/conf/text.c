@@ -387,10 +387,15 @@ enum mw_code
 mw_text_read(struct mw_text *t, const char *path, struct mw_err *err)
 {
 	struct reader r = { t, 1, err };
+	enum mw_code rc;
 
 	memset(t, 0, sizeof(*t));
 	mw_buf_init(&t->buf, MW_TEXT_MAX);
-	return add_file(&r, strdup(path), NULL);
+	rc = add_file(&r, strdup(path), NULL);
+	/* libconfig wants one after a comment. */
+	if (rc == MW_OK && t->buf.len > 0 && t->buf.data[t->buf.len - 1] != '\n')
+		rc = emit(&r, "\n", 1);
+	return rc;
 }
 
 void
@@ -427,20 +432,22 @@ mw_text_state_path(const struct mw_text *t)
 {
 	const char *p = t->buf.data, *end = p == NULL ? p : p + t->buf.len;
 	struct token k, name = { NAME, "", 0 };
-	unsigned depth = 0;
-	bool in_state = false;
+	unsigned depth = 0, state = 0;	/* braces open; as many inside state, 0 = not there */
 
 	for (; p < end; p += k.n) {
 		k = next_token(p, end, true);
 		if (k.kind == NAME) {
 			name = k;
 		} else if (is(&k, "{")) {
-			if (depth++ == 0)
-				in_state = is(&name, "state");
+			/* At any depth: a broken text may have lost its braces. */
+			depth++;
+			if (state == 0 && is(&name, "state"))
+				state = depth;
 		} else if (is(&k, "}")) {
-			if (depth > 0 && --depth == 0)
-				in_state = false;
-		} else if (k.kind == STRING && in_state && depth == 1 && is(&name, "path")) {
+			if (depth == state)
+				state = 0;
+			depth -= depth > 0;
+		} else if (k.kind == STRING && state > 0 && depth == state && is(&name, "path")) {
 			return memchr(k.p, '\\', k.n) != NULL ? NULL : strndup(k.p + 1, k.n - 2);
 		}
 	}
