@@ -137,6 +137,29 @@ raw_data(void *arg, const void *p, size_t n)
 	return mw_res_write(a->req, p, n) ? MW_OK : MW_CLIENT_GONE;
 }
 
+/* RFC 9110 15.5.17: a 416 tells how long the file is.  One more look, for its sake. */
+static enum mw_code
+size_begin(void *arg, const struct mw_object *obj)
+{
+	*(int64_t *)arg = obj->size;
+	return MW_OK;
+}
+
+static void
+tell_size(struct mw_req *req, const struct mw_read *r)
+{
+	struct mw_read again = { .user = r->user, .path = r->path, .source = r->source,
+	    .max_wake = r->max_wake, .meta_only = true };
+	struct mw_err refused = req->ctx.err;
+	int64_t size;
+
+	again.sink = (struct mw_sink){ .begin = size_begin, .arg = &size };
+	mw_err_clear(&req->ctx.err);
+	if (mw_read_file(req->app, &req->ctx, &again) == MW_OK)
+		mw_res_headerf(req, "Content-Range", "bytes */%lld", (long long)size);
+	req->ctx.err = refused;
+}
+
 static enum mw_code
 get_raw(struct mw_req *req, struct mw_read *r)
 {
@@ -154,8 +177,8 @@ get_raw(struct mw_req *req, struct mw_read *r)
 	r->meta_only = req->method == MW_HEAD;
 	r->sink = (struct mw_sink){ .begin = raw_begin, .data = raw_data, .arg = &a };
 	code = mw_read_file(req->app, &req->ctx, r);
-	if (code == MW_RANGE_NOT_SATISFIABLE && r->obj.size > 0)
-		mw_res_headerf(req, "Content-Range", "bytes */%lld", (long long)r->obj.size);
+	if (code == MW_RANGE_NOT_SATISFIABLE)
+		tell_size(req, r);
 	return code;
 }
 

@@ -100,7 +100,8 @@ try_r2(void *arg)
 	struct flow *f = arg;
 	struct mw_store *store = f->app->store;
 	struct mw_sink sink = { .begin = r2_begin, .data = flow_data, .arg = f };
-	struct mw_get get = { .if_none_match = f->begun ? NULL : f->r->if_none_match };
+	struct mw_get get = { .if_none_match = f->begun ? NULL : f->r->if_none_match,
+	    .unmodified = f->begun ? NULL : &f->r->obj };
 	enum mw_code code;
 
 	if (!flow_rest(f, &get.ranged, &get.from, &get.to))
@@ -124,7 +125,8 @@ try_r2(void *arg)
 		mw_err_clear(&f->ctx->err);	/* another version: the whole of it */
 		f->ranged = false;
 		f->ctx->attempts++;
-		get = (struct mw_get){ .if_none_match = f->r->if_none_match };
+		get.ranged = false;
+		get.if_match = NULL;
 		code = store->ops->get(store, f->ctx, f->key, &get, &sink, &f->r->not_modified);
 	}
 	return code;

@@ -147,6 +147,22 @@ try_r2(void *arg)
 	return store->ops->put(store, j->ctx, j->key, &put, &j->w->etag);
 }
 
+/* The state of R2 that this change was made for, or that the row it replaces was. */
+static void
+bind_row(const struct job *j, struct mw_outbox_row *row)
+{
+	const struct mw_write *w = j->w;
+
+	if (j->row != NULL) {
+		row->if_match = j->row->if_match;
+		row->if_none_match = j->row->if_none_match;
+	} else if (w->if_match != NULL) {
+		row->if_match = j->current;
+	} else {
+		row->if_none_match = w->if_none_match != NULL && strcmp(w->if_none_match, "*") == 0;
+	}
+}
+
 /* The queued twin of try_r2: durable when it returns. */
 static enum mw_code
 enqueue(struct job *j)
@@ -169,9 +185,7 @@ enqueue(struct job *j)
 		if (j->w->etag == NULL)
 			return mw_ctx_nomem(j->ctx);
 	}
-	/* R2's state that a replaced row was bound to still binds. */
-	if (j->row != NULL)
-		row.if_match = j->row->if_match;
+	bind_row(j, &row);
 	if ((code = mw_outbox_put(j->app->outbox, j->ctx, &row, j->body)) == MW_OK)
 		j->w->r2_queued = true;
 	return code;

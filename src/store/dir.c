@@ -159,7 +159,7 @@ get_open(struct mw_ctx *ctx, const char *key, int fd, const struct stat *st,
 		    "%s is another version now: %s", key, m->etag);
 	if (opt->if_none_match != NULL && mw_etag_in(opt->if_none_match, m->etag, true)) {
 		*not_modified = true;
-		return MW_OK;
+		return opt->unmodified != NULL ? describe(ctx, st, m, opt->unmodified) : MW_OK;
 	}
 	if ((code = describe(ctx, st, m, &obj)) != MW_OK ||
 	    (code = range_set(ctx, key, opt, &obj)) != MW_OK ||

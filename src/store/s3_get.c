@@ -231,6 +231,8 @@ mw_s3_get(struct mw_store *st, struct mw_ctx *ctx, const char *key,
 	code = mw_s3_call(s, ctx, &r);
 	if (g.matched) {
 		*not_modified = true;
+		if (opt->unmodified != NULL)
+			*opt->unmodified = g.obj;
 		return MW_OK;
 	}
 	if (g.code != MW_OK)
@@ -239,6 +241,10 @@ mw_s3_get(struct mw_store *st, struct mw_ctx *ctx, const char *key,
 	if (code != MW_OK)
 		return mw_s3_done(ctx, &r);
 	*not_modified = r.status == 304;
+	/* RFC 9110 15.4.5 has the ETag in a 304; without it there is nothing to tell. */
+	if (r.status == 304 && opt->unmodified != NULL &&
+	    object_head(s, ctx, opt->unmodified, &g.err) != MW_OK)
+		memset(opt->unmodified, 0, sizeof(*opt->unmodified));
 	if (r.status != 304 && g.due != 0)
 		return mw_ctx_fail(ctx, MW_STORE_UNAVAILABLE,
 		    "the store's answer for %s ended short", key);

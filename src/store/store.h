@@ -43,6 +43,7 @@ struct mw_get {
 	int64_t from, to;		/* as struct mw_range: from -1 = suffix, to -1 = open */
 	const char *if_match;		/* one quoted ETag or NULL: other = MW_PRECONDITION_FAILED */
 	const char *if_none_match;	/* header value or NULL */
+	struct mw_object *unmodified;	/* if not NULL: what matched if_none_match; size may be 0 */
 };
 
 struct mw_put {
