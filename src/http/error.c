@@ -1,38 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The one place that turns an error code into an answer. */
 #include <json-c/json.h>
-#include <string.h>
 
 #include "base/clock.h"
-#include "base/utf8.h"
 #include "http/http.h"
-
-/* Bytes of the UTF-8 character at s, at most n; 0 if it is not one. */
-static size_t
-char_len(const char *s, size_t n)
-{
-	unsigned char c = (unsigned char)*s;
-	size_t len = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-
-	return len <= n && mw_utf8_valid(s, len) ? len : 0;
-}
-
-/* Messages quote what clients sent, and are cut at a byte: make them UTF-8. */
-static void
-utf8_clean(char *s)
-{
-	size_t left = strlen(s), len;
-
-	while (left > 0) {
-		len = char_len(s, left);
-		if (len == 0) {
-			*s = '?';
-			len = 1;
-		}
-		s += len;
-		left -= len;
-	}
-}
 
 /* Seconds; 0 = not worth a header.  What is only asleep or moving comes back sooner. */
 static unsigned
@@ -88,7 +59,7 @@ error_body(struct mw_req *req, enum mw_code code, const char *text)
 void
 mw_res_error(struct mw_req *req, enum mw_code code)
 {
-	char text[sizeof(req->ctx.err.msg)];
+	const char *text = req->ctx.err.msg;
 	unsigned wait;
 
 	if (req->ctx.err.code != MW_OK)
@@ -100,10 +71,8 @@ mw_res_error(struct mw_req *req, enum mw_code code)
 		mw_http_abort(req);
 		return;
 	}
-	memcpy(text, req->ctx.err.msg, sizeof(text));
 	if (text[0] == '\0')
-		memcpy(text, mw_code_info(code)->name, strlen(mw_code_info(code)->name) + 1);
-	utf8_clean(text);
+		text = mw_code_info(code)->name;
 	if ((wait = retry_after(req, code)) > 0)
 		mw_res_headerf(req, "Retry-After", "%u", wait);
 	if (mw_res_json(req, mw_code_info(code)->status, error_body(req, code, text)) != MW_OK &&

@@ -48,8 +48,8 @@ enum mw_method {
 /*
  * A query parameter.  Names and values are decoded the way forms and
  * URLSearchParams write them: '+' is a space and "%2B" a plus.  That holds for
- * the query only; in the path '+' is itself.  A parameter with a malformed
- * escape or a NUL is a 400 before any handler runs.
+ * the query only; in the path '+' is itself.  A value with a malformed escape or
+ * a NUL becomes one DEL byte, which whatever takes the parameter refuses.
  */
 struct mw_pair {
 	const char *name, *value;	/* percent-decoded, NUL-terminated, arena */

@@ -131,6 +131,7 @@ mw_res_write(struct mw_req *req, const void *p, size_t n)
 	    n > (uint64_t)(req->announced - req->sent)) {
 		mw_log(MW_ERROR, "%s: the answer is longer than the announced %lld bytes",
 		    req->ctx.request_id, (long long)req->announced);
+		req->code = MW_INTERNAL_ERROR;
 		mw_http_abort(req);
 		return false;
 	}

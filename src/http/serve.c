@@ -39,10 +39,13 @@ finish(struct mw_req *req, enum mw_code code)
 {
 	if (!req->head_sent && code == MW_OK)
 		code = mw_ctx_fail(&req->ctx, MW_INTERNAL_ERROR, "the handler gave no answer");
-	if (!req->head_sent && !req->broken)
+	if (!req->head_sent && !req->broken) {
 		mw_res_error(req, code);
-	else if (!complete(req, code))
+	} else if (!complete(req, code)) {
+		if (code == MW_OK)
+			code = MW_INTERNAL_ERROR;
 		mw_http_abort(req);
+	}
 	if (req->code == MW_OK)
 		req->code = code;
 }
