@@ -162,10 +162,14 @@ test_headers(void)
 	mw_net_call(net, &ctx, &q, &res);
 	is_str(mw_net_header(net, "ETag"), NULL, "headers of the last answer are gone");
 	is_int(a.heads, 1, "one head");
+	mw_buf_free(&a.body);
 	canned_stop(&srv);
 	is_int((int64_t)srv.nconnections, 1, "one connection for both");
 	canned_done(&srv);
-	mw_buf_free(&a.body);
+	q = request("GET", "/", &a);
+	mw_net_call(net, &ctx, &q, &res);
+	ended(&res, MW_NET_NO_CONNECT, "no answer at all");
+	is_str(mw_net_header(net, "Content-Length"), NULL, "has no header of the one before");
 }
 
 static void

@@ -381,7 +381,7 @@ test_multipart(void)
 	    { answer("200 OK", "<CompleteMultipartUploadResult><ETag>\"all-5\"</ETag>"
 	    "</CompleteMultipartUploadResult>"), CANNED_KEEP } };
 	const struct canned_step late[] = { INIT, PART_OK, PART_OK, PART_OK, PART_OK, PART_OK,
-	    { answer("200 OK", "<Error><Code>InternalError</Code></Error>"), CANNED_KEEP },
+	    { answer("200 OK", "<Error><Code>AccessDenied</Code></Error>"), CANNED_KEEP },
 	    { EMPTY("204 No Content"), CANNED_KEEP } };
 	const struct canned_step part[] = { INIT, PART_OK, { EMPTY("503 No"), CANNED_KEEP },
 	    { EMPTY("204 No Content"), CANNED_KEEP } };
@@ -401,7 +401,7 @@ test_multipart(void)
 	canned_done(&srv);
 
 	begin(late, 8);
-	is_code(put_large(), MW_STORE_UNAVAILABLE, "200 with an error inside");
+	is_code(put_large(), MW_STORE_ERROR, "200 with an error inside");
 	end(8);
 	ok(canned_saw(&srv, 7, "DELETE /bkt/k?uploadId=id%2F%2B%26 "), "the parts are dropped");
 	canned_done(&srv);
