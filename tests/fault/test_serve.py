@@ -77,7 +77,8 @@ def test_port_in_use(make):
 def test_bad_config_refuses(make):
     gw = make()
     gw.write("moltworker.conf", "nonsense = 1;\n")
-    status, _, err = gw.moltctl("serve", "--port", str(mw.free_port()))
+    status, _, err = gw.moltctl("serve", "--config", gw.path("moltworker.conf"),
+                                "--port", str(mw.free_port()))
     assert status != 0 and "nonsense" in err, (status, err)
 
 

@@ -64,8 +64,8 @@ def libconfig_text(flat):
 
 
 def processes_of(directory):
-    """Pids whose command line or environment names the directory, and their
-    descendants: what a gateway started, however detached."""
+    """Pids whose command line, environment or working directory names the
+    directory, and their descendants: what a gateway started, however detached."""
     mark = directory.encode()
     mine, parent = set(), {}
     for name in os.listdir("/proc"):
@@ -85,6 +85,8 @@ def processes_of(directory):
                             mine.add(pid)
                 except PermissionError:
                     pass
+            if os.readlink("/proc/%d/cwd" % pid).startswith(directory):
+                mine.add(pid)
         except (OSError, IndexError):
             continue
     grew = True
