@@ -76,8 +76,8 @@ const char *mw_conf_path(void);
 
 /*
  * Print every effective setting as a libconfig file, each with a comment that
- * says where it came from ("default", "file:LINE", "environment").  Secrets
- * (credentials, not file names) are masked.  False when stdout fails.
+ * says where it came from ("default", "FILE:LINE", "environment NAME").  Secrets
+ * (credentials, not file names) are masked.
  */
 struct mw_buf;
 enum mw_code mw_conf_show(const char *path, struct mw_buf *out, struct mw_err *err) MW_MUST;
@@ -98,8 +98,9 @@ const struct mw_conf *mw_conf_watch_get(struct mw_conf_watch *w);
 void mw_conf_watch_close(struct mw_conf_watch *w);
 
 /*
- * Secrets are read from files: no permission bits for others, group-read only
- * if the group is the process's own, not empty, at most 4 KiB; trailing white
+ * Secrets are read from files: owned by root or us, no permission bits for
+ * others, group-read only if the group is one of the process's own (for root too),
+ * not empty, at most 4 KiB; trailing white
  * space of a line is cut.  Lines 1 and 2 are returned (second may be "").
  * Fails with MW_INTERNAL_ERROR and a message that names file and remedy, never content.
  */
@@ -116,7 +117,8 @@ enum mw_code mw_secret_watch_open(const char *path, struct mw_secret_watch **wp,
 const struct mw_secret *mw_secret_watch_get(struct mw_secret_watch *w, unsigned *generation);
 void mw_secret_watch_close(struct mw_secret_watch *w);
 
-/* True if `addr` (textual IPv4/IPv6) is in one of the CIDR blocks or addresses. */
+/* True if `addr` (textual IPv4/IPv6; ::ffff:1.2.3.4 is 1.2.3.4) is in one of the
+ * CIDR blocks or addresses.  NULL and what is no address are in none. */
 bool mw_conf_addr_in(const struct mw_list *list, const char *addr);
 
 #endif
