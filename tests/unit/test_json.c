@@ -104,6 +104,14 @@ test_escape_all(void)
 		    a.len != b.len || memcmp(a.data, b.data, a.len) != 0;
 	}
 	is_int((int64_t)wrong, 0, "long inputs");
+	for (wrong = 0, n = 8160; n < 8200; n++) {
+		memset(s, 'y', n + 20);
+		s[n] = 1;
+		mw_buf_reset(&b);
+		wrong += !mw_json_escape(collect, &b, (char *)s, n + 20) ||
+		    b.len != n + 25 || memcmp(b.data + n - 1, "y\\u0001y", 8) != 0;
+	}
+	is_int((int64_t)wrong, 0, "an escape at every place near the end of the staging buffer");
 	mw_buf_free(&a);
 	mw_buf_free(&b);
 	free(s);
@@ -121,7 +129,7 @@ test_base64(void)
 	};
 	static const char *const refused[] = {
 		"Z", "Zg", "Zg=", "Zm8", "=", "==", "Z=", "Z===", "Zg===", "Zm9v=", "Zg==Zg==",
-		"Zm 9", "Zm9v\n", "Zm-_", "Zh==", "Zm9=", "Zg=a", "Zg==a", "\xff\xff\xff\xff",
+		"Zm 9", "Zm9v\n", "Zm-_", "Zh==", "Zm9=", "Zg=a", "Zg==a", "Zg==Zm9v", "\xff\xff\xff\xff",
 	};
 	struct mw_base64 d;
 	struct mw_buf b;
@@ -273,6 +281,8 @@ static const struct {
 	{ "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\x7f\"",
 	    "s0\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\x7f.0" },
 	{ "\"12345678901234567890\\n12345678\"", "s012345678901234567890\n12345678.0" },
+	{ "\"\xed\x9f\xbf\xe0\xa0\x80\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"",
+	    "s0\xed\x9f\xbf\xe0\xa0\x80\xf0\x90\x80\x80\xf4\x8f\xbf\xbf.0" },
 	{ "[[[[]]],[]]", "[0[1[2[3]3]2]1[1]1]0" },
 	{ "[true,false,null]", "[0T1F1N1]0" },
 };
@@ -335,6 +345,8 @@ static const struct {
 	{ "\"\x80\"", 1, "not valid UTF-8" },
 	{ "\"\xc3\"", 2, "not valid UTF-8" },
 	{ "\"\xc3\\n\"", 2, "not valid UTF-8" },
+	{ "\"\xc3" "bcdefghi\xa9\"", 2, "not valid UTF-8" },
+	{ "\"abc\x80" "efghijkl\"", 4, "not valid UTF-8" },
 	{ "\"\xed\xa0\x80\"", 2, "not valid UTF-8" },
 	{ "\"\xc0\x80\"", 1, "not valid UTF-8" },
 	{ "\"12345678\xf5\"", 9, "not valid UTF-8" },

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/utf8.h"
 
 static char dir[] = "/tmp/mw-log-XXXXXX";
 static char path[64];
@@ -65,7 +66,8 @@ test_long(void)
 		mw_log(MW_ERROR, "%s%s", i == 0 ? "" : "x", big);
 		line = written();
 		ok(strlen(line) <= MW_LOG_LINE && strlen(line) > MW_LOG_LINE - 4 &&
-		    line[strlen(line) - 1] == '\n' && strchr(line, '?') == NULL,
+		    line[strlen(line) - 1] == '\n' && strchr(line, '?') == NULL &&
+		    mw_utf8_valid(line, strlen(line)),
 		    "a long line is cut between characters");
 	}
 	free(big);

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -135,16 +136,11 @@ test_killed(void)
 }
 
 static void
-test_write(void)
+test_write_fails(void)
 {
 	struct mw_err err = { 0 };
-	char *big = calloc(1, 300000);
-	int fd, p[2], status;
-	size_t got = 0;
-	ssize_t n;
-	pid_t pid;
+	int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
 
-	fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
 	if (fd < 0) {
 		ok(true, "a full disk # SKIP there is no /dev/full");
 	} else {
@@ -154,20 +150,70 @@ test_write(void)
 	mw_err_clear(&err);
 	is_int(mw_write_all(-1, "x", 1, &err), MW_INTERNAL_ERROR, "a bad descriptor");
 	is_int(mw_write_all(-1, NULL, 0, &err), MW_OK, "nothing to write");
-	if (!ok(pipe(p) == 0 && big != NULL, "pipe"))
+}
+
+#define BIG 300000		/* more than a pipe takes at once */
+
+static int note_fd;
+
+static void
+note(int sig)
+{
+	(void)sig;
+	if (write(note_fd, "x", 1) != 1)
+		_exit(1);
+}
+
+/* The child: writes to the pipe while a timer interrupts it. */
+static int
+write_big(int fd)
+{
+	static unsigned char big[BIG];
+	struct itimerval every = { { 0, 5000 }, { 0, 5000 } };
+	struct sigaction sa = { .sa_handler = note };
+	struct mw_err err = { 0 };
+	size_t i;
+
+	for (i = 0; i < sizeof(big); i++)
+		big[i] = (unsigned char)(i % 251);
+	if (sigaction(SIGALRM, &sa, NULL) != 0 || setitimer(ITIMER_REAL, &every, NULL) != 0)
+		return 1;
+	return mw_write_all(fd, big, sizeof(big), &err) == MW_OK ? 0 : 1;
+}
+
+/* Short and interrupted writes are gone on with. */
+static void
+test_write(void)
+{
+	unsigned char part[7001];
+	size_t got, i, wrong = 0;
+	int p[2], notes[2], status;
+	ssize_t n;
+	pid_t pid;
+
+	if (!ok(pipe(p) == 0 && pipe(notes) == 0, "pipes"))
 		return;
+	note_fd = notes[1];
 	pid = fork();
 	if (pid == 0) {
 		(void)close(p[0]);
-		_exit(mw_write_all(p[1], big, 300000, &err) == MW_OK ? 0 : 1);
+		_exit(write_big(p[1]));
 	}
 	(void)close(p[1]);
-	while ((n = read(p[0], big, 7001)) > 0)
-		got += (size_t)n;
-	ok(waitpid(pid, &status, 0) == pid && status == 0 && got == 300000,
-	    "more than a pipe takes at once");
+	/* Once a byte is there the child writes, and soon waits for room; the
+	 * second read sees a signal that came after the first. */
+	ok(pid > 0 && read(p[0], part, 1) == 1 && part[0] == 0 &&
+	    read(notes[0], part, sizeof(part)) > 0 && read(notes[0], part, sizeof(part)) > 0,
+	    "a signal interrupts the writer");
+	for (got = 1; (n = read(p[0], part, sizeof(part))) > 0;) {
+		for (i = 0; i < (size_t)n; i++)
+			wrong += part[i] != got++ % 251;
+	}
+	ok(waitpid(pid, &status, 0) == pid && status == 0 && got == BIG && wrong == 0,
+	    "everything arrives once and in order");
 	(void)close(p[0]);
-	free(big);
+	(void)close(notes[0]);
+	(void)close(notes[1]);
 }
 
 int
@@ -181,6 +227,7 @@ main(void)
 	test_make();
 	test_sweep();
 	test_killed();
+	test_write_fails();
 	test_write();
 	(void)close(dir_fd);
 	if (rmdir(dir) != 0)
