@@ -5,17 +5,13 @@
 #include "base/clock.h"
 #include "http/http.h"
 
-/* Seconds; 0 = not worth a header.  What is only asleep or moving comes back sooner. */
+/* Seconds; 0 = the default of a 503 or 429.  What is only asleep or moving comes back sooner. */
 static unsigned
 retry_after(const struct mw_req *req, enum mw_code code)
 {
-	int status = mw_code_info(code)->status;
-
 	if (req->ctx.err.retry_after != 0)
 		return req->ctx.err.retry_after;
-	if (status != 503 && status != 429)
-		return 0;
-	return code == MW_SANDBOX_HIBERNATING || code == MW_SANDBOX_UNREACHABLE ? 2 : 5;
+	return code == MW_SANDBOX_HIBERNATING || code == MW_SANDBOX_UNREACHABLE ? 2 : 0;
 }
 
 static void
@@ -40,7 +36,7 @@ error_body(struct mw_req *req, enum mw_code code, const char *text)
 	if (o == NULL)
 		return NULL;
 	put_text(o, "error", text);
-	put_text(o, "hint", code == MW_FORBIDDEN ? req->hint : NULL);
+	put_text(o, "hint", req->hint);
 	put_text(o, "code", info->name);
 	put_text(o, "errorType", info->type);
 	put(o, "retryable", json_object_new_boolean(info->retryable));

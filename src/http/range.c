@@ -96,12 +96,14 @@ bool
 mw_etag_in(const char *list, const char *etag, bool weak)
 {
 	struct tag want, tag;
+	const char *end;
 
 	if (etag == NULL)
 		return false;
 	if (is_star(list))
 		return true;
-	if (tag_parse(etag, &want) == NULL || (!weak && want.weak))
+	end = tag_parse(etag, &want);
+	if (end == NULL || *end != '\0' || (!weak && want.weak))
 		return false;
 	while (list_next(&list, &tag)) {
 		if (tag.n == want.n && memcmp(tag.s, want.s, tag.n) == 0 &&

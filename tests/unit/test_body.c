@@ -5,6 +5,8 @@
 
 static size_t body_max;		/* the argument of mw_req_body */
 static bool whole;		/* mw_req_body instead of mw_req_read */
+static int64_t own_max;		/* the handler's own, smaller max_body, or 0 */
+static int handled;
 
 static void
 begin(struct mw_req *req)
@@ -20,6 +22,9 @@ echo(struct mw_req *req)
 	size_t n = 0, got = 0;
 	enum mw_code code;
 
+	handled++;
+	if (own_max > 0)
+		req->max_body = own_max;
 	if (whole) {
 		if ((code = mw_req_body(req, body_max, &p, &n)) != MW_OK)
 			return code;
@@ -139,11 +144,28 @@ test_max(void)
 	call_free(&c);
 }
 
+static void
+test_early(void)
+{
+	struct call c;
+
+	handled = 0;
+	is_int(put(&c, "1001", "x", 1, 0), 413, "a body that is announced too large");
+	is_int(handled, 0, "is no handler's business");
+	call_free(&c);
+	own_max = 4;
+	is_int(put(&c, "5", "12345", 5, 0), 413, "a handler may want less");
+	is_int((int64_t)c.m.off, 0, "which is known before the first byte");
+	call_free(&c);
+	own_max = 0;
+}
+
 int
 main(void)
 {
 	test_table();
 	test_broken();
+	test_early();
 	whole = true;
 	body_max = 4000;
 	test_table();

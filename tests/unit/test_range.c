@@ -97,6 +97,8 @@ test_in(void)
 		{ "*", NULL, false, false },
 		{ "\"a\"", NULL, false, false },
 		{ "a", "a", false, false },
+		{ "\"a\"", "\"a\"b", false, false },
+		{ "\"a\", b", "\"a\"", true, true },
 		{ "", "\"a\"", false, false },
 		{ "\"A\"", "\"a\"", false, false },
 	};
