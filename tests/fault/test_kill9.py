@@ -55,7 +55,7 @@ class Client(threading.Thread):
             self.cuts += 1              # not acknowledged: it may have happened or not
             return
         if delete and r.status == 404:
-            assert self.acked.get(path) != len(tried) - 2, "an acknowledged write is gone: %r" % r
+            assert self.acked.get(path) != len(tried) - 2, "an acknowledged write is gone: %r %r" % (r.body, tried[-3:])
         else:
             assert r.status == 200, r
         self.acked[path] = len(tried) - 1
