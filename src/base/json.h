@@ -45,8 +45,8 @@ enum mw_json_event {
 	MW_JSON_ARRAY, MW_JSON_ARRAY_END,
 	MW_JSON_KEY,		/* text = the whole key; n == MW_JSON_KEY_MAX: perhaps cut */
 	MW_JSON_STRING,		/* a string value begins; no text */
-	MW_JSON_CHUNK,		/* some decoded bytes of it, any number of times: may be
-				 * one byte long, may end within a character */
+	MW_JSON_CHUNK,		/* some decoded bytes of it, any number of times; small
+				 * pieces are collected.  May end within a character */
 	MW_JSON_STRING_END,
 	MW_JSON_NUMBER,		/* text = the number as written */
 	MW_JSON_TRUE, MW_JSON_FALSE, MW_JSON_NULL
@@ -54,6 +54,7 @@ enum mw_json_event {
 
 #define MW_JSON_DEPTH_MAX 32	/* open objects and arrays */
 #define MW_JSON_KEY_MAX 256	/* a longer key is handed over cut; it is unknown to us anyway */
+#define MW_JSON_STAGE 4096	/* bytes of a string collected before they are handed over */
 #define MW_JSON_NUMBER_MAX 64	/* a longer number is refused */
 
 /*
@@ -79,7 +80,7 @@ struct mw_json {
 	enum mw_code stopped;		/* what ended the parser, MW_OK = nothing yet */
 	const char *literal;		/* true, false or null, while one is read */
 	size_t len;			/* of text, or of the literal so far */
-	char text[MW_JSON_KEY_MAX];	/* key or number being read */
+	char text[MW_JSON_STAGE];	/* key, number or piece of a string being read */
 };
 
 void mw_json_init(struct mw_json *j, mw_json_fn fn, void *arg);

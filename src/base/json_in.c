@@ -8,6 +8,7 @@
 
 #define WORD 8
 #define EACH(b) (UINT64_C(0x0101010101010101) * (b))
+#define DIRECT 1024		/* pieces from this size on are not copied */
 #define TRY(call) do { \
 	enum mw_code try_rc = (call); \
 	if (try_rc != MW_OK) \
@@ -253,16 +254,29 @@ _Static_assert(MW_JSON_NUMBER_MAX == 64, "the message names the limit");
 
 /* Strings. */
 
+/* Hand over what was collected of a value. */
+static enum mw_code
+flush(struct mw_json *j)
+{
+	size_t n = j->len;
+
+	j->len = 0;
+	return n == 0 ? MW_OK : emit(j, MW_JSON_CHUNK, j->text, n);
+}
+
 /* Decoded bytes of the key or value being read. */
 static enum mw_code
 put(struct mw_json *j, const char *p, size_t n)
 {
-	if (n == 0)
-		return MW_OK;
-	if (!j->in_key)
-		return emit(j, MW_JSON_CHUNK, p, n);
-	if (n > sizeof(j->text) - j->len)
-		n = sizeof(j->text) - j->len;
+	if (j->in_key) {
+		if (n > MW_JSON_KEY_MAX - j->len)
+			n = MW_JSON_KEY_MAX - j->len;
+	} else {
+		if (n >= DIRECT || n > sizeof(j->text) - j->len)
+			TRY(flush(j));
+		if (n >= DIRECT)
+			return emit(j, MW_JSON_CHUNK, p, n);
+	}
 	memcpy(j->text + j->len, p, n);
 	j->len += n;
 	return MW_OK;
@@ -275,6 +289,7 @@ end_string(struct mw_json *j)
 		j->state = COLON;
 		return emit(j, MW_JSON_KEY, j->text, j->len);
 	}
+	TRY(flush(j));
 	TRY(emit(j, MW_JSON_STRING_END, NULL, 0));
 	value_done(j);
 	return MW_OK;

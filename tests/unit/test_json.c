@@ -482,6 +482,32 @@ test_spans(void)
 	ok(s.chunks == 1 && s.inside && s.bytes == sizeof(doc) - 2, "is one chunk, not copied");
 }
 
+/* Lines of text, fed in small pieces, are handed over in large ones. */
+static void
+test_collect(void)
+{
+	static char doc[100001];
+	struct mw_err err = { 0 };
+	struct mw_json j;
+	struct spans s = { 0, 0, doc, doc + sizeof(doc), true };
+	enum mw_code rc = MW_OK;
+	size_t i, n;
+
+	for (i = 1; i + 9 < sizeof(doc); i += 9)
+		memcpy(doc + i, "a line.\\n", 9);
+	while (i < sizeof(doc))
+		doc[i++] = 'x';
+	doc[0] = doc[sizeof(doc) - 1] = '"';
+	mw_json_init(&j, count_spans, &s);
+	for (i = 0; i < sizeof(doc) && rc == MW_OK; i += n) {
+		n = sizeof(doc) - i < 100 ? sizeof(doc) - i : 100;
+		rc = mw_json_feed(&j, doc + i, n, &err);
+	}
+	ok(rc == MW_OK && mw_json_finish(&j, &err) == MW_OK, "a string of many lines");
+	ok(s.bytes > 88000 && s.chunks <= s.bytes / (MW_JSON_STAGE - 1024) + 1,
+	    "comes in pieces of some KiB");
+}
+
 int
 main(void)
 {
@@ -493,5 +519,6 @@ main(void)
 	test_limits();
 	test_stop();
 	test_spans();
+	test_collect();
 	return done();
 }
