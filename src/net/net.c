@@ -31,7 +31,8 @@ struct mw_net {
 	/* headers of the request: nodes chained over text in `out` */
 	struct mw_buf out;
 	char no_expect[8];
-	struct curl_slist nodes[HEADERS_OUT + 1];
+	char request_id[88];		/* "X-Request-Id: " and at most 64 characters */
+	struct curl_slist nodes[HEADERS_OUT + 2];
 	/* headers of the answer: offsets into `in` */
 	char in[HEADERS_IN_BYTES];
 	size_t in_len;
@@ -307,8 +308,9 @@ mw_net_close(struct mw_net *n)
  * allocation.  An empty "Expect:" takes libcurl's own header away.
  */
 static bool
-build_headers(struct mw_net *n, const struct mw_net_req *req)
+build_headers(struct mw_net *n, const struct mw_net_req *req, const char *request_id)
 {
+	struct curl_slist *last = &n->nodes[1];
 	size_t at[HEADERS_OUT], i;
 	const struct mw_net_header *h;
 
@@ -327,12 +329,15 @@ build_headers(struct mw_net *n, const struct mw_net_req *req)
 		if (!mw_buf_add(&n->out, "", 1))
 			return false;
 	}
-	n->nodes[0].data = n->no_expect;
-	n->nodes[0].next = NULL;
+	(void)snprintf(n->request_id, sizeof(n->request_id), "X-Request-Id: %s", request_id);
+	if (!mw_str_header_ok(n->request_id))
+		return false;
+	n->nodes[0] = (struct curl_slist){ .data = n->no_expect, .next = last };
+	*last = (struct curl_slist){ .data = n->request_id };
 	for (i = 0; i < req->nheaders; i++) {
-		n->nodes[i + 1].data = n->out.data + at[i];
-		n->nodes[i + 1].next = NULL;
-		n->nodes[i].next = &n->nodes[i + 1];
+		last->next = &n->nodes[i + 2];
+		last = last->next;
+		*last = (struct curl_slist){ .data = n->out.data + at[i] };
 	}
 	return true;
 }
@@ -479,7 +484,7 @@ mw_net_call(struct mw_net *n, struct mw_ctx *ctx, const struct mw_net_req *req,
 		return;
 	}
 	if ((req->body_size > 0 && req->body == NULL && req->body_fd < 0) ||
-	    req->body_size < 0 || !build_headers(n, req)) {
+	    req->body_size < 0 || !build_headers(n, req, ctx->request_id)) {
 		call_end(n, MW_NET_BAD, "a request that cannot be sent");
 		return;
 	}

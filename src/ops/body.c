@@ -87,8 +87,10 @@ string_end(struct reader *r)
 {
 	if (r->member != ENCODING)
 		return MW_OK;
-	r->base64 = strcmp(r->encoding, "base64") == 0;
-	return r->base64 || strcmp(r->encoding, "utf-8") == 0 ? MW_OK : wrong_type(r);
+	r->base64 = r->encoding_len == 6 && memcmp(r->encoding, "base64", 6) == 0;
+	if (r->base64 || (r->encoding_len == 5 && memcmp(r->encoding, "utf-8", 5) == 0))
+		return MW_OK;
+	return wrong_type(r);
 }
 
 /* Only members of the top object matter; what lies deeper is unknown to us. */

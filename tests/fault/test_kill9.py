@@ -42,7 +42,7 @@ class Client(threading.Thread):
     def one(self, n):
         path = "d%d/f%d" % (n % 3, self.random.randrange(PATHS))
         tried = self.tried.setdefault(path, [])
-        delete = tried and tried[-1] is not None and self.random.random() < 0.1
+        delete = bool(tried) and tried[-1] is not None and self.random.random() < 0.1
         content = None if delete else b"%d:%d:%s" % (
             self.number, n, b"x" * self.random.choice([0, 10, 1000, 30000]))
         tried.append(content)
@@ -169,8 +169,14 @@ def check_leftovers(gw, clients, told):
             if os.path.basename(f) not in ("instance", "sock", "lock", "pid", "log")]
     assert not left, "%s: left in .run: %s" % (told, left)
     known = {os.path.basename(p) for c in clients for p in c.tried}
-    left = [f for f in files_below(gw.path("store")) if os.path.basename(f) not in known]
+    ours = ".moltworker-store/"
+    store = files_below(gw.path("store"))
+    left = [f for f in store if os.path.basename(f) not in known and
+            not f.startswith((ours + "meta/", ours + "lock"))]
     assert not left, "%s: left in the store: %s" % (told, left)
+    objects = [f for f in store if not f.startswith(ours)]
+    sidecars = [f for f in store if f.startswith(ours + "meta/")]
+    assert len(sidecars) <= len(objects), "%s: sidecars of objects that are gone" % told
 
 
 def test_killed_request_is_a_clean_cut(make, stub):
