@@ -160,6 +160,14 @@ tell_size(struct mw_req *req, const struct mw_read *r)
 	req->ctx.err = refused;
 }
 
+static bool
+strong_tag(const char *s)
+{
+	size_t n = strlen(s);
+
+	return n >= 2 && s[0] == '"' && strcspn(s + 1, "\" \t") == n - 2 && s[n - 1] == '"';
+}
+
 static enum mw_code
 get_raw(struct mw_req *req, struct mw_read *r)
 {
@@ -173,6 +181,9 @@ get_raw(struct mw_req *req, struct mw_read *r)
 		r->from = parsed.from;
 		r->to = parsed.to;
 		r->if_range = mw_req_header(req, "If-Range");
+		/* A date, a weak tag or a list: not one that we can match. */
+		if (r->if_range != NULL && !strong_tag(r->if_range))
+			r->ranged = false;
 	}
 	r->meta_only = req->method == MW_HEAD;
 	r->sink = (struct mw_sink){ .begin = raw_begin, .data = raw_data, .arg = &a };
@@ -201,6 +212,14 @@ json_data(void *arg, const void *p, size_t n)
 	struct answer *a = arg;
 
 	return mw_buf_add(&a->content, p, n) ? MW_OK : mw_ctx_nomem(&a->req->ctx);
+}
+
+static void
+json_restart(void *arg)
+{
+	struct answer *a = arg;
+
+	mw_buf_free(&a->content);
 }
 
 /* Counts what an escaper would write. */
@@ -301,6 +320,7 @@ get_json(struct mw_req *req, struct mw_read *r)
 
 	mw_buf_init(&a.content, 0);
 	r->sink = (struct mw_sink){ .begin = json_begin, .data = json_data, .arg = &a };
+	r->restart = json_restart;
 	code = mw_read_file(req->app, &req->ctx, r);
 	if (code == MW_FILE_TOO_LARGE && a.too_large) {
 		mw_err_clear(&req->ctx.err);

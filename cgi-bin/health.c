@@ -35,6 +35,7 @@ store_health(struct mw_req *req, bool *good)
 	*good = mw_app_store(req->app, &req->ctx, &store) == MW_OK;
 	if (*good) {
 		req->ctx.attempts++;
+		req->ctx.counted = true;
 		*good = store->ops->ping(store, &req->ctx) == MW_OK;
 	}
 	req->ctx.deadline = deadline;

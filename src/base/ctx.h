@@ -3,6 +3,7 @@
 #ifndef MW_BASE_CTX_H
 #define MW_BASE_CTX_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/arena.h"
@@ -12,13 +13,20 @@ struct mw_ctx {
 	struct mw_arena *arena;		/* results are allocated here */
 	int64_t deadline;		/* monotonic ms; no call may outlive it */
 	const char *request_id;		/* sent along upstream; never NULL */
-	unsigned attempts;		/* tries made at upstreams so far */
+	unsigned attempts;		/* calls made to upstreams so far */
+	bool counted;			/* the next call is in attempts already */
 	unsigned retries;		/* those of them that repeated a failed one */
 	struct mw_err err;		/* the first failure, see mw_fail() */
 };
 
 /* Shorthand: mw_fail(&ctx->err, ...). */
 #define mw_ctx_fail(ctx, ...) mw_fail(&(ctx)->err, __VA_ARGS__)
+
+/*
+ * For a driver that may make several calls for one operation: before each.  The
+ * first was counted by whoever asked for the operation.
+ */
+void mw_ctx_call(struct mw_ctx *ctx);
 
 /* MW_INTERNAL_ERROR, "out of memory". */
 enum mw_code mw_ctx_nomem(struct mw_ctx *ctx);

@@ -42,7 +42,8 @@ error_body(struct mw_req *req, enum mw_code code, const char *text)
 	put(o, "retryable", json_object_new_boolean(info->retryable));
 	put(o, "attempts", json_object_new_int64(req->ctx.attempts));
 	put_text(o, "userId", req->user);
-	put_text(o, "path", req->path);
+	if (req->path != NULL)
+		put_text(o, "path", mw_arena_printf(req->ctx.arena, "/%s", req->path));
 	if (req->extra != NULL) {
 		json_object_object_foreach(req->extra, name, value)
 			put(o, name, json_object_get(value));

@@ -375,6 +375,7 @@ set_call(struct mw_net *n, const struct mw_net_req *req, int64_t limit)
 	SET(CURLOPT_HTTPHEADER, &n->nodes[0]);
 	SET(CURLOPT_UNIX_SOCKET_PATH, req->unix_socket);
 	SET(CURLOPT_CAINFO, own_ca ? req->ca_file : n->default_ca);
+	SET(CURLOPT_FRESH_CONNECT, req->fresh ? 1L : 0L);
 	SET(CURLOPT_TIMEOUT_MS, (long)limit);
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(limit < CONNECT_MS ? limit : CONNECT_MS));
 	return rc;

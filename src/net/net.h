@@ -29,6 +29,8 @@ struct mw_net_req {
 	const void *body;		/* in memory, or NULL */
 	int body_fd;			/* or from this descriptor with pread, -1 = none */
 	int64_t body_offset, body_size;
+	bool fresh;			/* on a connection of its own: libcurl sends a request again by
+					 * itself when a kept one turns out to be dead */
 	int64_t timeout;		/* ms for the whole call, also bounded by ctx->deadline */
 	int64_t stall;			/* ms without a byte = timeout; 0 = 30 s.  For long streams timeout may be 0 */
 	int64_t max_response;		/* bytes; more is MW_NET_TOO_LARGE */

@@ -129,6 +129,7 @@ static void
 reopen(struct mw_app *a)
 {
 	open_log(a->name, a->conf);
+	mw_outbox_limit(a->outbox, a->conf->outbox.max_bytes);
 	mw_secret_watch_close(a->secret);
 	mw_sandbox_close(a->sandbox);
 	mw_store_close(a->store);

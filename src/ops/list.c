@@ -19,10 +19,9 @@ struct gather {
 	struct mw_ctx *ctx;
 	struct mw_listing *l;
 	const char *after;		/* from the cursor, or NULL */
-	size_t want;			/* stop when so many are there; 0 = take all */
-	struct mw_listed *entry;
-	size_t n, cap;
+	struct rows { struct mw_listed *entry; size_t n, cap; } rows;
 	/* R2 */
+	struct rows over;		/* pending rows; etag NULL and size -1 in a file: a delete */
 	const char *prefix;
 	const char *last_key;
 	bool more;
@@ -35,24 +34,32 @@ by_path(const void *a, const void *b)
 }
 
 static enum mw_code
-add(struct gather *g, const struct mw_listed *e)
+add(struct gather *g, struct rows *r, const struct mw_listed *e)
 {
 	struct mw_listed *grown;
-	size_t cap = g->cap == 0 ? 256 : g->cap * 2;
+	size_t cap = r->cap == 0 ? 256 : r->cap * 2;
 
-	if (g->n == g->cap) {
-		if ((grown = realloc(g->entry, cap * sizeof(*grown))) == NULL)
+	if (r->n == r->cap) {
+		if ((grown = realloc(r->entry, cap * sizeof(*grown))) == NULL)
 			return mw_ctx_nomem(g->ctx);
-		g->entry = grown;
-		g->cap = cap;
+		r->entry = grown;
+		r->cap = cap;
 	}
-	g->entry[g->n] = *e;
-	if ((g->entry[g->n].path = mw_arena_strdup(g->ctx->arena, e->path)) == NULL ||
+	grown = &r->entry[r->n];
+	*grown = *e;
+	if ((grown->path = mw_arena_strdup(g->ctx->arena, e->path)) == NULL ||
 	    (e->etag != NULL &&
-	    (g->entry[g->n].etag = mw_arena_strdup(g->ctx->arena, e->etag)) == NULL))
+	    (grown->etag = mw_arena_strdup(g->ctx->arena, e->etag)) == NULL))
 		return mw_ctx_nomem(g->ctx);
-	g->n++;
+	r->n++;
 	return MW_OK;
+}
+
+static void
+sort(struct rows *r)
+{
+	if (r->n > 1)
+		qsort(r->entry, r->n, sizeof(*r->entry), by_path);
 }
 
 /*
@@ -101,7 +108,7 @@ r2_row(void *arg, const struct mw_list_row *row)
 		e.modified = row->modified;
 		e.etag = row->etag;
 	}
-	return add(g, &e);
+	return add(g, &g->rows, &e);
 }
 
 static enum mw_code
@@ -113,73 +120,139 @@ try_r2_page(void *arg)
 		.prefix = g->prefix, .recursive = g->l->recursive, .after = g->last_key,
 		.max = MW_LIST_MAX,
 	};
-	size_t n = g->n, skipped = g->l->skipped;
+	size_t n = g->rows.n, skipped = g->l->skipped;
 	const char *last = g->last_key;
 	enum mw_code code;
 
-	if (g->want > 0 && g->want - g->n < MW_LIST_MAX)
-		req.max = (int64_t)(g->want - g->n);
 	code = store->ops->list(store, g->ctx, &req, r2_row, g, &g->more);
 	if (code != MW_OK) {		/* the next attempt begins where this one did */
-		g->n = n;
+		g->rows.n = n;
 		g->l->skipped = skipped;
 		g->last_key = last;
 	}
 	return code;
 }
 
+/* Deletes are told from directories, whose size is not known either, by their type. */
+static bool
+is_delete(const struct mw_listed *e)
+{
+	return e->type == MW_FT_FILE && e->size < 0;
+}
+
 static enum mw_code
 overlay_row(void *arg, const struct mw_outbox_row *row)
 {
 	struct gather *g = arg;
-	size_t base = strlen(g->l->path), i;
-	const char *relative = row->path + (base > 0 ? base + 1 : 0), *slash;
-	struct mw_listed e = { .path = relative, .type = MW_FT_FILE, .size = row->size,
-	    .modified = row->created, .mode = -1 };
+	size_t base = strlen(g->l->path);
+	const char *slash;
+	struct mw_listed e = { .path = row->path + (base > 0 ? base + 1 : 0),
+	    .type = MW_FT_FILE, .size = -1, .modified = -1, .mode = -1 };
 	char hex[33], etag[40];
 
-	if (!g->l->recursive && (slash = strchr(relative, '/')) != NULL) {
-		e.type = MW_FT_DIR;
-		e.size = e.modified = -1;
-		e.path = mw_arena_dup(g->ctx->arena, relative, (size_t)(slash - relative));
-		if (e.path == NULL)
-			return mw_ctx_nomem(g->ctx);
+	if (!g->l->recursive && (slash = strchr(e.path, '/')) != NULL) {
+		/* A directory that this delete may empty is R2's to list. */
 		if (row->op == MW_OUTBOX_DELETE)
 			return MW_OK;
-	}
-	if (g->after != NULL && strcmp(e.path, g->after) <= 0)
-		return MW_OK;
-	/* Past the last row of an unfinished page: a later page's. */
-	if (g->more && g->n > 0 && strcmp(e.path, g->entry[g->n - 1].path) > 0)
-		return MW_OK;
-	for (i = 0; i < g->n; i++) {
-		if (strcmp(g->entry[i].path, e.path) != 0)
-			continue;
-		if (e.type == MW_FT_DIR)
-			return MW_OK;
-		memmove(&g->entry[i], &g->entry[i + 1], (g->n - i - 1) * sizeof(*g->entry));
-		g->n--;
-		break;
-	}
-	if (row->op == MW_OUTBOX_DELETE)
-		return MW_OK;
-	if (e.type == MW_FT_FILE) {
+		e.type = MW_FT_DIR;
+		e.path = mw_arena_dup(g->ctx->arena, e.path, (size_t)(slash - e.path));
+		if (e.path == NULL)
+			return mw_ctx_nomem(g->ctx);
+	} else if (row->op == MW_OUTBOX_PUT) {
 		mw_str_hex(row->md5, sizeof(row->md5), hex);
 		(void)snprintf(etag, sizeof(etag), "\"%s\"", hex);
+		e.size = row->size;
+		e.modified = row->created;
 		e.etag = etag;
 	}
-	if (add(g, &e) != MW_OK)
-		return g->ctx->err.code;
-	/* Kept sorted, so that "past the last row" stays true for the rows to come. */
-	qsort(g->entry, g->n, sizeof(*g->entry), by_path);
-	return MW_OK;
+	return add(g, &g->over, &e);
 }
 
 /*
- * Recursive rows come in the order that is asked for and page by page.  One
+ * R2's rows with the pending ones over them, both sorted, up to `bound` (NULL:
+ * to the end): what lies beyond belongs to a later page.
+ */
+static enum mw_code
+merge(struct gather *g, const char *bound)
+{
+	struct rows out = { .n = 0 };
+	size_t a = 0, b = 0;
+	enum mw_code code = MW_OK;
+
+	sort(&g->rows);
+	while (code == MW_OK && (a < g->rows.n || b < g->over.n)) {
+		const struct mw_listed *ra = a < g->rows.n ? &g->rows.entry[a] : NULL;
+		const struct mw_listed *rb = b < g->over.n ? &g->over.entry[b] : NULL;
+		int order = ra == NULL ? 1 : rb == NULL ? -1 : strcmp(ra->path, rb->path);
+		const struct mw_listed *take = order < 0 ? ra : rb;
+
+		if (order <= 0)
+			a++;
+		if (order >= 0)
+			b++;
+		if ((bound != NULL && strcmp(take->path, bound) > 0) || is_delete(take) ||
+		    (g->after != NULL && strcmp(take->path, g->after) <= 0) ||
+		    (out.n > 0 && strcmp(out.entry[out.n - 1].path, take->path) == 0))
+			continue;
+		code = add(g, &out, take);
+	}
+	free(g->rows.entry);
+	g->rows = out;
+	return code;
+}
+
+/*
+ * Recursive rows come in the order that is asked for, and page by page.  One
  * level is read whole: R2 sorts the directory "a/" after the file "a-b", we do
  * not, so a page of R2's is not a page of ours.
  */
+static enum mw_code
+read_r2(struct gather *g)
+{
+	const char *bound;
+	enum mw_code code;
+
+	do {
+		g->rows.n = 0;
+		do {
+			if ((code = mw_retry(g->app, g->ctx, MW_UP_STORE, try_r2_page, g)) != MW_OK)
+				return code;
+		} while (g->more && (!g->l->recursive || g->rows.n < (size_t)g->l->limit));
+		bound = g->more ? g->last_key + strlen(g->prefix) : NULL;
+		if ((code = merge(g, bound)) != MW_OK)
+			return code;
+	} while (g->rows.n == 0 && g->more);
+	return MW_OK;
+}
+
+/* Is the path itself an object?  Then it is no directory. */
+static enum mw_code
+try_object(void *arg)
+{
+	struct gather *g = arg;
+	struct mw_object obj;
+	char *key = mw_store_key(g->app->conf, g->ctx->arena, g->l->user, g->l->path);
+
+	if (key == NULL)
+		return mw_ctx_nomem(g->ctx);
+	return g->app->store->ops->head(g->app->store, g->ctx, key, &obj);
+}
+
+static enum mw_code
+nothing_there(struct gather *g)
+{
+	enum mw_code code = MW_FILE_NOT_FOUND;
+
+	if (g->l->path[0] != '\0')
+		code = mw_retry(g->app, g->ctx, MW_UP_STORE, try_object, g);
+	if (code == MW_OK)
+		return mw_ctx_fail(g->ctx, MW_CONFLICT, "/%.200s is a file", g->l->path);
+	if (code != MW_FILE_NOT_FOUND)
+		return code;
+	mw_err_clear(&g->ctx->err);
+	return mw_ctx_fail(g->ctx, MW_FILE_NOT_FOUND, "Nothing is at /%.200s in R2", g->l->path);
+}
+
 static enum mw_code
 from_r2(struct gather *g)
 {
@@ -196,18 +269,18 @@ from_r2(struct gather *g)
 	if (below == NULL ||
 	    (g->prefix = mw_store_key(g->app->conf, g->ctx->arena, g->l->user, below)) == NULL)
 		return mw_ctx_nomem(g->ctx);
-	if (g->l->recursive) {
-		g->want = (size_t)g->l->limit + 1;
-		if (g->after != NULL && (g->last_key = mw_arena_printf(g->ctx->arena, "%s%s",
-		    g->prefix, g->after)) == NULL)
-			return mw_ctx_nomem(g->ctx);
-	}
-	do {
-		if ((code = mw_retry(g->app, g->ctx, MW_UP_STORE, try_r2_page, g)) != MW_OK)
-			return code;
-	} while (g->more && (g->want == 0 || g->n < g->want));
-	qsort(g->entry, g->n, sizeof(*g->entry), by_path);
-	return mw_outbox_each(g->app->outbox, g->ctx, g->l->user, below, overlay_row, g);
+	if (g->l->recursive && g->after != NULL && (g->last_key =
+	    mw_arena_printf(g->ctx->arena, "%s%s", g->prefix, g->after)) == NULL)
+		return mw_ctx_nomem(g->ctx);
+	code = mw_outbox_each(g->app->outbox, g->ctx, g->l->user, below, overlay_row, g);
+	if (code != MW_OK)
+		return code;
+	sort(&g->over);
+	if ((code = read_r2(g)) != MW_OK)
+		return code;
+	if (g->rows.n == 0 && g->l->skipped == 0 && g->after == NULL)
+		return nothing_there(g);
+	return MW_OK;
 }
 
 /* ---- the sandbox ---- */
@@ -223,7 +296,7 @@ container_entry(void *arg, const struct mw_entry *entry)
 	if (entry->st.type == MW_FT_OTHER ||
 	    (e.path = clean_name(g, entry->path, path)) == NULL)
 		return MW_OK;
-	return add(g, &e);
+	return add(g, &g->rows, &e);
 }
 
 static enum mw_code
@@ -231,7 +304,7 @@ try_container(void *arg, struct mw_sandbox *sb)
 {
 	struct gather *g = arg;
 
-	g->n = 0;
+	g->rows.n = 0;
 	g->l->skipped = 0;
 	return sb->ops->list(sb, g->ctx, g->l->user, g->l->path, g->l->recursive,
 	    container_entry, g);
@@ -245,8 +318,7 @@ from_container(struct gather *g)
 	g->l->tried |= MW_TRIED_CONTAINER;
 	g->l->from_source = "container";
 	code = mw_in_sandbox(g->app, g->ctx, g->l->user, g->l->max_wake, try_container, g);
-	if (code == MW_OK)
-		qsort(g->entry, g->n, sizeof(*g->entry), by_path);
+	sort(&g->rows);
 	return code;
 }
 
@@ -301,47 +373,60 @@ cut_page(struct gather *g)
 	struct mw_listed *page;
 	size_t first = 0, n;
 
-	while (g->after != NULL && first < g->n && strcmp(g->entry[first].path, g->after) <= 0)
+	while (g->after != NULL && first < g->rows.n && strcmp(g->rows.entry[first].path, g->after) <= 0)
 		first++;
-	n = g->n - first;
+	n = g->rows.n - first;
 	if (n > (size_t)l->limit)
 		n = (size_t)l->limit;
 	if ((page = mw_arena_alloc(g->ctx->arena, (n + 1) * sizeof(*page))) == NULL)
 		return mw_ctx_nomem(g->ctx);
 	if (n > 0)
-		memcpy(page, g->entry + first, n * sizeof(*page));
+		memcpy(page, g->rows.entry + first, n * sizeof(*page));
 	l->entry = page;
 	l->n = n;
-	if (n > 0 && (first + n < g->n || g->more))
+	if (n > 0 && (first + n < g->rows.n || g->more))
 		return write_cursor(g, page[n - 1].path);
 	return MW_OK;
+}
+
+/*
+ * From the sandbox when it is known awake, else from R2; if that one cannot
+ * answer, from the other.  Only who asks for the sandbox by name starts it.
+ */
+static enum mw_code
+from_either(struct gather *g)
+{
+	struct mw_listing *l = g->l;
+	bool awake = mw_known_awake(g->app, l->user);
+	enum mw_code code;
+
+	l->max_wake = 0;
+	code = awake ? from_container(g) : from_r2(g);
+	if (!mw_is_outage(code) || (!awake && !mw_files_at_hand(g->app, l->user)))
+		return code;
+	mw_log(MW_WARN, "[FILES] userId=%s: %s cannot list /%s (%s), asking the other",
+	    l->user, l->from_source, l->path, g->ctx->err.msg);
+	mw_err_clear(&g->ctx->err);
+	g->rows.n = 0;
+	g->more = false;
+	return awake ? from_r2(g) : from_container(g);
 }
 
 static enum mw_code
 gather_all(struct gather *g)
 {
-	struct mw_listing *l = g->l;
-	enum mw_source source = l->source;
+	bool by_name = g->l->source == MW_SRC_CONTAINER;
 	enum mw_code code;
 
-	if (source == MW_SRC_AUTO)
-		source = mw_known_awake(g->app, l->user) ? MW_SRC_CONTAINER : MW_SRC_R2;
-	code = source == MW_SRC_R2 ? from_r2(g) : from_container(g);
-	if (mw_is_outage(code) && l->source == MW_SRC_AUTO && source == MW_SRC_R2 &&
-	    mw_files_at_hand(g->app, l->user)) {
-		mw_log(MW_WARN, "[FILES] userId=%s: R2 cannot list /%s (%s), asking the sandbox",
-		    l->user, l->path, g->ctx->err.msg);
-		mw_err_clear(&g->ctx->err);
-		g->n = 0;
-		g->more = false;
-		code = from_container(g);
-	}
-	if (code != MW_OK)
+	if ((code = read_cursor(g)) != MW_OK)
 		return code;
-	if (g->n == 0 && l->skipped == 0 && g->after == NULL && strcmp(l->from_source, "r2") == 0)
-		return mw_ctx_fail(g->ctx, MW_FILE_NOT_FOUND,
-		    "Nothing is at /%.200s in R2", l->path);
-	return cut_page(g);
+	if (!by_name)
+		g->l->max_wake = 0;
+	if (g->l->source == MW_SRC_AUTO)
+		code = from_either(g);
+	else
+		code = g->l->source == MW_SRC_CONTAINER ? from_container(g) : from_r2(g);
+	return code == MW_OK ? cut_page(g) : code;
 }
 
 enum mw_code
@@ -350,8 +435,8 @@ mw_list_files(struct mw_app *app, struct mw_ctx *ctx, struct mw_listing *l)
 	struct gather g = { .app = app, .ctx = ctx, .l = l };
 	enum mw_code code;
 
-	if ((code = read_cursor(&g)) == MW_OK)
-		code = gather_all(&g);
-	free(g.entry);
+	code = gather_all(&g);
+	free(g.rows.entry);
+	free(g.over.entry);
 	return code;
 }

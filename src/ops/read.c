@@ -56,12 +56,24 @@ flow_data(void *arg, const void *p, size_t n)
 	return code;
 }
 
+/* Begin anew, if the reader can forget what it was given. */
+static void
+flow_restart(struct flow *f)
+{
+	if (!f->begun || f->r->restart == NULL)
+		return;
+	f->r->restart(f->r->sink.arg);
+	f->begun = false;
+	f->got = 0;
+}
+
 /* What is still to be asked for; false when all of it has come. */
 static bool
-flow_rest(const struct flow *f, bool *ranged, int64_t *from, int64_t *to)
+flow_rest(struct flow *f, bool *ranged, int64_t *from, int64_t *to)
 {
 	const struct mw_object *obj = &f->r->obj;
 
+	flow_restart(f);
 	*ranged = f->ranged;
 	*from = f->r->from;
 	*to = f->r->to;
@@ -100,12 +112,15 @@ try_r2(void *arg)
 	struct flow *f = arg;
 	struct mw_store *store = f->app->store;
 	struct mw_sink sink = { .begin = r2_begin, .data = flow_data, .arg = f };
-	struct mw_get get = { .if_none_match = f->begun ? NULL : f->r->if_none_match,
-	    .unmodified = f->begun ? NULL : &f->r->obj };
+	struct mw_get get = { .ranged = false };
 	enum mw_code code;
 
 	if (!flow_rest(f, &get.ranged, &get.from, &get.to))
 		return MW_OK;
+	if (!f->begun) {
+		get.if_none_match = f->r->if_none_match;
+		get.unmodified = &f->r->obj;
+	}
 	if (f->begun) {
 		if ((get.if_match = f->r->obj.etag) == NULL)
 			return mw_ctx_fail(f->ctx, MW_STORE_ERROR,
@@ -124,7 +139,6 @@ try_r2(void *arg)
 	if (code == MW_PRECONDITION_FAILED && !f->begun && f->ranged && f->r->if_range != NULL) {
 		mw_err_clear(&f->ctx->err);	/* another version: the whole of it */
 		f->ranged = false;
-		f->ctx->attempts++;
 		get.ranged = false;
 		get.if_match = NULL;
 		code = store->ops->get(store, f->ctx, f->key, &get, &sink, &f->r->not_modified);
@@ -259,23 +273,9 @@ sandbox_begin(void *arg, const struct mw_stat *st, int64_t from, int64_t to)
 	obj.partial = obj.partial || f->ranged || f->begun;
 	obj.from = from;
 	obj.to = to;
-	return flow_begin(f, &obj);
-}
-
-static enum mw_code
-meta_from_sandbox(struct flow *f, struct mw_sandbox *sb)
-{
-	struct mw_stat st;
-	struct mw_object obj;
-	enum mw_code code;
-
-	if ((code = sb->ops->stat(sb, f->ctx, f->r->user, f->r->path, &st)) != MW_OK)
-		return code;
-	if (st.type == MW_FT_DIR)
-		return mw_ctx_fail(f->ctx, MW_CONFLICT, "/%s is a directory", f->r->path);
-	if ((code = mw_object_of_stat(f->ctx, f->r->path, &st, &obj)) != MW_OK)
-		return code;
-	return unmodified(f, &obj) ? MW_OK : flow_begin(f, &obj);
+	if ((code = flow_begin(f, &obj)) == MW_OK && f->r->meta_only)
+		code = STOP;
+	return code;
 }
 
 static enum mw_code
@@ -292,10 +292,8 @@ try_container(void *arg, struct mw_sandbox *sb)
 		f->ranged = false;
 	if (!flow_rest(f, &ranged, &from, &to))
 		return MW_OK;
-	if (f->r->meta_only)
-		return meta_from_sandbox(f, sb);
 	code = sb->ops->read(sb, f->ctx, f->r->user, f->r->path, ranged, from, to, &sink);
-	if (code == STOP && f->r->not_modified)
+	if (code == STOP && (f->r->not_modified || (f->r->meta_only && f->begun)))
 		code = MW_OK;
 	return code;
 }
@@ -320,6 +318,7 @@ fall_back(struct flow *f, enum mw_code r2_code, enum mw_mark mark)
 	struct mw_err r2_err = f->ctx->err;
 	enum mw_code code;
 
+	flow_restart(f);
 	if (mark == MW_MARK_NEWER_R2 || mark == MW_MARK_DELETED_R2 || f->begun)
 		return r2_code;
 	if (r2_code != MW_FILE_NOT_FOUND)
@@ -335,11 +334,19 @@ fall_back(struct flow *f, enum mw_code r2_code, enum mw_mark mark)
 	return code;
 }
 
+/*
+ * A hanging R2 must leave time for the sandbox to answer instead.  A raw answer
+ * has an hour, of which that is a small part.
+ */
 static enum mw_code
 read_auto(struct flow *f, enum mw_mark mark)
 {
-	enum mw_code code = read_r2(f);
+	int64_t deadline = f->ctx->deadline;
+	enum mw_code code;
 
+	f->ctx->deadline -= f->app->conf->sandbox.timeout + f->r->max_wake;
+	code = read_r2(f);
+	f->ctx->deadline = deadline;
 	if (code != MW_FILE_NOT_FOUND && !mw_is_outage(code))
 		return code;
 	return fall_back(f, code, mark);
@@ -362,24 +369,29 @@ read_deleted(struct flow *f, enum mw_mark mark)
 	return read_container(f);
 }
 
-/* With a pending row the outbox is R2's newest content, or its absence. */
+/*
+ * With a pending row the outbox is R2's newest content, or its absence.  A row
+ * that goes while we open it was replaced, and then the new one is looked at,
+ * or it has reached R2.
+ */
 static enum mw_code
 read_behind_outbox(struct flow *f, enum mw_mark mark)
 {
 	const struct mw_outbox_row *row;
 	enum mw_code code;
 
-	if ((code = mw_outbox_find(f->app->outbox, f->ctx, f->r->user, f->r->path, &row)) != MW_OK)
-		return code;
-	if (row != NULL && row->op == MW_OUTBOX_DELETE)
-		return read_deleted(f, mark);
-	if (row != NULL) {
+	for (;;) {
+		code = mw_outbox_find(f->app->outbox, f->ctx, f->r->user, f->r->path, &row);
+		if (code != MW_OK)
+			return code;
+		if (row == NULL)
+			return f->r->source == MW_SRC_R2 ? read_r2(f) : read_auto(f, mark);
+		if (row->op == MW_OUTBOX_DELETE)
+			return read_deleted(f, mark);
 		if ((code = read_pending(f, row)) != MW_FILE_NOT_FOUND)
 			return code;
-		/* It reached R2 between our look and our open. */
 		mw_err_clear(&f->ctx->err);
 	}
-	return f->r->source == MW_SRC_R2 ? read_r2(f) : read_auto(f, mark);
 }
 
 static enum mw_code

@@ -22,6 +22,9 @@ struct mw_read {
 	const char *if_range;		/* entity tag: another one = the whole file */
 	const char *if_none_match;	/* header value, or NULL */
 	struct mw_sink sink;		/* begin once, with the object of whichever source has it */
+	/* Forget what the sink was given, a new begin comes; NULL: what it was given
+	 * is gone for good, and a transfer that was cut can only be resumed. */
+	void (*restart)(void *arg);
 
 	/* results */
 	const char *from_source;	/* "r2" or "container", set before begin */
@@ -33,8 +36,9 @@ struct mw_read {
 
 /*
  * MW_FILE_NOT_FOUND only when every source that was asked proved it.  A transfer
- * that was cut is resumed (Range and If-Match) while attempts and deadline allow;
- * a failure after begin means that the bytes so far are not the whole.
+ * that was cut is resumed (Range and If-Match), or begun anew if the sink can
+ * restart, while attempts and deadline allow; a failure after begin means that
+ * the bytes so far are not the whole.
  */
 enum mw_code mw_read_file(struct mw_app *app, struct mw_ctx *ctx, struct mw_read *r) MW_MUST;
 

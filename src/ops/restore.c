@@ -41,8 +41,8 @@ fetch_data(void *arg, const void *p, size_t n)
 	return mw_spool_add(f->spool, p, n, &f->ctx->err);
 }
 
-/* A short or altered transfer never becomes a file.  The ETag of a multipart
- * object is no MD5; then the size has to do. */
+/* A short or altered transfer never becomes a file.  Where the ETag is no MD5
+ * the size has to do. */
 static enum mw_code
 fetch_verify(struct fetch *f)
 {
@@ -53,7 +53,7 @@ fetch_verify(struct fetch *f)
 		return mw_ctx_fail(f->ctx, MW_STORE_UNAVAILABLE,
 		    "GET %s: %lld of %lld bytes arrived", f->key,
 		    (long long)f->spool->size, (long long)f->obj.size);
-	if (tag != NULL && strlen(tag) == 34 && mw_str_unhex(tag + 1, 32, md5) &&
+	if (f->obj.etag_is_md5 && strlen(tag) == 34 && mw_str_unhex(tag + 1, 32, md5) &&
 	    memcmp(md5, f->spool->md5, sizeof(md5)) != 0)
 		return mw_ctx_fail(f->ctx, MW_STORE_UNAVAILABLE,
 		    "GET %s: the content does not match its ETag", f->key);
@@ -97,20 +97,14 @@ write_pending(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb,
 	return code;
 }
 
-/* The newest acknowledged content of a path into the sandbox. */
 static enum mw_code
-bring(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb, const char *user,
+write_object(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb, const char *user,
     const char *path)
 {
-	const struct mw_outbox_row *row;
 	struct mw_spool spool = { .fd = -1 };
 	struct fetch f = { .app = app, .ctx = ctx, .spool = &spool };
 	enum mw_code code;
 
-	if ((code = mw_outbox_find(app->outbox, ctx, user, path, &row)) != MW_OK)
-		return code;
-	if (row != NULL)
-		return write_pending(app, ctx, sb, user, path, row);
 	if ((f.key = mw_store_key(app->conf, ctx->arena, user, path)) == NULL)
 		return mw_ctx_nomem(ctx);
 	code = mw_retry(app, ctx, MW_UP_STORE, try_fetch, &f);
@@ -125,6 +119,39 @@ bring(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb, const char 
 	return code;
 }
 
+/* The newest acknowledged content of a path into the sandbox: the pending row's,
+ * else R2's.  A row that goes while we look at it was replaced or reached R2. */
+static enum mw_code
+bring(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb, const char *user,
+    const char *path)
+{
+	const struct mw_outbox_row *row;
+	enum mw_code code;
+
+	for (;;) {
+		if ((code = mw_outbox_find(app->outbox, ctx, user, path, &row)) != MW_OK)
+			return code;
+		if (row == NULL)
+			return write_object(app, ctx, sb, user, path);
+		if ((code = write_pending(app, ctx, sb, user, path, row)) != MW_FILE_NOT_FOUND)
+			return code;
+		mw_err_clear(&ctx->err);
+	}
+}
+
+/* A failure that is this path's alone must not keep the user's other files away. */
+static bool
+only_this_path(struct mw_ctx *ctx, const char *user, const char *path, enum mw_code code)
+{
+	if (code != MW_CONFLICT && code != MW_PERMISSION_DENIED && code != MW_INVALID_PATH &&
+	    code != MW_FILE_TOO_LARGE)
+		return false;
+	mw_log(MW_WARN, "[SYNC] userId=%s: /%s cannot be restored, skipped: %s", user, path,
+	    ctx->err.msg);
+	mw_err_clear(&ctx->err);
+	return true;
+}
+
 /*
  * Takes no path lock: a writer that holds it may be waiting for this very wake.
  * None is needed, for nobody can write to a sandbox without a marker but us.
@@ -134,14 +161,18 @@ bring_if_absent(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb,
     const char *user, const char *path)
 {
 	struct mw_stat st;
+	enum mw_mark mark;
 	enum mw_code code;
 
+	if ((code = mw_outbox_marked(app->outbox, ctx, user, path, &mark)) != MW_OK ||
+	    mark == MW_MARK_DELETED_SANDBOX)
+		return code;
 	code = sb->ops->stat(sb, ctx, user, path, &st);
 	if (code == MW_FILE_NOT_FOUND) {
 		mw_err_clear(&ctx->err);
 		code = bring(app, ctx, sb, user, path);
 	}
-	return code;
+	return only_this_path(ctx, user, path, code) ? MW_OK : code;
 }
 
 /* ---- all of a user ---- */
@@ -247,7 +278,6 @@ mw_restore(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb, const 
 		code = mw_ctx_nomem(ctx);
 		goto out;
 	}
-	sb->allow_unproven = true;
 	while (code == MW_OK && p.more) {
 		ctx->arena = keys;
 		mw_arena_reset(keys);
@@ -264,7 +294,6 @@ mw_restore(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb, const 
 	ctx->arena = own;
 	if (code == MW_OK)
 		code = mw_outbox_each(app->outbox, ctx, user, "", restore_pending, &pending);
-	sb->allow_unproven = false;
 out:
 	mw_arena_close(keys);
 	mw_arena_close(scratch);
@@ -350,6 +379,8 @@ mw_apply_marks(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb, co
 		code = mw_outbox_marked(app->outbox, ctx, user, one->path, &mark);
 		if (code == MW_OK && (mark == MW_MARK_NEWER_R2 || mark == MW_MARK_DELETED_R2))
 			code = mw_apply_mark(app, ctx, sb, user, one->path, mark);
+		if (only_this_path(ctx, user, one->path, code))
+			code = MW_OK;
 		mw_path_unlock(lock);
 	}
 	return code;

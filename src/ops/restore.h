@@ -9,7 +9,9 @@
 /*
  * Add every object of the user that is absent in the sandbox; overwrite
  * nothing.  A path with a pending row gets the pending content, or stays
- * absent if a delete is pending.  Stops at the first failure; safe to repeat.
+ * absent if a delete is pending.  What is wrong with one path alone is logged
+ * and skipped; any other failure stops it.  Safe to repeat.  The caller has set
+ * sb->allow_unproven.
  */
 enum mw_code mw_restore(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb,
     const char *user) MW_MUST;

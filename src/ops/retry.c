@@ -39,9 +39,10 @@ mw_retry(struct mw_app *app, struct mw_ctx *ctx, enum mw_upstream up,
 			    "The request's deadline ran out before %s was asked; "
 			    "try again with more time",
 			    up == MW_UP_STORE ? "R2" : "the sandbox");
-		ctx->attempts++;
 		if (n > 0)
 			ctx->retries++;
+		ctx->attempts++;
+		ctx->counted = true;
 		code = fn(arg);
 		if (mw_classify(code) != MW_NEXT_RETRY || n + 1 >= (unsigned)conf->retry.attempts)
 			return code;

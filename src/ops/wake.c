@@ -87,10 +87,29 @@ script(struct leader *l, const char *text, const char *input, char out[257])
 	return mw_retry(l->app, l->ctx, MW_UP_SANDBOX, try_script, &t);
 }
 
+/* An instance without a marker gets the user's files, and the marker last. */
+static enum mw_code
+fill(struct leader *l)
+{
+	char fresh[33], out[257];
+	enum mw_code code = MW_OK;
+
+	l->sb->allow_unproven = true;
+	if (l->app->conf->wake.restore)
+		code = mw_restore(l->app, l->ctx, l->sb, l->user);
+	if (code == MW_OK)
+		code = mw_apply_marks(l->app, l->ctx, l->sb, l->user);
+	l->sb->allow_unproven = false;
+	if (code != MW_OK)
+		return code;
+	mw_str_random_hex(fresh, 16);
+	return script(l, marker_script, fresh, out);
+}
+
 static enum mw_code
 lead(struct leader *l)
 {
-	char marker[257], fresh[33];
+	char marker[257];
 	enum mw_code code;
 	int64_t began = mw_now();
 
@@ -102,24 +121,17 @@ lead(struct leader *l)
 	l->phase = "probe";
 	if ((code = script(l, probe_script, NULL, marker)) != MW_OK)
 		return code;
-	if (marker[0] == '\0') {
-		l->phase = "restore";
-		if (l->app->conf->wake.restore &&
-		    (code = mw_restore(l->app, l->ctx, l->sb, l->user)) != MW_OK)
-			return code;
-		mw_str_random_hex(fresh, 16);
-		if ((code = script(l, marker_script, fresh, marker)) != MW_OK)
-			return code;
-	}
 	l->phase = "restore";
-	if ((code = mw_apply_marks(l->app, l->ctx, l->sb, l->user)) != MW_OK)
+	code = marker[0] == '\0' ? fill(l) : mw_apply_marks(l->app, l->ctx, l->sb, l->user);
+	if (code != MW_OK)
 		return code;
 	mw_log(MW_INFO, "[WAKE] userId=%s ready after %lld ms requestId=%s", l->user,
 	    (long long)(mw_now() - began), l->ctx->request_id);
 	return MW_OK;
 }
 
-/* Say where a wake died; time that ran out in any phase is one code. */
+/* Say where a wake died; time that ran out in any phase is one code, and what
+ * would blame the client's request is not the client's fault. */
 static enum mw_code
 wake_failed(struct leader *l, enum mw_code code, int64_t max_wait)
 {
@@ -128,7 +140,8 @@ wake_failed(struct leader *l, enum mw_code code, int64_t max_wait)
 	if (mw_left(l->ctx->deadline) == 0 ||
 	    code == MW_SANDBOX_TIMEOUT || code == MW_DEADLINE_EXCEEDED)
 		code = MW_WAKE_TIMEOUT;
-	else if (code == MW_SANDBOX_HIBERNATING)
+	else if (code == MW_SANDBOX_HIBERNATING ||
+	    strcmp(mw_code_info(code)->type, "client_error") == 0)
 		code = MW_SANDBOX_UNAVAILABLE;
 	mw_err_clear(&l->ctx->err);
 	l->ctx->err.retry_after = cause.retry_after;

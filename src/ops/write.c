@@ -26,7 +26,22 @@ struct job {
 	enum mw_mark mark;		/* when we came */
 	const char *current;		/* R2's ETag when we came, NULL = none or not asked */
 	bool unknown;			/* a delete could not learn whether R2 has it */
+	bool unsure;			/* a put had no definite answer: R2 may have taken it */
 };
+
+#define GRACE 5000	/* ms */
+
+/* What the outbox must keep it gets time for, even if R2 has used the request's
+ * up.  Returns the deadline to go back to. */
+static int64_t
+grace(struct job *j)
+{
+	int64_t deadline = j->ctx->deadline;
+
+	if (deadline < mw_now() + GRACE)
+		j->ctx->deadline = mw_now() + GRACE;
+	return deadline;
+}
 
 /* ---- conditions ---- */
 
@@ -104,10 +119,12 @@ try_sandbox(void *arg, struct mw_sandbox *sb)
 	    j->body->size, -1, -1);
 	if (code != MW_OK || j->w->target != MW_TARGET_CONTAINER)
 		return code;
-	if ((code = sb->ops->stat(sb, j->ctx, j->w->user, j->w->path, &st)) == MW_OK &&
-	    (code = mw_object_of_stat(j->ctx, j->w->path, &st, &obj)) == MW_OK)
+	/* It is written; without a stat the answer only lacks its ETag. */
+	if (sb->ops->stat(sb, j->ctx, j->w->user, j->w->path, &st) == MW_OK &&
+	    mw_object_of_stat(j->ctx, j->w->path, &st, &obj) == MW_OK)
 		j->w->etag = obj.etag;
-	return code;
+	mw_err_clear(&j->ctx->err);
+	return MW_OK;
 }
 
 static enum mw_code
@@ -134,6 +151,7 @@ try_r2(void *arg)
 	struct job *j = arg;
 	struct mw_store *store = j->app->store;
 	struct mw_put put;
+	enum mw_code code;
 
 	if (j->body == NULL)
 		return store->ops->remove(store, j->ctx, j->key);
@@ -145,7 +163,9 @@ try_r2(void *arg)
 		.if_none_match = j->w->if_none_match != NULL &&
 		    strcmp(j->w->if_none_match, "*") == 0,
 	};
-	return store->ops->put(store, j->ctx, j->key, &put, &j->w->etag);
+	code = store->ops->put(store, j->ctx, j->key, &put, &j->w->etag);
+	j->unsure = j->unsure || code == MW_STORE_UNAVAILABLE;
+	return code;
 }
 
 /*
@@ -180,6 +200,7 @@ enqueue(struct job *j)
 	};
 	char hex[33];
 	enum mw_code code;
+	int64_t deadline;
 
 	if (j->body != NULL) {
 		row.size = j->body->size;
@@ -192,35 +213,22 @@ enqueue(struct job *j)
 			return mw_ctx_nomem(j->ctx);
 	}
 	bind_row(j, &row);
+	deadline = grace(j);
 	if ((code = mw_outbox_put(j->app->outbox, j->ctx, &row, j->body)) == MW_OK)
 		j->w->r2_queued = true;
+	j->ctx->deadline = deadline;
 	return code;
 }
 
-/*
- * R2 refused the condition that it had met a moment ago: another writer, past
- * this gateway.  The sandbox gets R2's version; nothing of ours stays.
- */
-static enum mw_code
-undo_sandbox(struct job *j, enum mw_code code)
+/* Nothing but R2 was to have it, and R2 refuses for good: no use in queueing. */
+static bool
+gives_up(const struct mw_write *w, enum mw_code code)
 {
-	struct mw_err cause = j->ctx->err;
-
-	if (j->w->target == MW_TARGET_BOTH) {
-		mw_err_clear(&j->ctx->err);
-		if (mw_outbox_mark(j->app->outbox, j->ctx, j->w->user, j->w->path,
-		    MW_MARK_NEWER_R2) != MW_OK ||
-		    mw_apply_mark(j->app, j->ctx, j->app->sandbox, j->w->user, j->w->path,
-		    MW_MARK_NEWER_R2) != MW_OK)
-			mw_log(MW_ERROR, "[FILES] userId=%s: /%s in the sandbox waits for R2's "
-			    "version: %s", j->w->user, j->w->path, j->ctx->err.msg);
-	}
-	j->ctx->err = cause;
-	return code;
+	return w->target == MW_TARGET_R2 && !mw_code_info(code)->retryable;
 }
 
-/* A condition failed on the way: is what R2 has now this very body?  The answer
- * to an earlier try was lost then, and the try was not. */
+/* A condition failed after a try whose answer was lost: is what R2 has now this
+ * very body?  Then that try was not lost. */
 static bool
 was_ours(struct job *j)
 {
@@ -257,15 +265,13 @@ to_r2(struct job *j)
 		return enqueue(j);
 	}
 	code = mw_retry(j->app, j->ctx, MW_UP_STORE, try_r2, j);
-	if (code == MW_PRECONDITION_FAILED && j->body != NULL && was_ours(j))
+	if (code == MW_PRECONDITION_FAILED && j->unsure && was_ours(j))
 		code = MW_OK;
 	if (code == MW_OK) {
 		w->r2_synced = true;
 		return MW_OK;
 	}
-	if (code == MW_PRECONDITION_FAILED)
-		return undo_sandbox(j, code);
-	if (w->target == MW_TARGET_R2 && !mw_code_info(code)->retryable)
+	if (code == MW_PRECONDITION_FAILED || gives_up(w, code))
 		return code;
 	w->r2_error = mw_arena_strdup(j->ctx->arena, j->ctx->err.msg);
 	mw_log(MW_WARN, "[SYNC] userId=%s: R2 did not take /%s (%s), queued", w->user, w->path,
@@ -274,135 +280,17 @@ to_r2(struct job *j)
 	return enqueue(j);
 }
 
-/* ---- marks ---- */
-
-static enum mw_code
-set_mark(struct job *j, enum mw_mark mark)
-{
-	if (mark == j->mark)
-		return MW_OK;
-	return mw_outbox_mark(j->app->outbox, j->ctx, j->w->user, j->w->path, mark);
-}
-
-/* Written to R2 alone: the sandbox follows now if its files are at hand, else at its next wake. */
-static enum mw_code
-follow_r2(struct job *j)
-{
-	enum mw_mark mark = j->body != NULL ? MW_MARK_NEWER_R2 : MW_MARK_DELETED_R2;
-	enum mw_code code;
-
-	if ((code = set_mark(j, mark)) != MW_OK)
-		return code;
-	if (!mw_files_at_hand(j->app, j->w->user))
-		return MW_OK;
-	if (mw_apply_mark(j->app, j->ctx, j->app->sandbox, j->w->user, j->w->path, mark) != MW_OK)
-		mw_err_clear(&j->ctx->err);	/* the mark stays for the next wake */
-	return MW_OK;
-}
-
-/* The mark goes before the change: whoever reads after it asks the sandbox first. */
-static enum mw_code
-container_only(struct job *j)
-{
-	enum mw_mark mark = j->body != NULL ? MW_MARK_NEWER_SANDBOX : MW_MARK_DELETED_SANDBOX;
-	enum mw_mark back = j->mark;
-	enum mw_code code;
-	struct mw_err cause;
-
-	if (j->body != NULL && (code = set_mark(j, mark)) != MW_OK)
-		return code;
-	code = to_sandbox(j);
-	if (code == MW_OK && j->body == NULL && j->w->existed)
-		return set_mark(j, mark);
-	if (code == MW_OK || j->body == NULL)
-		return code;
-	cause = j->ctx->err;
-	mw_err_clear(&j->ctx->err);
-	j->mark = mark;
-	if (set_mark(j, back) != MW_OK)
-		mw_log(MW_ERROR, "[FILES] userId=%s: mark of /%s stays: %s", j->w->user,
-		    j->w->path, j->ctx->err.msg);
-	j->ctx->err = cause;
-	return code;
-}
-
-/* ---- the two verbs ---- */
-
-static enum mw_code
-job_begin(struct job *j, int *lock)
-{
-	struct mw_store *store;
-	enum mw_code code;
-
-	*lock = -1;
-	if ((code = mw_path_lock(j->app, j->ctx, j->w->user, j->w->path, lock)) != MW_OK)
-		return code;
-	if (j->w->target != MW_TARGET_CONTAINER || j->w->if_match != NULL ||
-	    j->w->if_none_match != NULL) {
-		if ((code = mw_app_store(j->app, j->ctx, &store)) != MW_OK)
-			return code;
-	}
-	if ((j->key = mw_store_key(j->app->conf, j->ctx->arena, j->w->user, j->w->path)) == NULL)
-		return mw_ctx_nomem(j->ctx);
-	if ((code = mw_outbox_find(j->app->outbox, j->ctx, j->w->user, j->w->path, &j->row)) != MW_OK ||
-	    (code = mw_outbox_marked(j->app->outbox, j->ctx, j->w->user, j->w->path, &j->mark)) != MW_OK)
-		return code;
-	return check_conditions(j);
-}
-
-/*
- * The sandbox first, then R2 or the outbox.  With no room in the outbox it is
- * the other way round: if R2 fails too, nothing was changed.
- */
-static enum mw_code
-write_both(struct job *j)
-{
-	enum mw_code code;
-
-	if (!mw_outbox_room(j->app->outbox, j->ctx, j->body->size)) {
-		if ((code = to_r2(j)) != MW_OK)
-			return code;
-		if ((code = to_sandbox(j)) != MW_OK) {
-			if (mw_outbox_mark(j->app->outbox, j->ctx, j->w->user, j->w->path,
-			    MW_MARK_NEWER_R2) != MW_OK)
-				mw_log(MW_ERROR, "[FILES] userId=%s: /%s is newer in R2, and no "
-				    "mark says so", j->w->user, j->w->path);
-			return code;
-		}
-		return set_mark(j, MW_MARK_NONE);
-	}
-	if ((code = to_sandbox(j)) != MW_OK || (code = to_r2(j)) != MW_OK)
-		return code;
-	return set_mark(j, MW_MARK_NONE);
-}
-
-enum mw_code
-mw_write_file(struct mw_app *app, struct mw_ctx *ctx, struct mw_write *w, struct mw_spool *body)
-{
-	struct job j = { .app = app, .ctx = ctx, .w = w, .body = body };
-	enum mw_code code;
-	int lock;
-
-	if ((code = job_begin(&j, &lock)) == MW_OK) {
-		if (w->target == MW_TARGET_CONTAINER)
-			code = container_only(&j);
-		else if (w->target == MW_TARGET_R2)
-			code = (code = to_r2(&j)) == MW_OK ? follow_r2(&j) : code;
-		else
-			code = write_both(&j);
-	}
-	mw_path_unlock(lock);
-	return code;
-}
-
 static enum mw_code
 delete_in_r2(struct job *j)
 {
 	struct mw_write *w = j->w;
 	bool there = j->current != NULL;
+	enum mw_code code;
 
 	w->tried |= MW_TRIED_R2;
-	if (!there && look_at_r2(j, &there) != MW_OK) {
+	if (!there && (code = look_at_r2(j, &there)) != MW_OK) {
+		if (gives_up(w, code))
+			return code;
 		/* It cannot be asked, so it may have it: the delete is queued. */
 		w->r2_error = mw_arena_strdup(j->ctx->arena, j->ctx->err.msg);
 		mw_err_clear(&j->ctx->err);
@@ -418,14 +306,159 @@ delete_in_r2(struct job *j)
 	return MW_OK;
 }
 
+/* ---- marks ---- */
+
 static enum mw_code
-delete_both(struct job *j)
+set_mark(struct job *j, enum mw_mark mark)
+{
+	int64_t deadline;
+	enum mw_code code;
+
+	if (mark == j->mark)
+		return MW_OK;
+	deadline = grace(j);
+	code = mw_outbox_mark(j->app->outbox, j->ctx, j->w->user, j->w->path, mark);
+	j->ctx->deadline = deadline;
+	if (code == MW_OK)
+		j->mark = mark;
+	return code;
+}
+
+/* The same change in a sandbox whose files are at hand. */
+static enum mw_code
+follow_now(struct job *j)
+{
+	struct mw_sandbox *sb = j->app->sandbox;
+	enum mw_code code;
+
+	if (j->body != NULL)
+		return sb->ops->write(sb, j->ctx, j->w->user, j->w->path, j->body->fd,
+		    j->body->size, -1, -1);
+	code = sb->ops->remove(sb, j->ctx, j->w->user, j->w->path);
+	return code == MW_FILE_NOT_FOUND ? MW_OK : code;
+}
+
+/* Written to R2 alone: the sandbox follows now if its files are at hand, else at its next wake. */
+static enum mw_code
+follow_r2(struct job *j)
 {
 	enum mw_code code;
 
-	if ((code = to_sandbox(j)) != MW_OK || (code = delete_in_r2(j)) != MW_OK)
+	code = set_mark(j, j->body != NULL ? MW_MARK_NEWER_R2 : MW_MARK_DELETED_R2);
+	if (code != MW_OK || !mw_files_at_hand(j->app, j->w->user))
 		return code;
-	return set_mark(j, MW_MARK_NONE);
+	code = follow_now(j);
+	mw_err_clear(&j->ctx->err);
+	return code == MW_OK ? set_mark(j, MW_MARK_NONE) : MW_OK;
+}
+
+static enum mw_code
+container_only(struct job *j)
+{
+	enum mw_code code = to_sandbox(j);
+
+	if (code != MW_OK || (j->body == NULL && !j->w->existed))
+		return code;
+	return set_mark(j, j->body != NULL ? MW_MARK_NEWER_SANDBOX : MW_MARK_DELETED_SANDBOX);
+}
+
+/* ---- the two verbs ---- */
+
+static enum mw_code
+job_begin(struct job *j, int *lock)
+{
+	struct mw_store *store = NULL;
+	enum mw_code code;
+
+	*lock = -1;
+	if ((code = mw_path_lock(j->app, j->ctx, j->w->user, j->w->path, lock)) != MW_OK)
+		return code;
+	if (j->w->target != MW_TARGET_CONTAINER || j->w->if_match != NULL ||
+	    j->w->if_none_match != NULL) {
+		if ((code = mw_app_store(j->app, j->ctx, &store)) != MW_OK)
+			return code;
+	}
+	if ((j->key = mw_store_key(j->app->conf, j->ctx->arena, j->w->user, j->w->path)) == NULL)
+		return mw_ctx_nomem(j->ctx);
+	if (store != NULL && strlen(j->key) > store->ops->key_max)
+		return mw_ctx_fail(j->ctx, MW_INVALID_PATH,
+		    "The path is too long for R2: its key would have %zu bytes, at most %zu are "
+		    "taken", strlen(j->key), store->ops->key_max);
+	if ((code = mw_outbox_find(j->app->outbox, j->ctx, j->w->user, j->w->path, &j->row)) != MW_OK ||
+	    (code = mw_outbox_marked(j->app->outbox, j->ctx, j->w->user, j->w->path, &j->mark)) != MW_OK)
+		return code;
+	return check_conditions(j);
+}
+
+static enum mw_code
+try_stat(void *arg, struct mw_sandbox *sb)
+{
+	struct job *j = arg;
+	struct mw_stat st;
+
+	return sb->ops->stat(sb, j->ctx, j->w->user, j->w->path, &st);
+}
+
+/*
+ * R2 first, for a change that R2 may refuse: a condition, or an outbox with no
+ * room for what R2 does not take.  Then nothing was changed.  The sandbox is
+ * woken before, so that it does not fail after.
+ */
+static enum mw_code
+r2_first(struct job *j)
+{
+	enum mw_code code, marked;
+	struct mw_err cause;
+
+	code = mw_in_sandbox(j->app, j->ctx, j->w->user, j->w->max_wake, try_stat, j);
+	if (code != MW_OK && code != MW_FILE_NOT_FOUND)
+		return code;
+	mw_err_clear(&j->ctx->err);
+	code = j->body != NULL ? to_r2(j) : delete_in_r2(j);
+	if (code != MW_OK || (code = to_sandbox(j)) == MW_OK)
+		return code;
+	cause = j->ctx->err;
+	mw_err_clear(&j->ctx->err);
+	marked = set_mark(j, j->body != NULL ? MW_MARK_NEWER_R2 : MW_MARK_DELETED_R2);
+	if (marked != MW_OK)
+		mw_log(MW_ERROR, "[FILES] userId=%s: R2 has a newer /%s, and no mark says so: %s",
+		    j->w->user, j->w->path, j->ctx->err.msg);
+	j->ctx->err = cause;
+	return code;
+}
+
+/* The sandbox, and R2 or the outbox. */
+static enum mw_code
+both(struct job *j)
+{
+	bool conditional = j->w->if_match != NULL || j->w->if_none_match != NULL;
+	enum mw_code code;
+
+	if (conditional ||
+	    !mw_outbox_room(j->app->outbox, j->ctx, j->body != NULL ? j->body->size : 0))
+		code = r2_first(j);
+	else if ((code = to_sandbox(j)) == MW_OK)
+		code = j->body != NULL ? to_r2(j) : delete_in_r2(j);
+	return code == MW_OK ? set_mark(j, MW_MARK_NONE) : code;
+}
+
+enum mw_code
+mw_write_file(struct mw_app *app, struct mw_ctx *ctx, struct mw_write *w, struct mw_spool *body)
+{
+	struct job j = { .app = app, .ctx = ctx, .w = w, .body = body };
+	enum mw_code code;
+	int lock;
+
+	if ((code = job_begin(&j, &lock)) == MW_OK) {
+		if (w->target == MW_TARGET_CONTAINER)
+			code = container_only(&j);
+		else if (w->target == MW_TARGET_R2)
+			code = (code = to_r2(&j)) == MW_OK ? follow_r2(&j) : code;
+		else
+			code = both(&j);
+	}
+	mw_path_unlock(lock);
+	return code;
 }
 
 enum mw_code
@@ -442,7 +475,7 @@ mw_delete_file(struct mw_app *app, struct mw_ctx *ctx, struct mw_write *w)
 			code = (code = delete_in_r2(&j)) == MW_OK && (w->existed || j.unknown) ?
 			    follow_r2(&j) : code;
 		else
-			code = delete_both(&j);
+			code = both(&j);
 	}
 	mw_path_unlock(lock);
 	if (code == MW_OK && !w->existed && !j.unknown)

@@ -28,7 +28,6 @@
 
 #define READY_WAIT 60000	/* ms for the agent to come up */
 #define ARENA_MAX (1 << 20)
-#define LEFTOVER_AGE 3600	/* s after which an unfinished file is swept */
 
 struct hold {
 	const struct mw_conf *conf;
@@ -86,7 +85,7 @@ make_dirs(struct hold *h)
 		(void)close(in);
 	in = mw_local_openat_nolink(h->run, "in", O_RDONLY | O_DIRECTORY);
 	if (in >= 0) {
-		(void)mw_tmpfile_sweep(in, LEFTOVER_AGE);
+		(void)mw_tmpfile_sweep(in, MW_LOCAL_LEFTOVER);
 		(void)close(in);
 	}
 	return MW_OK;

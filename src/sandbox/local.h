@@ -27,6 +27,8 @@
 #define MW_LOCAL_SETTING "sandbox.local.isolation"
 #define MW_LOCAL_HELD "this sandbox has another holder"
 
+#define MW_LOCAL_LEFTOVER 3600	/* s after which an unfinished file is swept */
+
 struct mw_local {
 	struct mw_sandbox base;
 	char *path;		/* sandbox.local.path, absolute */

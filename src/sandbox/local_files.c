@@ -327,6 +327,8 @@ put(struct mw_ctx *ctx, int in, int dir, const char *name, const char *path,
 	rc = target(ctx, dir, name, path, &mode);
 	if (rc != MW_OK)
 		return rc;
+	/* What killed writers left; the directory is empty but for writes in hand. */
+	(void)mw_tmpfile_sweep(in, MW_LOCAL_LEFTOVER);
 	rc = mw_tmpfile(in, 0600, tmp, &fd, &ctx->err);
 	if (rc != MW_OK)
 		return rc;

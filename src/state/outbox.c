@@ -50,6 +50,12 @@ mw_outbox_open(const char *state_path, struct mw_shm *shm, int64_t max_bytes,
 }
 
 void
+mw_outbox_limit(struct mw_outbox *o, int64_t max_bytes)
+{
+	o->max_bytes = max_bytes;
+}
+
+void
 mw_outbox_close(struct mw_outbox *o)
 {
 	unsigned i;

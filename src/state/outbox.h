@@ -23,6 +23,7 @@ struct mw_outbox;
 enum mw_code mw_outbox_open(const char *state_path, struct mw_shm *shm, int64_t max_bytes,
     struct mw_outbox **op, struct mw_err *err) MW_MUST;
 void mw_outbox_close(struct mw_outbox *o);	/* accepts NULL */
+void mw_outbox_limit(struct mw_outbox *o, int64_t max_bytes);	/* a changed setting */
 
 enum mw_outbox_op { MW_OUTBOX_PUT, MW_OUTBOX_DELETE };
 

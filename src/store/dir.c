@@ -87,6 +87,7 @@ describe(struct mw_ctx *ctx, const struct stat *st, const struct mw_dir_meta *m,
 	obj->mode = m->mode;
 	obj->mtime = m->mtime;
 	obj->etag = mw_arena_strdup(ctx->arena, m->etag);
+	obj->etag_is_md5 = true;
 	if (m->type[0] != '\0')
 		obj->content_type = mw_arena_strdup(ctx->arena, m->type);
 	if (obj->etag == NULL || (m->type[0] != '\0' && obj->content_type == NULL))
@@ -270,6 +271,7 @@ dir_ping(struct mw_store *s, struct mw_ctx *ctx)
 
 const struct mw_store_ops mw_store_dir = {
 	.name = "dir",
+	.key_max = MW_DIR_KEY_MAX,
 	.open = dir_open,
 	.close = dir_close,
 	.get = dir_get,

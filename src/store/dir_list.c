@@ -27,7 +27,7 @@ struct walk {
 	void *arg;
 	int64_t given;			/* rows handed out */
 	bool more, stop;
-	char key[MW_KEY_MAX + 1];
+	char key[MW_DIR_KEY_MAX + 1];
 };
 
 static void
@@ -101,7 +101,7 @@ collect(struct walk *w, DIR *dir, size_t at, const char *begin, struct names *l)
 static enum mw_code
 names_read(struct walk *w, size_t at, const char *begin, struct names *l)
 {
-	char path[MW_KEY_MAX + 1] = ".";
+	char path[MW_DIR_KEY_MAX + 1] = ".";
 	enum mw_code code;
 	DIR *dir;
 	int fd;
@@ -136,10 +136,10 @@ key_join(struct walk *w, size_t at, const char *name)
 	struct mw_err ignored = { 0 };
 	size_t n = strlen(name);
 
-	if (n > MW_KEY_MAX - at)
+	if (n > MW_DIR_KEY_MAX - at)
 		return 0;
 	memcpy(w->key + at, name, n + 1);
-	return mw_key_check(w->key, &ignored) == MW_OK ? at + n : 0;
+	return mw_key_check(w->key, MW_DIR_KEY_MAX, &ignored) == MW_OK ? at + n : 0;
 }
 
 /* Hand a row out, or note that there is one too many. */
@@ -284,7 +284,7 @@ mw_dir_list(struct mw_store *s, struct mw_ctx *ctx, const struct mw_list_req *re
 	*more = false;
 	if ((code = mw_dir_enter(w.d, &ctx->err)) != MW_OK)
 		return code;
-	if (at > MW_KEY_MAX)
+	if (at > MW_DIR_KEY_MAX)
 		return MW_OK;
 	memcpy(w.key, req->prefix, at);
 	w.key[at] = '\0';

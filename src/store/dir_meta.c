@@ -14,10 +14,10 @@
 #include "store/dir.h"
 
 #define HEAD "moltworker-store 1\n"
-#define SIDECAR_MAX 2048		/* key, type and four numbers */
+#define SIDECAR_MAX 4096		/* key, type and four numbers */
 #define NAME_LEN (2 + 1 + 62 + 1)	/* "ab/cdef..." and NUL */
 
-_Static_assert(SIDECAR_MAX > MW_KEY_MAX + MW_DIR_TYPE_MAX + 256, "a sidecar fits");
+_Static_assert(SIDECAR_MAX > MW_DIR_KEY_MAX + MW_DIR_TYPE_MAX + 256, "a sidecar fits");
 
 void
 mw_dir_etag(const unsigned char md5[16], char etag[35])

@@ -72,7 +72,7 @@ enum mw_code
 mw_dir_key_check(const char *key, struct mw_err *err)
 {
 	const size_t area = sizeof(MW_DIR_AREA) - 1;
-	enum mw_code code = mw_key_check(key, err);
+	enum mw_code code = mw_key_check(key, MW_DIR_KEY_MAX, err);
 	const char *p = key;
 	size_t n;
 
@@ -215,7 +215,7 @@ int
 mw_dir_parent(struct mw_dir *d, const char *key, bool make, const char **leaf)
 {
 	const char *slash = strrchr(key, '/');
-	char dir[MW_KEY_MAX + 1] = ".";
+	char dir[MW_DIR_KEY_MAX + 1] = ".";
 	int fd;
 
 	*leaf = slash == NULL ? key : slash + 1;
@@ -232,7 +232,7 @@ mw_dir_parent(struct mw_dir *d, const char *key, bool make, const char **leaf)
 void
 mw_dir_prune(struct mw_dir *d, const char *key)
 {
-	char dir[MW_KEY_MAX + 1];
+	char dir[MW_DIR_KEY_MAX + 1];
 	const char *leaf;
 	char *slash;
 	int fd, rc;

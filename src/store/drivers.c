@@ -59,14 +59,14 @@ mw_store_key(const struct mw_conf *conf, struct mw_arena *a, const char *user,
 }
 
 enum mw_code
-mw_key_check(const char *key, struct mw_err *err)
+mw_key_check(const char *key, size_t max, struct mw_err *err)
 {
 	const unsigned char *p;
 	size_t n = strlen(key);
 
-	if (n == 0 || n > MW_KEY_MAX)
+	if (n == 0 || n > max)
 		return mw_fail(err, MW_INVALID_PATH,
-		    "a store key of %zu bytes: 1 to %d are allowed", n, MW_KEY_MAX);
+		    "a store key of %zu bytes: 1 to %zu are allowed", n, max);
 	if (!mw_utf8_valid(key, n))
 		return mw_fail(err, MW_INVALID_PATH, "the store key is not valid UTF-8");
 	for (p = (const unsigned char *)key; *p != '\0'; p++) {

@@ -7,10 +7,11 @@
 #include "store/store.h"
 
 #define MW_KEY_MAX 1024		/* bytes, S3's own limit */
+#define MW_DIR_KEY_MAX 2048	/* the longest path below any sensible prefix */
 
-/* 1..MW_KEY_MAX bytes of UTF-8 without control characters, else MW_INVALID_PATH:
- * what no store can hold is refused before it is asked. */
-enum mw_code mw_key_check(const char *key, struct mw_err *err) MW_MUST;
+/* 1..max bytes of UTF-8 without control characters, else MW_INVALID_PATH: what
+ * the store cannot hold is refused before it is asked. */
+enum mw_code mw_key_check(const char *key, size_t max, struct mw_err *err) MW_MUST;
 
 /* Fill in s->identity: "KIND:NAME", and a hash in place of what is too long. */
 void mw_store_identify(struct mw_store *s, const char *kind, const char *name);

@@ -144,7 +144,7 @@ s3_head(struct mw_store *st, struct mw_ctx *ctx, const char *key, struct mw_obje
 	struct mw_err err = { 0 };
 	enum mw_code code;
 
-	if ((code = mw_key_check(key, &ctx->err)) != MW_OK)
+	if ((code = mw_key_check(key, MW_KEY_MAX, &ctx->err)) != MW_OK)
 		return code;
 	mw_s3_begin((struct mw_s3 *)st);
 	code = mw_s3_head((struct mw_s3 *)st, ctx, key, obj, &err);
@@ -159,7 +159,7 @@ s3_remove(struct mw_store *st, struct mw_ctx *ctx, const char *key)
 	struct mw_s3_req r = { .method = "DELETE", .key = key };
 	enum mw_code code;
 
-	if ((code = mw_key_check(key, &ctx->err)) != MW_OK)
+	if ((code = mw_key_check(key, MW_KEY_MAX, &ctx->err)) != MW_OK)
 		return code;
 	mw_s3_begin((struct mw_s3 *)st);
 	code = mw_s3_call((struct mw_s3 *)st, ctx, &r);
@@ -184,6 +184,7 @@ s3_ping(struct mw_store *st, struct mw_ctx *ctx)
 
 const struct mw_store_ops mw_store_s3 = {
 	.name = "s3",
+	.key_max = MW_KEY_MAX,
 	.open = s3_open,
 	.close = s3_close,
 	.get = mw_s3_get,

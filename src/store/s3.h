@@ -37,6 +37,7 @@ struct mw_s3_req {
 	int64_t offset, size;
 	const char *sha256;		/* hex, of the body; NULL = no body */
 	bool stream;			/* only a stall ends it, not store.timeout */
+	bool once;			/* must not be sent twice: see struct mw_net_req, fresh */
 	/* Given a successful answer's head and bytes; without them it is parsed as XML. */
 	bool (*on_head)(void *arg, int status);
 	bool (*on_data)(void *arg, const void *p, size_t n);
@@ -100,6 +101,10 @@ bool mw_s3_put_hashes(struct mw_s3 *s, struct mw_s3_req *r,
     const unsigned char sha256[32], const unsigned char md5[16]);
 
 /* The answer's ETag, quoted, in the arena; where it is an MD5, it must be ours. */
+/* Is the ETag of the last answer the content's MD5?  Not of a multipart object,
+ * and not where the server encrypts with a key of its own or of the client's. */
+bool mw_s3_etag_is_md5(struct mw_s3 *s, const char *etag);
+
 enum mw_code mw_s3_put_etag(struct mw_s3 *s, struct mw_arena *a, const char *key,
     const unsigned char md5[16], const char **etag, struct mw_err *err) MW_MUST;
 

@@ -61,6 +61,7 @@ object_head(struct mw_s3 *s, struct mw_ctx *ctx, struct mw_object *obj, struct m
 	if (obj->etag == NULL)
 		return mw_fail(err, MW_STORE_ERROR,
 		    "the store's answer has no ETag: is the endpoint an S3 server?");
+	obj->etag_is_md5 = mw_s3_etag_is_md5(s, obj->etag);
 	if (type != NULL && (obj->content_type = mw_arena_strdup(ctx->arena, type)) == NULL)
 		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
 	return MW_OK;
@@ -191,6 +192,14 @@ get_data(void *arg, const void *p, size_t n)
 	return g->code == MW_OK;
 }
 
+/* A list is compared by us (get_begin): servers differ in it, and white space in
+ * a signed header does not survive. */
+static bool
+passes(const char *if_none_match)
+{
+	return if_none_match != NULL && strpbrk(if_none_match, " \t,") == NULL;
+}
+
 static bool
 get_headers(struct mw_s3 *s, struct mw_s3_req *r, const struct mw_get *opt)
 {
@@ -208,7 +217,7 @@ get_headers(struct mw_s3 *s, struct mw_s3_req *r, const struct mw_get *opt)
 			return false;
 	}
 	return (opt->if_match == NULL || mw_s3_header(r, "If-Match", opt->if_match)) &&
-	    (opt->if_none_match == NULL ||
+	    (!passes(opt->if_none_match) ||
 	    mw_s3_header(r, "If-None-Match", opt->if_none_match));
 }
 
@@ -223,7 +232,7 @@ mw_s3_get(struct mw_store *st, struct mw_ctx *ctx, const char *key,
 	enum mw_code code;
 
 	*not_modified = false;
-	if ((code = mw_key_check(key, &ctx->err)) != MW_OK)
+	if ((code = mw_key_check(key, MW_KEY_MAX, &ctx->err)) != MW_OK)
 		return code;
 	mw_s3_begin(s);
 	if (!get_headers(s, &r, opt))

@@ -72,7 +72,7 @@ row_good(const struct listing *l, const struct mw_s3_row *row)
 	struct mw_err ignored = { 0 };
 	size_t n;
 
-	if (row->key == NULL || mw_key_check(row->key, &ignored) != MW_OK ||
+	if (row->key == NULL || mw_key_check(row->key, MW_KEY_MAX, &ignored) != MW_OK ||
 	    strncmp(row->key, l->req->prefix, prefix) != 0)
 		return false;
 	n = strlen(row->key);

@@ -56,9 +56,8 @@ mw_s3_put_hashes(struct mw_s3 *s, struct mw_s3_req *r, const unsigned char sha25
 	return true;
 }
 
-/* With a key of its own the server makes an ETag that is no MD5. */
-static bool
-etag_is_md5(struct mw_s3 *s, const char *etag)
+bool
+mw_s3_etag_is_md5(struct mw_s3 *s, const char *etag)
 {
 	const char *kms = mw_net_header(s->net, "x-amz-server-side-encryption");
 
@@ -77,7 +76,7 @@ mw_s3_put_etag(struct mw_s3 *s, struct mw_arena *a, const char *key,
 	if (*etag == NULL)
 		return mw_fail(err, MW_STORE_ERROR,
 		    "the store's answer to a put has no ETag: is the endpoint an S3 server?");
-	if (etag_is_md5(s, *etag) && mw_str_unhex(*etag + 1, 32, stored) &&
+	if (mw_s3_etag_is_md5(s, *etag) && mw_str_unhex(*etag + 1, 32, stored) &&
 	    memcmp(stored, md5, sizeof(stored)) != 0)
 		return mw_fail(err, MW_STORE_UNAVAILABLE,
 		    "the store's checksum of %s is not ours", key);
@@ -177,7 +176,8 @@ send_single(void *arg, enum mw_s3_how how, struct mw_err *err)
 {
 	struct single *p = arg;
 	struct mw_s3_req r = { .method = "PUT", .key = p->key, .fd = p->put->fd,
-	    .size = p->put->size, .stream = true };
+	    .size = p->put->size, .stream = true,
+	    .once = p->put->if_match != NULL || p->put->if_none_match };
 	enum mw_code code;
 
 	if (!mw_s3_put_hashes(p->s, &r, p->put->sha256, p->put->md5) ||
@@ -202,7 +202,7 @@ mw_s3_put(struct mw_store *st, struct mw_ctx *ctx, const char *key,
 	enum mw_code code;
 
 	*etag = NULL;
-	if ((code = mw_key_check(key, &ctx->err)) != MW_OK)
+	if ((code = mw_key_check(key, MW_KEY_MAX, &ctx->err)) != MW_OK)
 		return code;
 	mw_s3_begin(s);
 	if (put->size > MW_S3_ONE_MAX)

@@ -209,6 +209,7 @@ mw_s3_call(struct mw_s3 *s, struct mw_ctx *ctx, struct mw_s3_req *r)
 		.body_fd = r->size > 0 && r->body == NULL ? r->fd : -1,
 		.body_offset = r->offset,
 		.body_size = r->size,
+		.fresh = r->once,
 		.timeout = r->stream ? 0 : s->timeout,
 		.stall = s->timeout,
 		.max_response = r->stream ? INT64_MAX : DOCUMENT_MAX,
@@ -225,6 +226,7 @@ mw_s3_call(struct mw_s3 *s, struct mw_ctx *ctx, struct mw_s3_req *r)
 	if (!build(s, r, &q))
 		return mw_fail(&r->err, MW_INTERNAL_ERROR,
 		    "the request for the store cannot be signed");
+	mw_ctx_call(ctx);
 	mw_net_call(s->net, ctx, &q, &res);
 	return judge(r, &e, &res);
 }

@@ -22,6 +22,7 @@ struct mw_object {
 	int64_t size;			/* of the whole object */
 	int64_t modified;		/* Last-Modified, wall ms */
 	const char *etag;		/* with its quotes, as HTTP has it; arena */
+	bool etag_is_md5;		/* of the content */
 	const char *content_type;	/* or NULL */
 	int64_t mode;			/* x-amz-meta-mode: permission bits, -1 = unknown */
 	int64_t mtime;			/* x-amz-meta-mtime: the file's own, wall ms, -1 = unknown */
@@ -77,6 +78,7 @@ typedef enum mw_code (*mw_list_fn)(void *arg, const struct mw_list_row *row);
 
 struct mw_store_ops {
 	const char *name;
+	size_t key_max;		/* bytes of the longest key it holds */
 	enum mw_code (*open)(const struct mw_conf *conf, struct mw_store **sp, struct mw_err *err);
 	void (*close)(struct mw_store *s);
 	/* MW_OK with *not_modified = true and no begin: if_none_match matched. */
