@@ -167,6 +167,13 @@ describe(int status, char *out, size_t size)
 		snprintf(out, size, "ended with status %d", WEXITSTATUS(status));
 }
 
+/* SIGKILL comes from somebody else: it does not say that the program never worked. */
+static bool
+was_killed(int status)
+{
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
 /* A process of `svc` is gone, not by our order. */
 static void
 lost(struct mw_supervisor *s, struct mw_service *svc, const struct mw_process *p, int status)
@@ -178,7 +185,7 @@ lost(struct mw_supervisor *s, struct mw_service *svc, const struct mw_process *p
 	if (svc->vital) {
 		mw_log(MW_ERROR, "%s (pid %d) %s", svc->name, (int)p->pid, how);
 		s->died = true;
-	} else if (now - p->born >= YOUNG) {
+	} else if (now - p->born >= YOUNG || was_killed(status)) {
 		mw_log(MW_WARN, "%s (pid %d) %s: starting another", svc->name, (int)p->pid, how);
 		svc->fails = 0;
 	} else if (svc->retry_at <= now) {

@@ -110,7 +110,7 @@ test_every_code(void)
 		    strcmp(member(&c, "attempts"), "0") == 0 &&
 		    strcmp(member(&c, "error"), info->name) == 0 &&
 		    strcmp(member(&c, "userId"), "al") == 0 &&
-		    strcmp(member(&c, "path"), "a/b") == 0 &&
+		    strcmp(member(&c, "path"), "/a/b") == 0 &&
 		    strcmp(member(&c, "hint"), "(none)") == 0, "%s: its body", info->name);
 		ok((strcmp(header(&c, "Retry-After"), "(none)") != 0) == wait,
 		    "%s: Retry-After %s", info->name, wait ? "sent" : "not sent");
