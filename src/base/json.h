@@ -19,6 +19,9 @@ typedef bool (*mw_write_fn)(void *arg, const void *p, size_t n);
 /* The inside of a JSON string (no quotes) for valid UTF-8 s[0..n). */
 bool mw_json_escape(mw_write_fn write, void *arg, const char *s, size_t n) MW_MUST;
 
+/* How many bytes mw_json_escape writes, at a fraction of its cost. */
+size_t mw_json_escaped(const char *s, size_t n);
+
 /* s[0..n) in base64 with padding (RFC 4648 4), no line breaks. */
 bool mw_base64_write(mw_write_fn write, void *arg, const void *p, size_t n) MW_MUST;
 

@@ -47,6 +47,7 @@ test_escape(void)
 	for (i = 0; i < COUNT(t); i++) {
 		mw_buf_init(&b, 1000);
 		ok(mw_buf_adds(&b, "") && mw_json_escape(collect, &b, t[i].in, t[i].n) &&
+		    mw_json_escaped(t[i].in, t[i].n) == b.len &&
 		    strcmp(b.data, t[i].want) == 0, "escape row %zu", i);
 		mw_buf_free(&b);
 	}
