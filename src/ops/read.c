@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/range.h"
 #include "base/str.h"
 #include "ops/classify.h"
 #include "ops/retry.h"
@@ -172,13 +173,7 @@ resolve_range(struct flow *f, struct mw_object *obj)
 
 	if (!f->ranged || (f->r->if_range != NULL && strcmp(f->r->if_range, obj->etag) != 0))
 		return MW_OK;
-	if (from < 0) {
-		from = to < obj->size ? obj->size - to : 0;
-		to = obj->size - 1;
-	} else if (to < 0 || to >= obj->size) {
-		to = obj->size - 1;
-	}
-	if (from > to)
+	if (!mw_range_resolve(obj->size, &from, &to))
 		return mw_ctx_fail(f->ctx, MW_RANGE_NOT_SATISFIABLE,
 		    "%s has %lld bytes; the range begins after them",
 		    f->r->path, (long long)obj->size);

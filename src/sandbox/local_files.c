@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/path.h"
+#include "base/range.h"
 #include "base/tmpfile.h"
 
 #define PIECE 65536
@@ -54,27 +55,6 @@ split(const char *path, char dir[MW_PATH_MAX + 1], const char **name)
 }
 
 /* ---- read and stat ---- */
-
-/* The range asked for as from..to inclusive of a file of `size` bytes. */
-static bool
-clamp(int64_t size, bool ranged, int64_t *from, int64_t *to)
-{
-	if (!ranged) {
-		*from = 0;
-		*to = size - 1;
-		return true;
-	}
-	if (*from < 0) {
-		if (*to <= 0 || size == 0)
-			return false;
-		*from = *to >= size ? 0 : size - *to;
-		*to = size - 1;
-		return true;
-	}
-	if (*to < 0 || *to >= size)
-		*to = size - 1;
-	return *from < size && *from <= *to;
-}
 
 static enum mw_code
 send_range(struct mw_ctx *ctx, int fd, const char *path, int64_t from, int64_t to,
@@ -117,7 +97,10 @@ read_open(struct mw_ctx *ctx, int fd, const char *path, bool ranged, int64_t fro
 		return mw_local_errno(ctx, errno, path);
 	if (!S_ISREG(sb.st_mode))
 		return not_a_file(ctx, path, sb.st_mode);
-	if (!clamp(sb.st_size, ranged, &from, &to))
+	if (!ranged) {
+		from = 0;
+		to = sb.st_size - 1;
+	} else if (!mw_range_resolve(sb.st_size, &from, &to))
 		return mw_ctx_fail(ctx, MW_RANGE_NOT_SATISFIABLE,
 		    "%s has %lld bytes", path, (long long)sb.st_size);
 	mw_local_stat_fill(&sb, &st);

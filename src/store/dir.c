@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/lockfile.h"
+#include "base/range.h"
 #include "http/http.h"
 
 #define SWEEP_AGE 3600		/* s; a file being written is locked anyway */
@@ -100,18 +101,11 @@ static enum mw_code
 range_set(struct mw_ctx *ctx, const char *key, const struct mw_get *opt,
     struct mw_object *obj)
 {
-	obj->from = 0;
-	obj->to = obj->size - 1;
+	obj->from = opt->ranged ? opt->from : 0;
+	obj->to = opt->ranged ? opt->to : obj->size - 1;
 	if (!opt->ranged)
 		return MW_OK;
-	if (opt->from == -1)
-		obj->from = opt->to < obj->size ? obj->size - opt->to : 0;
-	else {
-		obj->from = opt->from;
-		if (opt->to != -1 && opt->to < obj->to)
-			obj->to = opt->to;
-	}
-	if (obj->from >= obj->size || obj->from > obj->to)
+	if (!mw_range_resolve(obj->size, &obj->from, &obj->to))
 		return mw_ctx_fail(ctx, MW_RANGE_NOT_SATISFIABLE,
 		    "%s has %lld bytes: no such range", key, (long long)obj->size);
 	obj->partial = true;

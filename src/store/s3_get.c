@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/range.h"
 #include "base/str.h"
 #include "http/http.h"
 #include "store/s3.h"
@@ -130,13 +131,7 @@ range_right(const struct mw_get *opt, const struct mw_object *obj)
 {
 	int64_t from = opt->from, to = opt->to;
 
-	if (from == -1) {
-		from = to < obj->size ? obj->size - to : 0;
-		to = -1;
-	}
-	if (to == -1 || to >= obj->size)
-		to = obj->size - 1;
-	return obj->from == from && obj->to == to;
+	return mw_range_resolve(obj->size, &from, &to) && obj->from == from && obj->to == to;
 }
 
 static enum mw_code
