@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/stop.h"
 
 #define FIRST_NAP 1		/* ms */
 #define LONGEST_NAP 20
@@ -51,6 +52,8 @@ wait_lock(int fd, off_t byte, int64_t deadline)
 		left = mw_left(deadline);
 		if (left == 0)
 			return EAGAIN;
+		if (mw_stopping())
+			return ECANCELED;
 		mw_sleep_ms(nap < left ? nap : left);
 		nap = nap * 2 < LONGEST_NAP ? nap * 2 : LONGEST_NAP;
 	}
@@ -73,6 +76,12 @@ mw_lockfile_take(const char *path, const char *name, int64_t deadline, int *fd,
 		return MW_OK;
 	}
 	(void)close(f);
+	if (e == ECANCELED) {
+		if (err != NULL && err->code == MW_OK)
+			err->retry_after = 1;
+		return mw_fail(err, MW_SANDBOX_UNAVAILABLE,
+		    "This process of the gateway is being stopped; try again");
+	}
 	if (e == EAGAIN)
 		return mw_fail(err, MW_DEADLINE_EXCEEDED,
 		    "another request kept the lock '%s' for too long", name);

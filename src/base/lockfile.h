@@ -15,6 +15,7 @@
  * Take the lock `name` in the file `path` (created 0600), waiting until
  * `deadline` (monotonic ms; 0 = do not wait).  *fd is the lock: close it to
  * give the lock back.  MW_DEADLINE_EXCEEDED when somebody else kept it;
+ * MW_SANDBOX_UNAVAILABLE when this process was told to end meanwhile;
  * MW_INTERNAL_ERROR when the file cannot be used.
  */
 enum mw_code mw_lockfile_take(const char *path, const char *name,

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/stop.h"
 #include "http/internal.h"
 
 #define SMALL_MAX 8144		/* bytes of an answer that fit libfcgi's buffer with all end records */
@@ -38,7 +39,6 @@ struct fcgi {
 	bool local;		/* the server comes over a Unix socket */
 };
 
-static volatile sig_atomic_t stopping;
 static int null_fd = -1;
 
 /*
@@ -53,7 +53,7 @@ on_stop(int sig)
 	int saved = errno;
 
 	(void)sig;
-	stopping = 1;
+	mw_stop();
 	(void)dup2(null_fd, STDIN_FILENO);
 	errno = saved;
 }
@@ -354,11 +354,11 @@ mw_fcgi_serve(const struct mw_http *http)
 		return 1;
 	}
 	f.local = is_local(STDIN_FILENO);
-	while (!stopping && (rc = FCGX_Accept_r(&f.r)) == 0)
+	while (!mw_stopping() && (rc = FCGX_Accept_r(&f.r)) == 0)
 		request_serve(http, &f, arena);
-	if (!stopping)
+	if (!mw_stopping())
 		mw_log(MW_ERROR, "cannot accept requests: %s", strerror(-rc));
 	FCGX_Free(&f.r, 1);
 	mw_arena_close(arena);
-	return stopping ? 0 : 1;
+	return mw_stopping() ? 0 : 1;
 }
