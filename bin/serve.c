@@ -181,7 +181,7 @@ prepare(struct mw_serve *s, struct mw_err *err)
 		return mw_fail(err, MW_INTERNAL_ERROR, "chdir %s: %s", s->dir, strerror(errno));
 	if (load(s, err) != MW_OK)
 		return err->code;
-	s->env = mw_serve_env(s->config);
+	s->env = mw_serve_env(s->config, s->procs);
 	if (s->env == NULL)
 		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
 	return mw_sup_init(&s->sup, s->env, err);

@@ -9,7 +9,7 @@
 
 #include "base/err.h"
 #include "conf/conf.h"
-#include "supervise.h"
+#include "base/supervise.h"
 
 enum mw_responder { MW_R_FILES, MW_R_HEALTH, MW_R_BATCH, MW_R_EXEC, MW_R_STATE,
 	MW_R_CONFIG, MW_R_SYNC, MW_R_BULK, MW_R_METRICS, MW_R_DEBUG, MW_R_COUNT };
@@ -104,7 +104,7 @@ void mw_pools_unlink(const struct mw_serve *s);
 /* ---- serve_env.c ---- */
 
 /* PATH, this program's own path, MOLTWORKER_*; nothing else of ours.  NULL: no memory. */
-char **mw_serve_env(const char *config);
+char **mw_serve_env(const char *config, unsigned procs);
 void mw_serve_env_free(char **env);		/* accepts NULL */
 
 /* ---- privdrop.c ---- */

@@ -34,23 +34,26 @@ self_line(void)
 }
 
 char **
-mw_serve_env(const char *config)
+mw_serve_env(const char *config, unsigned procs)
 {
 	size_t n = 0, k = 0;
-	char **env;
+	char **env, number[16];
 
 	while (environ[n] != NULL)
 		n++;
-	env = calloc(n + 4, sizeof(*env));
+	env = calloc(n + 5, sizeof(*env));
 	if (env == NULL)
 		return NULL;
 	env[k++] = strdup(PATH_LINE);
 	env[k++] = line("MOLTWORKER_CONFIG", config);
+	(void)snprintf(number, sizeof(number), "%u", procs);
+	env[k++] = line("MOLTWORKER_PROCS", number);
 	if (getenv("MOLTWORKER_MOLTCTL") == NULL)
 		env[k++] = self_line();
 	for (size_t i = 0; i < n; i++) {
 		if (strncmp(environ[i], OURS, sizeof(OURS) - 1) == 0 &&
-		    strncmp(environ[i], OURS "CONFIG=", sizeof(OURS "CONFIG=") - 1) != 0)
+		    strncmp(environ[i], OURS "CONFIG=", sizeof(OURS "CONFIG=") - 1) != 0 &&
+		    strncmp(environ[i], OURS "PROCS=", sizeof(OURS "PROCS=") - 1) != 0)
 			env[k++] = strdup(environ[i]);
 	}
 	for (size_t i = 0; i < k; i++) {

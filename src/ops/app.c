@@ -12,11 +12,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/supervise.h"
+#include "net/net.h"
 #include "ops/drain.h"
 #include "ops/record.h"
 
 /* The longest a request may take beside its own time limit and its wake. */
 #define DEADLINE_SLACK 10000
+
+#define WAIT 60000	/* ms; how often a pool looks round unasked */
 
 static void
 open_log(const char *name, const struct mw_conf *conf)
@@ -226,25 +230,76 @@ end(struct mw_req *req)
 	mw_drain_kick(req->app);
 }
 
-int
-mw_app_main(const char *name, const struct mw_route *routes)
+struct responder {
+	const char *name;
+	const struct mw_route *routes;
+};
+
+static int
+serve(void *arg)
 {
+	const struct responder *r = arg;
 	struct mw_err err = { .code = MW_OK };
 	struct mw_app *a;
 	struct mw_http http = {
-		.name = name, .routes = routes, .begin = begin,
+		.name = r->name, .routes = r->routes, .begin = begin,
 		.authorised = authorised, .refused = refused, .end = end,
 	};
 	int status;
 
-	if (mw_app_open(name, &a, &err) != MW_OK) {
-		(void)fprintf(stderr, "%s.fcgi: %s\n", name, err.msg);
+	if (mw_app_open(r->name, &a, &err) != MW_OK) {
+		(void)fprintf(stderr, "%s.fcgi: %s\n", r->name, err.msg);
 		return 1;
 	}
 	http.app = a;
 	status = mw_http_serve(&http);
 	mw_app_close(a);
 	return status;
+}
+
+/* What every process would load and set up for itself. */
+static void
+warm_up(void)
+{
+	struct mw_err err = { .code = MW_OK };
+	unsigned char digest[32];
+	struct mw_net *net;
+
+	SHA256((const unsigned char *)"", 0, digest);
+	if (mw_net_open(&net, &err) == MW_OK)
+		mw_net_close(net);
+}
+
+static int
+serve_pool(struct responder *r, unsigned procs)
+{
+	struct mw_err err = { .code = MW_OK };
+	struct mw_supervisor sup;
+
+	(void)mw_log_open(r->name, "", MW_INFO, false);
+	warm_up();
+	if (mw_sup_init(&sup, environ, &err) != MW_OK ||
+	    mw_sup_add_run(&sup, r->name, serve, r, STDIN_FILENO, procs, &err) != MW_OK) {
+		(void)fprintf(stderr, "%s.fcgi: %s\n", r->name, err.msg);
+		return 1;
+	}
+	while (mw_sup_step(&sup, WAIT))
+		continue;
+	mw_sup_stop(&sup);
+	mw_sup_free(&sup);
+	return 0;
+}
+
+int
+mw_app_main(const char *name, const struct mw_route *routes)
+{
+	struct responder r = { .name = name, .routes = routes };
+	const char *procs = getenv("MOLTWORKER_PROCS");
+	int64_t n;
+
+	if (procs != NULL && mw_str_uint(procs, strlen(procs), MW_SERVICE_PROCS_MAX, &n) && n > 0)
+		return serve_pool(&r, (unsigned)n);
+	return serve(&r);
 }
 
 void

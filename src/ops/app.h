@@ -40,7 +40,11 @@ struct mw_app {
 enum mw_code mw_app_open(const char *name, struct mw_app **ap, struct mw_err *err) MW_MUST;
 void mw_app_close(struct mw_app *a);
 
-/* main() of a responder. */
+/*
+ * main() of a responder.  With MOLTWORKER_PROCS=N in the environment it becomes
+ * N processes on the one listening socket, forked after the libraries are loaded,
+ * so that their pages are shared, and respawned when they die.
+ */
 int mw_app_main(const char *name, const struct mw_route *routes);
 
 /*

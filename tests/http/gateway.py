@@ -63,6 +63,14 @@ def libconfig_text(flat):
     return "\n".join(write(tree, "")) + "\n"
 
 
+def parent_of(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return int(f.read().rsplit(")", 1)[1].split()[1])
+    except (OSError, IndexError):
+        return 0
+
+
 def processes_of(directory):
     """Pids whose command line, environment or working directory names the
     directory, and their descendants: what a gateway started, however detached."""
@@ -409,8 +417,9 @@ class Gateway(Base):
         return mw.exchange(("127.0.0.1", self.port), method, target, headers, body, **kw)
 
     def responders(self, name="files.fcgi"):
-        """Pids of the live processes of one responder."""
-        found = []
+        """Pids of the live processes of one responder that take requests; the
+        one that started them does not."""
+        found, parents = [], set()
         for pid in processes_of(self.dir):
             try:
                 exe = os.path.basename(os.readlink("/proc/%d/exe" % pid))
@@ -418,7 +427,8 @@ class Gateway(Base):
                 continue
             if exe == name:
                 found.append(pid)
-        return sorted(found)
+                parents.add(parent_of(pid))
+        return sorted(set(found) - parents) if len(found) > 1 else found
 
     def end(self):
         if self.serve is None:

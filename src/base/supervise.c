@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "supervise.h"
+#include "base/supervise.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -81,6 +81,19 @@ mw_sup_add(struct mw_supervisor *s, const char *name, const char *const *argv,
 	return MW_OK;
 }
 
+enum mw_code
+mw_sup_add_run(struct mw_supervisor *s, const char *name, int (*run)(void *arg), void *arg,
+    int fd, unsigned nprocs, struct mw_err *err)
+{
+	enum mw_code code = mw_sup_add(s, name, NULL, fd, nprocs, false, err);
+
+	if (code == MW_OK) {
+		s->services[s->n - 1].run = run;
+		s->services[s->n - 1].arg = arg;
+	}
+	return code;
+}
+
 /* Between fork and exec: only async-signal-safe calls. */
 static void
 child(const struct mw_service *svc, char *const *env, pid_t parent)
@@ -101,6 +114,8 @@ child(const struct mw_service *svc, char *const *env, pid_t parent)
 	}
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	if (svc->run != NULL)
+		exit(svc->run(svc->arg));
 	execve(svc->argv[0], (char *const *)(uintptr_t)svc->argv, env);
 	_exit(127);
 }

@@ -5,8 +5,8 @@
  * Ctrl-C is for the supervisor only), a built environment, no descriptor but
  * 0, 1 and 2, and TERM when the supervisor dies, however it dies.
  */
-#ifndef MW_BIN_SUPERVISE_H
-#define MW_BIN_SUPERVISE_H
+#ifndef MW_BASE_SUPERVISE_H
+#define MW_BASE_SUPERVISE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,7 +23,9 @@ struct mw_process {
 
 struct mw_service {
 	char name[16];
-	const char *const *argv;	/* argv[0] is an absolute path; borrowed */
+	const char *const *argv;	/* argv[0] is an absolute path; borrowed.  NULL: run */
+	int (*run)(void *arg);		/* in a forked child, which exits with what it returns */
+	void *arg;
 	int fd;				/* becomes fd 0: a listening socket, or -1 = /dev/null */
 	bool vital;			/* not respawned: when it ends, all ends */
 	unsigned nprocs;
@@ -48,6 +50,11 @@ void mw_sup_free(struct mw_supervisor *s);	/* closes the services' sockets */
 /* Add a service; nothing is started.  fd belongs to the supervisor afterwards. */
 enum mw_code mw_sup_add(struct mw_supervisor *s, const char *name,
     const char *const *argv, int fd, unsigned nprocs, bool vital, struct mw_err *err) MW_MUST;
+
+/* The same with a function in place of a program: the processes share the pages
+ * that this one has made.  Nothing may be open here that a child must not use. */
+enum mw_code mw_sup_add_run(struct mw_supervisor *s, const char *name, int (*run)(void *arg),
+    void *arg, int fd, unsigned nprocs, struct mw_err *err) MW_MUST;
 
 /*
  * Start what is missing and due, then wait up to `ms` for a signal or a death.
