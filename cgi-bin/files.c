@@ -525,12 +525,16 @@ query_path(struct mw_req *req, unsigned flags, const char **path)
 {
 	const struct mw_pair *p = mw_req_query(req, "path");
 	char *out = mw_arena_alloc(req->ctx.arena, MW_PATH_MAX + 1);
+	enum mw_code code;
 
 	*path = out;
 	if (out == NULL)
 		return mw_ctx_nomem(&req->ctx);
-	return mw_path_parse(p != NULL ? p->value : "", p != NULL ? p->len : 0, flags, out,
+	code = mw_path_parse(p != NULL ? p->value : "", p != NULL ? p->len : 0, flags, out,
 	    &req->ctx.err);
+	if (code == MW_OK)
+		req->path = out;	/* for errors and the log */
+	return code;
 }
 
 static enum mw_code
