@@ -2,6 +2,7 @@
 """The product under test: one private directory with configuration, secret,
 store, sandboxes and state, reached as a plain CGI program (Cgi) or through
 `moltctl serve` and a real web server (Gateway)."""
+import glob
 import json
 import os
 import re
@@ -19,6 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.abspath(os.environ.get("MW_BUILD", os.path.join(ROOT, "build")))
 SECRET = "Correct-Horse-7b1f5c0e9d"
 SANDBOX = re.compile(r"(^|/)agent serve\b|(^|/)bwrap | hold \S+$")
+SANITIZED = os.environ.get("MW_SANITIZED") == "yes"
 S3_SECRET = "s3-Secret-Key-41f0aa"
 DEFAULTS = {
     "auth.secret_file": "{dir}/admin.secret",
@@ -173,9 +175,8 @@ class Base:
              "MOLTWORKER_DATA": os.path.join(ROOT, "etc"),
              "MOLTWORKER_MOLTCTL": binary("moltctl"),
              "MOLTWORKER_AGENT": binary("agent")}
-        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
-            if name in os.environ:
-                e[name] = os.environ[name]
+        if SANITIZED:
+            e["MOLTWORKER_SANITIZER_LOG"] = self.path("sanitizer")
         e.update(self.extra_env)
         return e
 
@@ -287,10 +288,20 @@ class Base:
             for secret in (self.secret, self.s3.secret if self.s3 else self.secret):
                 assert secret.encode() not in text, "%s holds a secret" % name
 
+    def check_sanitizer(self):
+        """No process reported an error since the last look (see tests/sanitizer.c)."""
+        reports = []
+        for path in glob.glob(self.path("sanitizer.*")):
+            with open(path, errors="replace") as f:
+                reports.append(f.read())
+            os.unlink(path)
+        assert not reports, "\n".join(reports)
+
     def close(self):
         try:
             self.check_no_secret()
             self.end()
+            self.check_sanitizer()
         finally:
             for pid in processes_of(self.dir):
                 try:

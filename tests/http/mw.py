@@ -288,18 +288,33 @@ def check_error(r, code, **members):
 
 
 next_port = 20000 + os.getpid() * 7 % 6000
+claims = []
 
 
-def free_port():
-    """A free TCP port below the ephemeral range; never the same one twice."""
-    global next_port
-    for port in range(next_port, 32000):
+def claim(port):
+    """Whether nobody listens on the port, nor another test run has claimed it: a
+    claim is an abstract socket that lives as long as this process."""
+    mark = socket.socket(socket.AF_UNIX)
+    try:
+        mark.bind("\0moltworker-test-port-%d" % port)
         with socket.socket() as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                s.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+            s.bind(("127.0.0.1", port))
+    except OSError:
+        mark.close()
+        return False
+    claims.append(mark)
+    return True
+
+
+def free_port(count=1):
+    """The first of count free TCP ports in a row, below the ephemeral range; never
+    the same one twice, and none that another test run was given."""
+    global next_port
+    row = 0
+    for port in range(next_port, 32000):
+        row = row + 1 if claim(port) else 0
+        if row == count:
             next_port = port + 1
-            return port
+            return port - count + 1
     raise RuntimeError("no free port")

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Fixtures and the TAP reporter, shared by the three directories of tests.
 
-MW_SERVERS  what to run the contract suite over (direct,lighttpd,apache,nginx,cgi)
+MW_SERVERS  what to run the contract suite over: direct (no server) and the words of
+            moltctl serve --server; all of them unless it is set
 MW_STORES   dir,s3; s3 is a real S3 server (Swift), behind direct and lighttpd;
             rgw is Ceph's, which knows conditional writes: for those tests only
+MW_SANITIZED  yes: the programs have sanitizers; their reports fail the tests
 MW_TAP=1    print TAP for automake and exit 0 after a whole plan; wants -p no:terminal
 """
 import atexit
+import importlib.util
 import os
 import subprocess
 import sys
@@ -19,7 +22,8 @@ import gateway
 import mw
 from s3client import S3
 
-SERVERS = os.environ.get("MW_SERVERS", "direct,lighttpd,apache,nginx,cgi").split(",")
+SERVERS = os.environ.get(
+    "MW_SERVERS", "direct,lighttpd,apache,nginx,cgi,htaccess,htaccess-cgi").split(",")
 STORES = os.environ.get("MW_STORES", "dir,s3").split(",")
 S3_SERVERS = ("direct", "lighttpd")
 PEERS = {
@@ -37,12 +41,23 @@ def combinations():
 
 # ---- an S3 server of its own for the session ----
 
+def missing(store):
+    """Why this kind of S3 server cannot be had here, or None."""
+    if not os.path.exists(PEERS[store]):
+        return "no S3 server at %s" % PEERS[store]
+    if store == "s3" and importlib.util.find_spec("swift") is None:
+        return "Swift is not installed (python3-swift, swift-proxy, …)"
+    if store == "rgw" and not all(map(shutil.which, ("radosgw", "ceph-mon", "ceph-osd"))):
+        return "radosgw is not installed (radosgw, ceph-mon, ceph-osd)"
+    return None
+
+
 class Peer:
     """A real S3 server in a directory of its own: `PROGRAM PORT DIR KEY SECRET REGION`."""
 
     def __init__(self, program, key="test:tester"):
         self.dir = tempfile.mkdtemp(prefix="mwpeer.")
-        port = mw.free_port()
+        port = mw.free_port(3)
         run = [sys.executable] if program.endswith(".py") else ["/bin/bash"]
         with open(os.path.join(self.dir, "log"), "wb") as log:
             self.proc = subprocess.Popen(
@@ -79,14 +94,14 @@ class Shared:
     def peer(self, store):
         """The S3 server of a kind of store; one for all gateways, so users must not meet."""
         if store not in self.peers:
-            if not os.path.exists(PEERS[store]):
-                pytest.skip("no S3 server at %s" % PEERS[store])
+            if missing(store):
+                pytest.skip(missing(store))
             self.peers[store] = Peer(PEERS[store])
         return self.peers[store].s3
 
     def get(self, name):
         if name not in self.gateways:
-            server, store = name.split("-")
+            server, store = name.rsplit("-", 1)
             s3 = self.peer(store) if store != "dir" else None
             kind = "s3" if s3 else "dir"
             if server == "direct":
@@ -114,6 +129,14 @@ def shared():
     s = Shared()
     yield s
     s.close()
+
+
+@pytest.fixture(autouse=gateway.SANITIZED)
+def no_sanitizer_report(shared):
+    """A report of a sanitizer fails the test that caused it."""
+    yield
+    for gw in shared.gateways.values():
+        gw.check_sanitizer()
 
 
 @pytest.fixture(params=list(combinations()))
@@ -200,6 +223,8 @@ def pytest_configure(config):
         pytest.exit("run the tests as an unprivileged user "
                     "(the local sandbox refuses root)", 2)
     if os.environ.get("MW_TAP") == "1":
+        # Assertions ask for the option of the terminal reporter, which is not there.
+        config.option.verbose = getattr(config.option, "verbose", 0)
         tap = Tap(os.fdopen(os.dup(1), "w"))
 
 

@@ -30,7 +30,7 @@ def test_users_do_not_meet(gw, two):
 
 def test_a_user_whose_name_begins_alike(gw, user):
     """The prefix users/u1/ must not find users/u10/."""
-    gw.put_ok(user + "0", "f", b"other's")
+    gw.put_ok(user + "x", "f", b"other's")
     r = gw.list(user, "source=r2")
     assert r.status == 404 or r.json()["files"] == [], r
     assert gw.content(user, "f") is None

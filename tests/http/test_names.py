@@ -24,7 +24,7 @@ def query_target(user, name, more=""):
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_round_trip(gw, user, name):
-    if gw.kind == "htaccess" and "/" not in name and "%2F" in mw.enc(name):
+    if gw.kind.startswith("htaccess") and "/" not in name and "%2F" in mw.enc(name):
         pytest.skip("404 for %2F in .htaccess")
     body = ("content of " + name).encode()
     put = mw.check_json(gw.put(user, name, body))
@@ -95,7 +95,7 @@ def test_names_are_bytes(gw, user):
 
 def test_encoded_slash(gw, user):
     """%2F separates, as it would in the sandbox: no name can hold a slash."""
-    if gw.kind == "htaccess":
+    if gw.kind.startswith("htaccess"):
         pytest.skip("AllowEncodedSlashes is not allowed in .htaccess: 404 for %2F; use files?path=")
     base = "/api/super/users/%s/files/d%%2Fe%%2Ff" % user
     mw.check_json(gw.call("PUT", base, [("Content-Type", "text/plain")], b"x"))

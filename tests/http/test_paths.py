@@ -117,7 +117,7 @@ SAME = ["a/b", "/a/b", "//a///b", "./a/./b", "a//b", "a/./././b", "a%2Fb", "%61/
 
 @pytest.mark.parametrize("piece", SAME)
 def test_same_file(gw, user, piece):
-    if gw.kind == "htaccess" and "%2F" in piece:
+    if gw.kind.startswith("htaccess") and "%2F" in piece:
         pytest.skip("AllowEncodedSlashes is not allowed in .htaccess: 404 for %2F; use files?path=")
     gw.put_ok(user, "a/b", b"same")
     r = gw.call("GET", "/api/super/users/%s/files/%s?raw=1" % (user, piece))

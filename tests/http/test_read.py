@@ -44,9 +44,15 @@ def content_of(obj):
     return obj["content"].encode("utf-8")
 
 
+def need_room(gw, body):
+    if gw.kind == "htaccess" and len(body) > 131072:
+        pytest.skip("mod_fcgid's 128 KiB body limit cannot be raised in .htaccess")
+
+
 @pytest.mark.parametrize("source", ["auto", "r2", "container"])
 @pytest.mark.parametrize("body,encoding", [c[1:] for c in CONTENTS], ids=[c[0] for c in CONTENTS])
 def test_json(gw, user, source, body, encoding):
+    need_room(gw, body)
     gw.put_ok(user, "d/f.txt", body)
     r = gw.get(user, "d/f.txt", "source=" + source)
     obj = mw.check_json(r)
@@ -66,6 +72,7 @@ def test_json(gw, user, source, body, encoding):
 @pytest.mark.parametrize("source", ["auto", "r2", "container"])
 @pytest.mark.parametrize("body", [c[1] for c in CONTENTS], ids=[c[0] for c in CONTENTS])
 def test_raw(gw, user, source, body):
+    need_room(gw, body)
     gw.put_ok(user, "d/f.txt", body)
     before = time.time()
     r = gw.raw(user, "d/f.txt", "source=" + source)

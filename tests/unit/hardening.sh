@@ -3,6 +3,8 @@
 # The hardening that configure asked for is in the programs that were built.
 : "${MW_BUILD:=.}"
 n=0
+# what=NAME check COMMAND...
+# shellcheck disable=SC2154
 check()
 {
 	n=$((n + 1))

@@ -36,8 +36,8 @@ static struct mw_ctx ctx;
 __attribute__((format(printf, 1, 2))) static const char *
 in_top(const char *fmt, ...)
 {
-	static char buf[8][1024];
-	static unsigned next;
+	static _Thread_local char buf[8][1024];
+	static _Thread_local unsigned next;
 	char *out = buf[next++ % 8];
 	int n = snprintf(out, sizeof(buf[0]), "%s/", top);
 	va_list ap;

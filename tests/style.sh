@@ -1,0 +1,90 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# What a script can check of the house style.
+. "${srcdir:=.}/tests/tap.sh"
+cd "$srcdir" || exit 99
+
+sources()
+{
+	find src bin cgi-bin tests -name '*.[ch]' | sort
+}
+
+product()
+{
+	find src bin cgi-bin -name '*.[ch]' | sort
+}
+
+# nothing LINES: what was found, if anything.
+nothing()
+{
+	[ -z "$1" ] || {
+		printf '%s\n' "$1"
+		return 1
+	}
+}
+
+banned()
+{
+	# shellcheck disable=SC2046 # file names without blanks
+	nothing "$(grep -nE '\<(atoi|atol|sscanf|strcpy|strcat|sprintf|vsprintf|strtok|gets|system|popen)\(' $(product))"
+}
+
+has_spdx()
+{
+	# shellcheck disable=SC2046
+	nothing "$({
+		sources
+		find tests -name '*.sh' -o -name '*.py' -o -path tests/http/run
+		echo bootstrap .ci/run configure.ac Makefile.am m4/moltworker.m4 doc/moltctl.1
+	} | xargs grep -L 'SPDX-License-Identifier: BSD-2-Clause')"
+}
+
+not_long()
+{
+	sources | xargs wc -l | awk '$2 != "total" && $1 > 700 { print; bad = 1 } END { exit bad }'
+}
+
+# only_in HEADER DIRECTORY: nobody else in the product includes it.
+only_in()
+{
+	grep -rqE "#include [<\"]$1" "$2" || {
+		echo "nobody includes $1 at all"
+		return 1
+	}
+	nothing "$(product | grep -v "^$2/" | xargs grep -nE "#include [<\"]$1")"
+}
+
+# A line of the table: a directory, and what its files may include of ours.
+layers()
+{
+	while read -r dir allowed; do
+		found=$(grep -rnoE "#include \"[a-z]+/" "src/$dir" | grep -vE "\"($dir|$allowed)/\$")
+		nothing "$found" || return 1
+	done <<'TABLE'
+base base
+conf base
+http base|conf
+net base|conf
+store base|conf|http|net
+sandbox base|conf|http|net
+state base|conf|http|net
+ops base|conf|http|net|store|sandbox|state
+TABLE
+}
+
+unfinished()
+{
+	# shellcheck disable=SC2046
+	nothing "$(grep -nE '\<(TODO|FIXME|XXX)\>' $(sources))"
+}
+
+check "no banned function" banned
+check "an SPDX line in every source" has_spdx
+check "no file of more than 700 lines" not_long
+check "only net/ knows curl" only_in 'curl/' src/net
+check "only http/ knows libfcgi" only_in 'fcgi' src/http
+check "only state/ knows SQLite" only_in 'sqlite3' src/state
+check "only conf/ knows libconfig" only_in 'libconfig' src/conf
+check "layers include downwards only" layers
+check "nothing is marked as unfinished" unfinished
+done_testing
