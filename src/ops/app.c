@@ -25,7 +25,7 @@
 static void
 open_log(const char *name, const struct mw_conf *conf)
 {
-	enum mw_level level = MW_INFO;
+	enum mw_log_level level = MW_INFO;
 
 	(void)mw_log_level(conf->log.level, &level);
 	if (!mw_log_open(name, conf->log.file, level, strcmp(conf->log.format, "json") == 0))
