@@ -297,7 +297,9 @@ mw_app_main(const char *name, const struct mw_route *routes)
 	const char *procs = getenv("MOLTWORKER_PROCS");
 	int64_t n;
 
-	if (procs != NULL && mw_str_uint(procs, strlen(procs), MW_SERVICE_PROCS_MAX, &n) && n > 0)
+	/* Plain CGI may inherit the variable from the server's environment. */
+	if (procs != NULL && mw_http_listening() &&
+	    mw_str_uint(procs, strlen(procs), MW_SERVICE_PROCS_MAX, &n) && n > 0)
 		return serve_pool(&r, (unsigned)n);
 	return serve(&r);
 }
