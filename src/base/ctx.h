@@ -13,6 +13,7 @@ struct mw_ctx {
 	struct mw_arena *arena;		/* results are allocated here */
 	int64_t deadline;		/* monotonic ms; no call may outlive it */
 	const char *request_id;		/* sent along upstream; never NULL */
+	const char *user;		/* whom it is about, or NULL; borrowed */
 	unsigned attempts;		/* calls made to upstreams so far */
 	bool counted;			/* the next call is in attempts already */
 	unsigned retries;		/* those of them that repeated a failed one */

@@ -302,11 +302,13 @@ drain_rows(struct pass *p, int64_t deadline)
 	    p->nfailed < FAILED_MAX) {
 		mw_arena_reset(p->ctx->arena);
 		mw_err_clear(&p->ctx->err);
+		p->ctx->user = NULL;	/* it was in the arena */
 		p->ctx->deadline = deadline;
 		code = mw_outbox_next(p->app->outbox, p->ctx, after, &row);
 		if (code != MW_OK || row == NULL)
 			return code;
 		after = row->id;
+		p->ctx->user = row->user;
 		if (must_wait(p, row->user))
 			continue;
 		if ((code = mw_app_store(p->app, p->ctx, &store)) == MW_OK)
