@@ -17,6 +17,7 @@ struct mw_ctx {
 	unsigned attempts;		/* calls made to upstreams so far */
 	bool counted;			/* the next call is in attempts already */
 	unsigned retries;		/* those of them that repeated a failed one */
+	bool waking;			/* a wake by name: it may be the trial of the user's open breaker */
 	struct mw_err err;		/* the first failure, see mw_fail() */
 };
 
