@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 
+#define GENERATION_MAX 99999999	/* as many digits as the script takes */
 #define NAPS_MAX 2048		/* bytes of the list of naps */
 
 static const char probe_script[] =
@@ -96,8 +97,8 @@ bool
 mw_probe_parse(const char *s, size_t n, struct mw_probe *out)
 {
 	const char *end = s + n, *line;
+	int64_t passed = -1, newest = 0;
 	size_t len;
-	int64_t v;
 
 	memset(out, 0, sizeof(*out));
 	if (n == 0 || !next_line(&s, end, &line, &len) || !begins(line, len, "marker ") ||
@@ -106,15 +107,17 @@ mw_probe_parse(const char *s, size_t n, struct mw_probe *out)
 	while (next_line(&s, end, &line, &len)) {
 		if (is(line, len, "gateway up"))
 			out->gateway = true;
-		else if (is(line, len, "passed"))
-			out->passed = true;
 		else if (begins(line, len, "generation ")) {
-			if (!mw_str_uint(line + 11, len - 11, 999999999, &v))
+			if (!mw_str_uint(line + 11, len - 11, GENERATION_MAX, &newest))
 				return false;
-			out->generation = (unsigned)v;
+		} else if (begins(line, len, "passed ")) {
+			if (!mw_str_uint(line + 7, len - 7, GENERATION_MAX, &passed))
+				return false;
 		} else if (!is(line, len, "gateway down"))
 			return false;
 	}
+	out->generation = (unsigned)newest;
+	out->passed = passed == newest;
 	return s == end;
 }
 

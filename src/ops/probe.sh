@@ -34,7 +34,7 @@ up()
 
 ended()
 {
-	[ -n "$MW_JOB" ] && [ -e "$MW_RUN_DIR/jobs/$MW_JOB/exit" ]
+	[ -n "$MW_JOB" ] && [ -e "$MW_RUN_DIR/jobs/$MW_JOB/result" ]
 }
 
 wait_up()
@@ -77,7 +77,7 @@ gateway()
 	(sleep "$MW_LIMIT"; kill -9 "-$$") >/dev/null 2>&1 &
 	generation
 	if wait_up; then
-		[ "$MW_PASS" != 1 ] || note
+		[ "$MW_PASS" != 1 ] || [ "$(passed)" = "passed $n" ] || note
 		echo "gateway up"
 	else
 		echo "gateway down"

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Leading a wake, in a process of its own: see ops/flight.h for who waits for it. */
-#include "ops/wake.h"
-
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -17,8 +15,8 @@
 
 /* ---- steps ---- */
 
-static void
-enter(struct mw_leader *l, enum mw_phase phase)
+void
+mw_leader_enter(struct mw_leader *l, enum mw_phase phase)
 {
 	l->phase = phase;
 	atomic_store(&l->row->wake_phase, (int32_t)phase);
@@ -36,7 +34,9 @@ try_start(void *arg)
 		return code;
 	mw_err_clear(&l->ctx->err);
 	l->action = MW_ACTION_STARTED;
-	return l->sb->ops->start(l->sb, l->ctx, l->user);
+	code = l->sb->ops->start(l->sb, l->ctx, l->user);
+	l->refusal = code == MW_SANDBOX_CAPACITY || code == MW_SANDBOX_UNAVAILABLE ? code : MW_OK;
+	return code;
 }
 
 static enum mw_code
@@ -102,11 +102,11 @@ once(struct mw_leader *l)
 {
 	enum mw_code code;
 
-	enter(l, MW_PHASE_SANDBOX_START);
+	mw_leader_enter(l, MW_PHASE_SANDBOX_START);
 	if ((code = mw_retry(l->app, l->ctx, MW_UP_SANDBOX, try_start, l)) != MW_OK ||
 	    (code = mw_retry(l->app, l->ctx, MW_UP_SANDBOX, try_probe, l)) != MW_OK)
 		return code;
-	enter(l, MW_PHASE_RESTORE);
+	mw_leader_enter(l, MW_PHASE_RESTORE);
 	code = l->probe.marker == 0 ? fill(l) :
 	    mw_apply_marks(l->app, l->ctx, l->sb, l->user);
 	if (code != MW_OK)
@@ -114,8 +114,8 @@ once(struct mw_leader *l)
 	tell_sandbox(l);
 	if (l->level == MW_LEVEL_SANDBOX)
 		return MW_OK;
-	enter(l, MW_PHASE_GATEWAY_START);
-	return mw_gateway_up(l, enter);
+	mw_leader_enter(l, MW_PHASE_GATEWAY_START);
+	return mw_gateway_up(l);
 }
 
 static bool
@@ -186,8 +186,7 @@ static bool
 worth_remembering(const struct mw_leader *l, enum mw_code code)
 {
 	return code == MW_GATEWAY_FAILED || code == MW_WAKE_TIMEOUT ||
-	    (l->phase == MW_PHASE_SANDBOX_START &&
-	    (code == MW_SANDBOX_CAPACITY || code == MW_SANDBOX_UNAVAILABLE));
+	    (code != MW_OK && code == l->refusal);
 }
 
 static void
@@ -249,6 +248,7 @@ mw_wake_lead(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_l
 
 	ctx->deadline = l.began + limit;
 	l.sleeps = atomic_load(&l.row->sleeps);
+	atomic_store(&l.row->wake_until, ctx->deadline);
 	atomic_store(&l.row->wake_pid, (int32_t)getpid());
 	mw_log(MW_INFO, "[WAKE] Attempt 1/%lld userId=%s requestId=%s",
 	    (long long)app->conf->retry.attempts, user, ctx->request_id);
