@@ -321,3 +321,10 @@ mw_app_deadline(struct mw_req *req, int64_t max_wake, int64_t own)
 {
 	req->ctx.deadline = mw_now() + max_wake + own + DEADLINE_SLACK;
 }
+
+enum mw_code
+mw_app_max_wake(struct mw_req *req, int64_t *max_wake)
+{
+	*max_wake = req->app->conf->wake.max_wait;
+	return mw_req_query_int(req, "maxWakeTime", 0, MW_MAX_WAKE, true, max_wake);
+}

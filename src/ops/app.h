@@ -63,6 +63,10 @@ int mw_app_main(const char *name, const struct mw_route *routes);
  */
 void mw_app_deadline(struct mw_req *req, int64_t max_wake, int64_t own);
 
+/* The query's maxWakeTime, ms: 0 = do not wake; more than the maximum is the maximum. */
+#define MW_MAX_WAKE 180000
+enum mw_code mw_app_max_wake(struct mw_req *req, int64_t *max_wake) MW_MUST;
+
 /* The store / the sandbox, or the failure to open it. */
 enum mw_code mw_app_store(struct mw_app *a, struct mw_ctx *ctx, struct mw_store **s) MW_MUST;
 enum mw_code mw_app_sandbox(struct mw_app *a, struct mw_ctx *ctx, struct mw_sandbox **s) MW_MUST;

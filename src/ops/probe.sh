@@ -60,15 +60,16 @@ generation()
 	echo "generation $n"
 }
 
+# The generation that has passed last, if there is one.
 passed()
 {
-	read -r of n <"$MW_RUN_DIR/gateway.passed"
-	[ "$of" = "$marker" ] && echo "passed"
+	read -r of g <"$MW_RUN_DIR/gateway.passed"
+	[ "$of" = "$marker" ] && echo "passed $g"
 } 2>/dev/null
 
 note()
 {
-	echo "$marker" >"$MW_RUN_DIR/gateway.new" &&
+	echo "$marker $n" >"$MW_RUN_DIR/gateway.new" &&
 	    mv "$MW_RUN_DIR/gateway.new" "$MW_RUN_DIR/gateway.passed"
 } 2>/dev/null
 

@@ -333,6 +333,9 @@ class Cgi(Base):
         path = re.sub(r"^https?://[^/]*", "", target, flags=re.I).split("?")[0].split("/")
         if path[:4] == ["", "api", "super", "users"] and len(path) > 5 and path[5] == "files":
             return "files.fcgi"
+        if re.match("/api/super/(users/?$|state(/|$)|users/[^/]+/(state|wake|restart|sleep|logs)(/|$))",
+                    "/".join(path)):
+            return "state.fcgi"
         return "health.fcgi"
 
     def cgi_env(self, method, target, headers, length, source):
