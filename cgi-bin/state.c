@@ -294,7 +294,9 @@ post_wake(struct mw_req *req)
 	    (code = mw_req_query_bool(req, "wait", &wait)) != MW_OK)
 		return code;
 	mw_app_deadline(req, max_wake, 0);
-	if ((code = look(req, &before)) != MW_OK)
+	req->touched = true;
+	code = mw_wake_remembered(req->app, &req->ctx, req->user, MW_LEVEL_GATEWAY, max_wake);
+	if (code != MW_OK || (code = look(req, &before)) != MW_OK)
 		return code;
 	req->ctx.waking = true;
 	if (!wait) {

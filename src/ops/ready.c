@@ -83,22 +83,27 @@ learn(struct mw_app *app, const char *user, const struct mw_probe *p)
 
 /* ---- an earlier failure ---- */
 
-static bool
-remembered(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level level,
-    int64_t max_wait, enum mw_code *code)
+static enum mw_level
+level_here(struct mw_app *app, enum mw_level level)
+{
+	return mw_has_gateway(app->conf) ? level : MW_LEVEL_SANDBOX;
+}
+
+enum mw_code
+mw_wake_remembered(struct mw_app *app, struct mw_ctx *ctx, const char *user,
+    enum mw_level level, int64_t max_wait)
 {
 	struct mw_shm_user *row = mw_shm_user(app->shm, user);
 	int64_t left = mw_left(atomic_load(&row->failed_until));
 	int64_t limit = atomic_load(&row->failed_limit);
 	struct mw_outcome o;
 
-	if (left == 0 || atomic_load(&row->failed_level) > (int32_t)level ||
+	if (left == 0 || atomic_load(&row->failed_level) > (int32_t)level_here(app, level) ||
 	    (limit > 0 && limit < max_wait) || !mw_outcome_load(app, ctx, user, &o) ||
 	    o.code == MW_OK)
-		return false;
+		return MW_OK;
 	o.retry_after = (unsigned)((left + 999) / 1000);
-	*code = mw_outcome_fail(ctx, &o);
-	return true;
+	return mw_outcome_fail(ctx, &o);
 }
 
 /* ---- asking, without waking ---- */
@@ -180,12 +185,6 @@ make_ready(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_lev
 	return code;
 }
 
-static enum mw_level
-level_here(struct mw_app *app, enum mw_level level)
-{
-	return mw_has_gateway(app->conf) ? level : MW_LEVEL_SANDBOX;
-}
-
 enum mw_code
 mw_ready(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level level,
     int64_t max_wait, uint64_t *marker)
@@ -196,7 +195,7 @@ mw_ready(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level
 	level = level_here(app, level);
 	if (known(mw_shm_user(app->shm, user), level, marker))
 		return MW_OK;
-	if (remembered(app, ctx, user, level, max_wait, &code))
+	if ((code = mw_wake_remembered(app, ctx, user, level, max_wait)) != MW_OK)
 		return code;
 	return make_ready(app, ctx, user, level, max_wait, marker, &action);
 }
@@ -210,7 +209,7 @@ mw_wake(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level 
 
 	level = level_here(app, level);
 	*action = MW_ACTION_NONE;
-	if (remembered(app, ctx, user, level, max_wait, &code))
+	if ((code = mw_wake_remembered(app, ctx, user, level, max_wait)) != MW_OK)
 		return code;
 	return make_ready(app, ctx, user, level, max_wait, &marker, action);
 }
@@ -225,7 +224,7 @@ mw_wake_begin(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_
 
 	level = level_here(app, level);
 	*action = MW_ACTION_NONE;
-	if (remembered(app, ctx, user, level, max_wait, &code))
+	if ((code = mw_wake_remembered(app, ctx, user, level, max_wait)) != MW_OK)
 		return code;
 	if (!being_woken(app, user, level)) {
 		code = ask(app, ctx, user, level, &p);

@@ -15,27 +15,40 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/stop.h"
 #include "sandbox/agent.h"
+
+#define PIECE 100		/* ms of a wait after which we look whether to end */
+#define STOP_GRACE 1000		/* ms that a wait may still take then */
 
 /* ---- bytes ---- */
 
-/* Wait for `events`.  MW_SANDBOX_TIMEOUT when the time is over. */
+/*
+ * Wait for `events`.  MW_SANDBOX_TIMEOUT when the time is over; MW_SANDBOX_UNAVAILABLE
+ * when this process was told to end and STOP_GRACE more did not bring them.
+ */
 static enum mw_code
 wait_for(int fd, short events, int64_t deadline)
 {
 	struct pollfd pfd = { .fd = fd, .events = events };
-	int64_t left;
+	int64_t left, told = 0;
 	int n;
 
 	for (;;) {
 		left = mw_left(deadline);
-		n = poll(&pfd, 1, left > INT32_MAX ? INT32_MAX : (int)left);
+		n = poll(&pfd, 1, left > PIECE ? PIECE : (int)left);
 		if (n > 0)
 			return MW_OK;
 		if (n < 0 && errno != EINTR)
 			return MW_SANDBOX_UNREACHABLE;
 		if (n == 0 && mw_left(deadline) == 0)
 			return MW_SANDBOX_TIMEOUT;
+		if (!mw_stopping())
+			continue;
+		if (told == 0)
+			told = mw_now();
+		if (mw_now() - told >= STOP_GRACE)
+			return MW_SANDBOX_UNAVAILABLE;
 	}
 }
 
@@ -265,6 +278,12 @@ garbled(struct mw_ctx *ctx)
 static enum mw_code
 lost(struct mw_ctx *ctx, enum mw_code rc)
 {
+	if (rc == MW_SANDBOX_UNAVAILABLE) {
+		if (ctx->err.code == MW_OK)
+			ctx->err.retry_after = 1;
+		return mw_ctx_fail(ctx, rc, "This process of the gateway is being stopped, and "
+		    "waits for the sandbox no longer; the command may run on");
+	}
 	if (rc == MW_SANDBOX_TIMEOUT)
 		return mw_ctx_fail(ctx, rc, "the sandbox did not answer in time; the command may run on");
 	return mw_ctx_fail(ctx, rc, "the connection to the sandbox was lost");
