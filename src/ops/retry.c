@@ -142,8 +142,7 @@ next_in(struct trying *t, enum mw_code code)
 	pause = mw_backoff(t->app, near ? conf->retry.store_base : conf->retry.base, t->made - 1);
 	if ((int64_t)ctx->err.retry_after * 1000 > pause)
 		pause = (int64_t)ctx->err.retry_after * 1000;
-	if (t->guarded && mw_breaker_state(&t->breaker, &wait) == MW_BREAKER_OPEN &&
-	    !(ctx->waking && t->up == MW_UP_SANDBOX)) {
+	if (t->guarded && mw_breaker_state(&t->breaker, &wait) == MW_BREAKER_OPEN) {
 		if (ctx->err.retry_after < seconds(wait))
 			ctx->err.retry_after = seconds(wait);
 		return -1;

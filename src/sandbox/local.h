@@ -63,7 +63,15 @@ int mw_local_openat(const struct mw_local *l, int root, const char *path, int fl
 /* Open `path` below `dir` through no symbolic link at all. */
 int mw_local_openat_nolink(int dir, const char *path, int flags);
 
-/* What an errno of a file operation on `path` means to a caller. */
+/* ---- local_classify.c: the tables from this driver's failures to codes ---- */
+
+/* An errno of a file operation; of connecting to the agent; the stage at which the
+ * agent could not start a command (enum mw_ag_stage). */
+enum mw_code mw_local_of_errno(int e);
+enum mw_code mw_local_of_connect(int e);
+enum mw_code mw_local_of_stage(unsigned stage);
+
+/* Record what an errno of a file operation on `path` means. */
 enum mw_code mw_local_errno(struct mw_ctx *ctx, int e, const char *path);
 
 /* Remove `name` in `dir` and all below it, however deep.  False with errno. */
