@@ -15,11 +15,15 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/stop.h"
 #include "sandbox/agent.h"
 
 /* ---- bytes ---- */
 
-/* Wait for `events`.  MW_SANDBOX_TIMEOUT when the time is over. */
+/*
+ * Wait for `events`.  MW_SANDBOX_TIMEOUT when the time is over, MW_SANDBOX_UNAVAILABLE
+ * when this process is to end and nothing comes.
+ */
 static enum mw_code
 wait_for(int fd, short events, int64_t deadline)
 {
@@ -29,13 +33,15 @@ wait_for(int fd, short events, int64_t deadline)
 
 	for (;;) {
 		left = mw_left(deadline);
-		n = poll(&pfd, 1, left > INT32_MAX ? INT32_MAX : (int)left);
+		n = poll(&pfd, 1, left > MW_LOCAL_LOOK ? MW_LOCAL_LOOK : (int)left);
 		if (n > 0)
 			return MW_OK;
 		if (n < 0 && errno != EINTR)
 			return MW_SANDBOX_UNREACHABLE;
 		if (n == 0 && mw_left(deadline) == 0)
 			return MW_SANDBOX_TIMEOUT;
+		if (n == 0 && mw_stopping())
+			return MW_SANDBOX_UNAVAILABLE;
 	}
 }
 
@@ -248,6 +254,17 @@ build(struct mw_ctx *ctx, const struct mw_exec *x, const struct mw_exec_result *
 	    "a command with its input takes at most %d bytes", MW_AG_REQUEST_MAX) : MW_OK;
 }
 
+enum mw_code
+mw_local_stopping(struct mw_ctx *ctx)
+{
+	enum mw_code rc = mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE,
+	    "This process of the gateway is being stopped; try again");
+
+	if (ctx->err.retry_after == 0)
+		ctx->err.retry_after = 1;
+	return rc;
+}
+
 static enum mw_code
 garbled(struct mw_ctx *ctx)
 {
@@ -260,6 +277,8 @@ lost(struct mw_ctx *ctx, enum mw_code rc)
 {
 	if (rc == MW_SANDBOX_TIMEOUT)
 		return mw_ctx_fail(ctx, rc, "the sandbox did not answer in time; the command may run on");
+	if (rc == MW_SANDBOX_UNAVAILABLE)
+		return mw_local_stopping(ctx);
 	return mw_ctx_fail(ctx, rc, "the connection to the sandbox was lost");
 }
 
