@@ -62,6 +62,15 @@ mw_retry_breaker(struct mw_app *app, const struct mw_ctx *ctx, enum mw_upstream 
 	return true;
 }
 
+void
+mw_retry_answered(struct mw_app *app, const struct mw_ctx *ctx, enum mw_upstream up)
+{
+	struct mw_breaker b;
+
+	if (mw_retry_breaker(app, ctx, up, &b))
+		mw_breaker_end(&b, MW_SAYS_WELL);
+}
+
 static const char *
 upstream(enum mw_upstream up)
 {

@@ -176,6 +176,26 @@ def test_trial_of_a_killed_process(guarded):
     assert breakers(gw)["store"] == "closed"
 
 
+def test_a_slow_client_is_no_long_trial(guarded):
+    """The trial is a raw read whose client does not read: it is over when R2 answers."""
+    gw = guarded(1000)
+    gw.stub.put("users/u/big", bytes(8 << 20))
+    trip(gw)
+    until(lambda: breakers(gw)["store"] == "half-open")
+    gw.stub.reset()
+    target = gw.target("u", "big", "source=r2&raw=1")
+    env = gw.cgi_env("GET", target, [("X-Admin-Secret", gw.secret)], None, None)
+    p = subprocess.Popen([gateway.binary("files.fcgi")], env=env, stdin=subprocess.DEVNULL,
+                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=gw.path("tmp"))
+    assert p.stdout.read(10)
+    until(lambda: breakers(gw)["store"] == "closed")
+    mw.check_json(gw.get("u", "f", "source=r2"))
+    assert p.poll() is None, "and it goes on"
+    p.kill()
+    p.stdout.close()
+    p.wait()
+
+
 def test_answers_never_count(guarded):
     """Misses, refused conditions and refused credentials are answers."""
     gw = guarded(LONG)
