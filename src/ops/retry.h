@@ -33,6 +33,10 @@ enum mw_code mw_retry(struct mw_app *app, struct mw_ctx *ctx, enum mw_upstream u
 bool mw_retry_breaker(struct mw_app *app, const struct mw_ctx *ctx, enum mw_upstream up,
     struct mw_breaker *b) MW_MUST;
 
+/* The upstream has begun to answer; its breaker need not wait for the end, which a
+ * slow client may put off for an hour. */
+void mw_retry_answered(struct mw_app *app, const struct mw_ctx *ctx, enum mw_upstream up);
+
 /* random(0, min(retry.max, base * 2^n)) ms. */
 int64_t mw_backoff(const struct mw_app *app, int64_t base, unsigned n);
 

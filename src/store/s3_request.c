@@ -139,18 +139,8 @@ retry_after(struct mw_s3 *s)
 static enum mw_code
 fail_net(struct mw_s3_req *r, const struct mw_net_res *res)
 {
-	enum mw_code code;
+	enum mw_code code = mw_s3_of_end(res->end);
 
-	switch (res->end) {
-	case MW_NET_NO_CONNECT:
-	case MW_NET_CUT:
-	case MW_NET_TIMEOUT:
-		code = MW_STORE_UNAVAILABLE;
-		break;
-	default:
-		code = MW_STORE_ERROR;
-		break;
-	}
 	r->err.timed_out = res->end == MW_NET_TIMEOUT;
 	return mw_fail(&r->err, code, "the store did not answer %s %.120s: %s", r->method,
 	    r->key == NULL ? "(bucket)" : r->key, res->text);
