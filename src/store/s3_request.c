@@ -151,6 +151,7 @@ fail_net(struct mw_s3_req *r, const struct mw_net_res *res)
 		code = MW_STORE_ERROR;
 		break;
 	}
+	r->err.timed_out = res->end == MW_NET_TIMEOUT;
 	return mw_fail(&r->err, code, "the store did not answer %s %.120s: %s", r->method,
 	    r->key == NULL ? "(bucket)" : r->key, res->text);
 }
@@ -226,7 +227,8 @@ mw_s3_call(struct mw_s3 *s, struct mw_ctx *ctx, struct mw_s3_req *r)
 	if (!build(s, r, &q))
 		return mw_fail(&r->err, MW_INTERNAL_ERROR,
 		    "the request for the store cannot be signed");
-	mw_ctx_call(ctx);
+	if (mw_left(ctx->deadline) > 0)
+		mw_ctx_call(ctx);
 	mw_net_call(s->net, ctx, &q, &res);
 	return judge(r, &e, &res);
 }
