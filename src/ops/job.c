@@ -16,6 +16,10 @@
 #define LINE_MAX_LEN 4096		/* bytes of an answer beside its streams */
 #define NO_ROOM 75			/* exit status of ours: nothing was started */
 
+static const char job_script[] =
+#include "ops/job.sh.h"
+;
+
 /*
  * $0 is the script's name, $1 the file of this call, $2 the script's length.  The
  * script and what it needs come by stdin: an argv that lives on must not hold a
@@ -120,8 +124,8 @@ try_call(void *arg)
 	int64_t wait = bounded(c->ctx, c->ask->wait);
 	const char *argv[ARGS_MAX] = {
 		"sh", "-c", call_script,
-		mw_arena_printf(a, "job-%016llx", (unsigned long long)mw_hash(mw_job_script)),
-		file_name(c), mw_arena_printf(a, "%zu", strlen(mw_job_script)), c->operation, c->id,
+		mw_arena_printf(a, "job-%016llx", (unsigned long long)mw_hash(job_script)),
+		file_name(c), mw_arena_printf(a, "%zu", strlen(job_script)), c->operation, c->id,
 		mw_arena_printf(a, "%016llx", (unsigned long long)c->ask->marker),
 		mw_arena_printf(a, "%lld", (long long)wait),
 		mw_arena_printf(a, "%lld", (long long)c->ask->out_at),
@@ -155,7 +159,7 @@ simple(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb, const char
 	struct call c = {
 		.app = app, .ctx = ctx, .sb = sb, .user = ask->user, .id = ask->id,
 		.operation = operation, .ask = ask,
-		.input = mw_job_script, .input_len = strlen(mw_job_script), .v = v,
+		.input = job_script, .input_len = strlen(job_script), .v = v,
 	};
 
 	return call(&c);
@@ -269,13 +273,13 @@ run_sized(struct call *c, const struct mw_job *job, size_t env_len, unsigned par
 static enum mw_code
 run(struct call *c, const struct mw_job *job, struct mw_buf *b)
 {
-	size_t limit = c->sb->ops->input_max, script = strlen(mw_job_script), env_len;
+	size_t limit = c->sb->ops->input_max, script = strlen(job_script), env_len;
 	unsigned parts = 0;
 	enum mw_code code;
 
 	if (limit == 0)
 		limit = INPUT_MAX_DEFAULT;
-	(void)mw_buf_add(b, mw_job_script, script);
+	(void)mw_buf_add(b, job_script, script);
 	add_payload(b, job, c->id, &env_len);
 	if (b->failed)
 		return mw_ctx_nomem(c->ctx);

@@ -93,8 +93,4 @@ enum mw_code mw_job_kill(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandb
 bool mw_job_answer(const char *p, size_t n, const char *id, size_t max,
     struct mw_job_view *v) MW_MUST;
 
-/* ---- job_script.c, made from job.sh ---- */
-
-extern const char mw_job_script[];
-
 #endif

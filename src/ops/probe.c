@@ -10,6 +10,10 @@
 #define GENERATION_MAX 99999999	/* as many digits as the script takes */
 #define NAPS_MAX 2048		/* bytes of the list of naps */
 
+static const char probe_script[] =
+#include "ops/probe.sh.h"
+;
+
 /* Written beside and renamed: a marker is whole or absent. */
 static const char mark_script[] =
     "umask 077\n"
@@ -183,7 +187,7 @@ mw_probe_run(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox *
 			return mw_ctx_nomem(ctx);
 	}
 	mw_buf_init(&buf, MW_PROBE_MAX);
-	code = mw_run_script(ctx, sb, user, mw_probe_script, env, timeout, &buf);
+	code = mw_run_script(ctx, sb, user, probe_script, env, timeout, &buf);
 	if (code == MW_OK && !mw_probe_parse(buf.data, buf.len, out))
 		code = mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE,
 		    "the sandbox of %s does not answer the readiness probe as it should", user);

@@ -60,7 +60,4 @@ enum mw_code mw_mark(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_s
 enum mw_code mw_run_script(struct mw_ctx *ctx, struct mw_sandbox *sb, const char *user,
     const char *script, const char *const *env, int64_t timeout, struct mw_buf *out) MW_MUST;
 
-/* probe.sh, made into probe_script.c. */
-extern const char mw_probe_script[];
-
 #endif
