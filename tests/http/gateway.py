@@ -340,6 +340,9 @@ class Cgi(Base):
         path = re.sub(r"^https?://[^/]*", "", target, flags=re.I).split("?")[0].split("/")
         if path[:4] == ["", "api", "super", "users"] and len(path) > 5 and path[5] == "files":
             return "files.fcgi"
+        if re.match("/api/super/(users/?$|state(/|$)|users/[^/]+/(state|wake|restart|sleep|logs)(/|$))",
+                    "/".join(path)):
+            return "state.fcgi"
         if path[:4] == ["", "api", "super", "users"] and path[5:] in (["sync"], ["r2-status"]):
             return "sync.fcgi"
         return "health.fcgi"
