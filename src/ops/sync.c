@@ -11,6 +11,7 @@
 #include "ops/restore.h"
 #include "ops/retry.h"
 #include "ops/sync_run.h"
+#include "ops/wait.h"
 #include "ops/wake.h"
 
 #define GRACE 5000		/* ms to write down what was done when the time is over */
@@ -167,7 +168,8 @@ prepare(struct mw_sync_run *run)
 	run->deadline = mw_now() + run->app->conf->sync.timeout;
 	if (run->ctx->deadline < run->deadline)
 		run->deadline = run->ctx->deadline;
-	if (run->restore && !run->s->dry_run &&
+	/* What only R2 has got goes to the sandbox first, whatever the direction. */
+	if (!run->s->dry_run &&
 	    (code = mw_apply_marks(run->app, run->ctx, run->sb, run->user)) != MW_OK)
 		return code;
 	return list_proven(run, &before);
@@ -192,18 +194,20 @@ mw_sync(struct mw_app *app, struct mw_ctx *ctx, struct mw_sync *s)
 	struct mw_sync_run run = { .app = app, .ctx = ctx, .s = s, .user = s->user,
 	    .restore = s->direction == MW_RESTORE };
 	int64_t began = mw_now();
+	int lock = -1, slot = -1;
 	enum mw_code code;
 	char *name;
-	int lock;
 
 	mw_str_random_hex(s->id, 8);
 	if ((name = mw_arena_printf(ctx->arena, "sync:%s", s->user)) == NULL)
 		return mw_ctx_nomem(ctx);
-	if ((code = mw_lockfile_take(app->lock_path, name, ctx->deadline, &lock, &ctx->err)) != MW_OK)
-		return code;
-	code = sync_locked(&run);
-	mw_run_close(&run);
+	if ((code = mw_wait_begin(app, ctx, &slot)) == MW_OK &&
+	    (code = mw_lockfile_take(app->lock_path, name, ctx->deadline, &lock, &ctx->err)) == MW_OK) {
+		code = sync_locked(&run);
+		mw_run_close(&run);
+	}
 	mw_lockfile_give(lock);
+	mw_wait_end(app, slot);
 	mw_log(code == MW_OK ? MW_INFO : MW_WARN, "[SYNC] userId=%s %s syncId=%s uploaded=%lld "
 	    "downloaded=%lld deleted=%lld skipped=%lld failed=%lld bytes=%lld durationMs=%lld "
 	    "requestId=%s%s%s", s->user, mw_direction_words[s->direction], s->id,

@@ -119,6 +119,8 @@ settle(struct mw_sync_worker *w, const struct mw_row *item, enum mw_code code,
 
 	(void)pthread_mutex_lock(&run->mutex);
 	if (code == MW_OK) {
+		mw_log(MW_DEBUG, "[SYNC] userId=%s %s /%s: planned %u, done %u", run->user,
+		    mw_direction_words[run->s->direction], item->path, item->act, (unsigned)o->act);
 		count(run, item, o);
 		if (o->has_fact && run->code == MW_OK &&
 		    mw_rows_add(run->facts, &o->fact, &err) != MW_OK) {
@@ -182,7 +184,7 @@ thread_open(struct mw_sync_run *run, struct thread *t, bool own, struct mw_err *
 	t->w.run = run;
 	t->w.app = run->app;
 	t->w.ctx = (struct mw_ctx){ .request_id = run->ctx->request_id,
-	    .deadline = run->deadline, .arena = mw_arena_open(ARENA_MAX) };
+	    .user = run->user, .deadline = run->deadline, .arena = mw_arena_open(ARENA_MAX) };
 	if (!own) {
 		t->w.store = run->store;
 		t->w.sb = run->sb;
