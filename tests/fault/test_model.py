@@ -60,6 +60,11 @@ class File:
         self.soft = 0                   # last acknowledged one
         self.firm = 0                   # last one that R2 has, or the outbox
         self.wipes = 0                  # of the sandbox, when soft was acknowledged
+        self.trace = []                 # what was done, for a person
+
+    def note(self, *what):
+        self.trace.append((time.strftime("%H:%M:%S.") + "%03d" % (time.time() % 1 * 1000),
+                           len(self.tried) - 1) + what)
 
     def floor(self, wipes):
         """The oldest that may be seen, when the sandbox was replaced so often."""
@@ -116,6 +121,7 @@ def one_write(w, rnd, user, path, f, n):
     r = ask(w.gw.delete, user.name, path, query) if delete else \
         ask(w.gw.put, user.name, path, content, query)
     w.note("%s %s %s" % ("delete" if delete else "put", target, r.status))
+    f.note("delete" if delete else "put", target, r.status, "wipes %d" % wipes)
     if r.status == 507:                 # nothing was changed
         f.tried.pop()
     elif delete and r.status == 404:
@@ -144,7 +150,7 @@ def one_read(w, user, path, f):
     allowed = f.allowed(before) + f.allowed(user.wipes)
     if content not in allowed:
         w.problem("read", user.name, path, short(content), "allowed", [short(a) for a in allowed],
-                  "tried", [short(a) for a in f.tried[-5:]])
+                  "tried", [short(a) for a in f.tried[-5:]], f.trace[-12:])
 
 
 def ask(call, *args):
@@ -192,6 +198,7 @@ def do_sync(w, user, query):
         # Without delete=true what the program removed itself stays in R2.
         if path not in bad and (f.tried[soft] is not None or "delete=true" in query):
             f.firm = max(f.firm, soft)
+            f.note("firm", soft, obj["syncId"])
     return obj
 
 
@@ -233,6 +240,7 @@ def program(w):
                     out.write(content)
                 os.rename(name + "~.tmp", name)
             f.soft, f.wipes = len(f.tried) - 1, user.wipes
+            f.note("own", "wipes %d" % user.wipes)
         w.note("own")
 
 
@@ -346,7 +354,9 @@ def check(w):
                 allowed = f.tried[f.firm:]
             if len(set(seen.values())) != 1 or seen["auto"] not in allowed:
                 wrong.append((user.name, path, {k: short(v) for k, v in seen.items()},
-                              "allowed", [short(a) for a in allowed]))
+                              "allowed", [short(a) for a in allowed], f.trace[-12:]))
+    for one in wrong:
+        print(one)
     return wrong
 
 
@@ -367,10 +377,13 @@ def test_nothing_acknowledged_is_lost(make, stub):
         t.join()
     told = "MW_SEED=%d %s" % (seed, sorted(w.count.items()))
     print(told)
-    assert not w.problems, (told, w.problems[:5])
+    for problem in w.problems:
+        print(problem)
+    assert not w.problems, (told, w.problems[:1])
     stub.back()
     settle(w)
-    assert not check(w), (told, check(w))
+    wrong = check(w)
+    assert not wrong, (told, wrong[:1])
     assert sum(n for what, n in w.count.items() if what.startswith("put") and " 200" in what) > \
         20 * min(SECONDS, 30), told
     assert sum(n for what, n in w.count.items() if what.startswith("killed")) > SECONDS / 2, told
