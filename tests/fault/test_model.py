@@ -16,8 +16,8 @@ import signal
 import struct
 import threading
 import time
+import traceback
 
-import pytest
 
 import gateway
 import mw
@@ -312,6 +312,13 @@ def weather(w):
 
 # ---- the test ----
 
+def run(w, what, *args):
+    try:
+        what(*args)
+    except Exception:                   # a thread's failure is the test's
+        w.problem(what.__name__, traceback.format_exc())
+
+
 def settings():
     return dict(QUICK, **{"outbox.drain_interval": 100, "outbox.max_bytes": 600000,
                           "store.timeout": 1000, "retry.attempts": 2, "sync.parallel": 4,
@@ -365,9 +372,9 @@ def test_nothing_acknowledged_is_lost(make, stub):
     print("MW_SEED=%d" % seed)
     gw = make.server("lighttpd", settings(), store="s3", s3=stub, procs=4)
     w = World(gw, stub, seed)
-    threads = [threading.Thread(target=client, args=(w, i)) for i in range(CLIENTS)]
-    threads += [threading.Thread(target=syncer, args=(w, i)) for i in range(2)]
-    threads += [threading.Thread(target=t, args=(w,))
+    threads = [threading.Thread(target=run, args=(w, client, w, i)) for i in range(CLIENTS)]
+    threads += [threading.Thread(target=run, args=(w, syncer, w, i)) for i in range(2)]
+    threads += [threading.Thread(target=run, args=(w, t, w))
                 for t in (program, replacer, killer, weather)]
     for t in threads:
         t.start()
@@ -386,4 +393,4 @@ def test_nothing_acknowledged_is_lost(make, stub):
     assert not wrong, (told, wrong[:1])
     assert sum(n for what, n in w.count.items() if what.startswith("put") and " 200" in what) > \
         20 * min(SECONDS, 30), told
-    assert sum(n for what, n in w.count.items() if what.startswith("killed")) > SECONDS / 2, told
+    assert sum(n for what, n in w.count.items() if what.startswith("killed")) > SECONDS / 5, told
