@@ -196,6 +196,8 @@ def do_sync(w, user, query):
     for path, soft in before.items():
         f = files[path]
         # Without delete=true what the program removed itself stays in R2.
+        if None in f.tried[soft + 1:]:  # removed meanwhile, perhaps before it was read
+            continue
         if path not in bad and (f.tried[soft] is not None or "delete=true" in query):
             f.firm = max(f.firm, soft)
             f.note("firm", soft, obj["syncId"])
