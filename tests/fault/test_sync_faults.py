@@ -276,6 +276,7 @@ def test_wrong_content_is_no_file(r2):
 def test_damaged_manifest(r2):
     """It is only a memory: without it everything is compared."""
     ready(r2)
+    os.utime(r2.sandbox("u", "a"), (1e9, 1e9))
     write(r2, "f", b"x", 1e9)
     sync(r2, uploaded=1)
     good = r2.stub.get("users/u/.moltworker/manifest")
