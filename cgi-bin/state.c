@@ -7,12 +7,14 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "base/utf8.h"
 #include "ops/app.h"
 #include "ops/gateway.h"
 #include "ops/look.h"
 #include "ops/sleep.h"
+#include "ops/sync.h"
 #include "ops/users.h"
 #include "ops/wake.h"
 
@@ -323,12 +325,40 @@ query_stop(struct mw_req *req, bool *sync, bool *force)
 	return mw_req_query_bool(req, "force", force);
 }
 
+/* The last sync before its files may be out of reach. */
+static enum mw_code
+sync_first(struct mw_req *req)
+{
+	struct mw_sync s = { .user = req->user, .direction = MW_BACKUP };
+	enum mw_code code = mw_sync(req->app, &req->ctx, &s);
+	struct mw_err cause = req->ctx.err;
+
+	if (code == MW_OK && s.failed.count == 0)
+		return MW_OK;
+	mw_err_clear(&req->ctx.err);
+	req->ctx.err.retry_after = cause.retry_after;
+	if (code == MW_OK)
+		return mw_ctx_fail(&req->ctx, MW_STORE_UNAVAILABLE, "The sync failed for %lld "
+		    "files, the first is /%.100s; force=true goes on without them",
+		    (long long)s.failed.count, s.failed.first->path);
+	return mw_ctx_fail(&req->ctx, mw_code_info(code)->status == 503 ? code :
+	    MW_STORE_UNAVAILABLE, "The sync failed; force=true goes on without it: %.150s",
+	    cause.msg);
+}
+
 static enum mw_code
 stop(struct mw_req *req, const struct mw_look *before, bool sync, bool force, bool *stopped)
 {
-	(void)before;
-	(void)sync;
-	(void)force;
+	enum mw_code code;
+
+	/* Nothing is in a sandbox that was never filled. */
+	if (sync && before->probe.marker != 0 && (code = sync_first(req)) != MW_OK) {
+		if (!force)
+			return code;
+		mw_log(MW_WARN, "[SYNC] userId=%s stopped all the same: %s", req->user,
+		    req->ctx.err.msg);
+		mw_err_clear(&req->ctx.err);
+	}
 	return mw_sleep(req->app, &req->ctx, req->user, stopped);
 }
 

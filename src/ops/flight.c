@@ -314,8 +314,8 @@ mw_flight_begin(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum m
 static bool
 leads(pid_t pid)
 {
-	char path[40], text[64];
-	const char *word;
+	char path[40], text[512];
+	const char *word, *name;
 	ssize_t n;
 	int fd;
 
@@ -326,9 +326,9 @@ leads(pid_t pid)
 	n = read(fd, text, sizeof(text) - 1);
 	(void)close(fd);
 	text[n > 0 ? n : 0] = '\0';
+	name = strrchr(text, '/') != NULL ? strrchr(text, '/') + 1 : text;
 	word = text + strlen(text) + 1;
-	return n > (ssize_t)sizeof("moltctl") && strcmp(text, "moltctl") == 0 &&
-	    word < text + n && strcmp(word, "wake") == 0;
+	return word < text + n && strcmp(name, "moltctl") == 0 && strcmp(word, "wake") == 0;
 }
 
 /* How many are left, after those who were not told yet were told. */
