@@ -20,6 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.abspath(os.environ.get("MW_BUILD", os.path.join(ROOT, "build")))
 SECRET = "Correct-Horse-7b1f5c0e9d"
 SANDBOX = re.compile(r"(^|/)agent serve\b|(^|/)bwrap | hold \S+$")
+AGENT = re.compile(r"(^|/)agent serve\b|(^|/)bwrap ")
 SANITIZED = os.environ.get("MW_SANITIZED") == "yes"
 S3_SECRET = "s3-Secret-Key-41f0aa"
 DEFAULTS = {
@@ -269,13 +270,19 @@ class Base:
     # -- end --
 
     def end_sandboxes(self):
-        """End the sandboxes of this directory at once (a plain CGI has no server that would)."""
-        for pid in processes_of(self.dir):
-            if SANDBOX.search(command_line(pid)):
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
+        """End the sandboxes of this directory at once (a plain CGI has no server that
+        would): the agents first, so that their holders clear up after them."""
+        for what, wait in ((AGENT, 5), (SANDBOX, 0)):
+            for pid in processes_of(self.dir):
+                if what.search(command_line(pid)):
+                    try:
+                        os.kill(pid, signal.SIGKILL)
+                    except ProcessLookupError:
+                        pass
+            deadline = time.monotonic() + wait
+            while time.monotonic() < deadline and any(
+                    SANDBOX.search(command_line(p)) for p in processes_of(self.dir)):
+                time.sleep(0.01)
 
     def leftovers(self, wait):
         deadline = time.monotonic() + wait
