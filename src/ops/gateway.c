@@ -172,6 +172,7 @@ start(struct mw_leader *l, unsigned generation)
 struct probing {
 	struct mw_leader *l;
 	struct mw_probe_ask ask;
+	struct mw_probe probe;
 };
 
 static enum mw_code
@@ -180,14 +181,13 @@ try_probe(void *arg)
 	struct probing *t = arg;
 
 	return mw_probe_run(t->l->app->conf, t->l->ctx, t->l->sb, t->l->user, &t->ask,
-	    &t->l->probe);
+	    &t->probe);
 }
 
-/* Wait inside for up to `window` ms.  MW_OK says that l->probe is fresh. */
+/* Wait inside for up to `window` ms.  MW_OK says that l->probe is fresh; else it stays. */
 static enum mw_code
 watch(struct mw_leader *l, int64_t window, const char *job)
 {
-	uint64_t marker = l->probe.marker;
 	struct probing t = { .l = l, .ask = { .gateway = true, .pass = true, .job = job } };
 	enum mw_code code;
 
@@ -195,8 +195,10 @@ watch(struct mw_leader *l, int64_t window, const char *job)
 	t.ask.elapsed = mw_now() - l->began;
 	t.ask.window = window < mw_left(l->ctx->deadline) ? window : mw_left(l->ctx->deadline);
 	code = mw_retry(l->app, l->ctx, MW_UP_SANDBOX, try_probe, &t);
-	if (code == MW_OK && l->probe.marker != marker)
-		code = mw_ctx_fail(l->ctx, MW_SANDBOX_HIBERNATING, "the sandbox was replaced");
+	if (code == MW_OK && t.probe.marker != l->probe.marker)
+		return mw_ctx_fail(l->ctx, MW_SANDBOX_HIBERNATING, "the sandbox was replaced");
+	if (code == MW_OK)
+		l->probe = t.probe;
 	return code;
 }
 
@@ -311,7 +313,7 @@ mw_gateway_up(struct mw_leader *l)
 		generation++;
 	if (again || state == MW_JOB_READY) {
 		if (l->action == MW_ACTION_NONE)
-			l->action = MW_ACTION_STARTED;
+			l->action = passed ? MW_ACTION_RESTARTED : MW_ACTION_STARTED;
 		code = start(l, generation);
 	}
 	return code == MW_OK ? wait_for(l, generation) : code;
