@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "base/utf8.h"
 #include "ops/app.h"
+#include "ops/exec.h"
 #include "ops/gateway.h"
 #include "ops/look.h"
 #include "ops/sleep.h"
@@ -76,6 +77,7 @@ look(struct mw_req *req, struct mw_look *out)
 	req->ctx.deadline = limit < deadline ? limit : deadline;
 	mw_look(req->app->conf, &req->ctx, sb, req->user, out);
 	req->ctx.deadline = deadline;
+	mw_seen_ready(req->app, req->user, &out->probe);
 	return MW_OK;
 }
 
@@ -346,19 +348,38 @@ sync_first(struct mw_req *req)
 	    cause.msg);
 }
 
+/* What has ended is kept, what still runs keeps the sandbox awake. */
+static enum mw_code
+jobs_first(struct mw_req *req)
+{
+	unsigned running = 0;
+	enum mw_code code = mw_exec_keep_all(req->app, &req->ctx, req->user, &running);
+
+	if (code != MW_OK || running == 0)
+		return code;
+	return mw_ctx_fail(&req->ctx, MW_CONFLICT, "%u commands of %s are running: end them, or "
+	    "stop it all the same with force=true", running, req->user);
+}
+
 static enum mw_code
 stop(struct mw_req *req, const struct mw_look *before, bool sync, bool force, bool *stopped)
 {
-	enum mw_code code;
+	enum mw_code code = MW_OK;
 
 	/* Nothing is in a sandbox that was never filled. */
-	if (sync && before->probe.marker != 0 && (code = sync_first(req)) != MW_OK) {
-		if (!force)
-			return code;
-		mw_log(MW_WARN, "[SYNC] userId=%s stopped all the same: %s", req->user,
-		    req->ctx.err.msg);
-		mw_err_clear(&req->ctx.err);
+	if (before->probe.marker != 0) {
+		code = jobs_first(req);
+		if (sync && (code == MW_OK || force)) {
+			mw_err_clear(&req->ctx.err);
+			code = sync_first(req);
+		}
 	}
+	if (code != MW_OK && !force)
+		return code;
+	if (code != MW_OK)
+		mw_log(MW_WARN, "[SYNC] userId=%s is stopped all the same: %s", req->user,
+		    req->ctx.err.msg);
+	mw_err_clear(&req->ctx.err);
 	return mw_sleep(req->app, &req->ctx, req->user, stopped);
 }
 

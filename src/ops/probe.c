@@ -105,16 +105,18 @@ mw_probe_parse(const char *s, size_t n, struct mw_probe *out)
 	    !parse_marker(line + 7, len - 7, &out->marker))
 		return false;
 	while (next_line(&s, end, &line, &len)) {
-		if (is(line, len, "gateway up"))
-			out->gateway = true;
-		else if (begins(line, len, "generation ")) {
+		if (is(line, len, "gateway up") || is(line, len, "gateway down")) {
+			out->looked = true;
+			out->gateway = is(line, len, "gateway up");
+		} else if (begins(line, len, "generation ")) {
 			if (!mw_str_uint(line + 11, len - 11, GENERATION_MAX, &newest))
 				return false;
 		} else if (begins(line, len, "passed ")) {
 			if (!mw_str_uint(line + 7, len - 7, GENERATION_MAX, &passed))
 				return false;
-		} else if (!is(line, len, "gateway down"))
+		} else {
 			return false;
+		}
 	}
 	out->generation = (unsigned)newest;
 	out->passed = passed == newest;

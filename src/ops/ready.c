@@ -48,15 +48,11 @@ mw_not_ready(struct mw_app *app, const char *user)
 	atomic_store(&row->marker, 0);
 }
 
-void
-mw_still_ready(struct mw_app *app, const char *user, uint64_t marker)
+static void
+awake(struct mw_app *app, struct mw_shm_user *row, uint64_t marker)
 {
-	struct mw_shm_user *row = mw_shm_user(app->shm, user);
 	int64_t now = mw_now(), ttl = app->conf->wake.ready_ttl, until = now + ttl, trust;
 
-	if (marker == 0)
-		return;
-	atomic_store(&row->active, mw_wall());
 	/* Of another instance nothing is known but that it answers. */
 	if (atomic_exchange(&row->marker, marker) != marker)
 		atomic_store(&row->gateway_until, 0);
@@ -66,13 +62,27 @@ mw_still_ready(struct mw_app *app, const char *user, uint64_t marker)
 		atomic_store(&row->gateway_until, until < trust ? until : trust);
 }
 
-/* A probe has just shown this. */
-static void
-learn(struct mw_app *app, const char *user, const struct mw_probe *p)
+void
+mw_still_ready(struct mw_app *app, const char *user, uint64_t marker)
 {
 	struct mw_shm_user *row = mw_shm_user(app->shm, user);
 
-	mw_still_ready(app, user, p->marker);
+	if (marker == 0)
+		return;
+	atomic_store(&row->active, mw_wall());
+	awake(app, row, marker);
+}
+
+void
+mw_seen_ready(struct mw_app *app, const char *user, const struct mw_probe *p)
+{
+	struct mw_shm_user *row = mw_shm_user(app->shm, user);
+
+	if (p->marker == 0)
+		return;
+	awake(app, row, p->marker);
+	if (!p->looked)
+		return;
 	if (p->gateway) {
 		atomic_store(&row->gateway_probed, mw_now());
 		atomic_store(&row->gateway_until, mw_now() + app->conf->wake.ready_ttl);
@@ -122,8 +132,8 @@ ask(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level leve
 	ctx->attempts++;
 	ctx->counted = true;
 	code = mw_probe_run(app->conf, ctx, sb, user, &ask, p);
-	if (code == MW_OK && p->marker != 0)
-		learn(app, user, p);
+	if (code == MW_OK)
+		mw_seen_ready(app, user, p);
 	return code;
 }
 

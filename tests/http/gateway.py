@@ -20,7 +20,6 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.abspath(os.environ.get("MW_BUILD", os.path.join(ROOT, "build")))
 SECRET = "Correct-Horse-7b1f5c0e9d"
 SANDBOX = re.compile(r"(^|/)agent serve\b|(^|/)bwrap | hold \S+$")
-AGENT = re.compile(r"(^|/)agent serve\b|(^|/)bwrap ")
 SANITIZED = os.environ.get("MW_SANITIZED") == "yes"
 S3_SECRET = "s3-Secret-Key-41f0aa"
 DEFAULTS = {
@@ -267,22 +266,31 @@ class Base:
         assert r.status == 200 and r.complete, r
         return r.body
 
+    def exec(self, user, command=None, timeout=60.0, **members):
+        """POST exec; `limit` is the member timeout."""
+        if command is not None:
+            members["command"] = command
+        if "limit" in members:
+            members["timeout"] = members.pop("limit")
+        return self.call("POST", "/api/super/users/%s/exec" % user,
+                         [("Content-Type", "application/json")],
+                         json.dumps(members).encode(), timeout=timeout)
+
+    def process(self, user, pid, query="", method="GET", what="/status", **kw):
+        return self.call(method, "/api/super/users/%s/exec/%s%s%s" % (
+            user, pid, what, "?" + query if query else ""), **kw)
+
     # -- end --
 
     def end_sandboxes(self):
-        """End the sandboxes of this directory at once (a plain CGI has no server that
-        would): the agents first, so that their holders clear up after them."""
-        for what, wait in ((AGENT, 5), (SANDBOX, 0)):
-            for pid in processes_of(self.dir):
-                if what.search(command_line(pid)):
-                    try:
-                        os.kill(pid, signal.SIGKILL)
-                    except ProcessLookupError:
-                        pass
-            deadline = time.monotonic() + wait
-            while time.monotonic() < deadline and any(
-                    SANDBOX.search(command_line(p)) for p in processes_of(self.dir)):
-                time.sleep(0.01)
+        """End the sandboxes of this directory at once (a plain CGI has no server that would)."""
+        inside = processes_of(self.path("sandboxes"))
+        for pid in processes_of(self.dir):
+            if pid in inside or SANDBOX.search(command_line(pid)):
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
 
     def leftovers(self, wait):
         deadline = time.monotonic() + wait
@@ -345,8 +353,9 @@ class Cgi(Base):
 
     def responder(self, target):
         path = re.sub(r"^https?://[^/]*", "", target, flags=re.I).split("?")[0].split("/")
-        if path[:4] == ["", "api", "super", "users"] and len(path) > 5 and path[5] == "files":
-            return "files.fcgi"
+        if path[:4] == ["", "api", "super", "users"] and len(path) > 5 \
+                and path[5] in ("files", "exec"):
+            return path[5] + ".fcgi"
         if re.match("/api/super/(users/?$|state(/|$)|users/[^/]+/(state|wake|restart|sleep|logs)(/|$))",
                     "/".join(path)):
             return "state.fcgi"
