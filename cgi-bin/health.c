@@ -67,6 +67,25 @@ outbox_health(struct mw_req *req, bool *good)
 	return o;
 }
 
+/* {"store": "closed"|"open"|"half-open", "openUsers": n} */
+static struct json_object *
+breakers_health(struct mw_req *req)
+{
+	static const char *const words[] = { [MW_BREAKER_CLOSED] = "closed",
+	    [MW_BREAKER_OPEN] = "open", [MW_BREAKER_HALF_OPEN] = "half-open" };
+	struct json_object *o = json_object_new_object();
+	enum mw_breaker_state state = MW_BREAKER_CLOSED;
+	struct mw_breaker b;
+	int64_t wait;
+
+	if (mw_retry_breaker(req->app, &req->ctx, MW_UP_STORE, &b))
+		state = mw_breaker_state(&b, &wait);
+	json_object_object_add(o, "store", json_object_new_string(words[state]));
+	json_object_object_add(o, "openUsers",
+	    json_object_new_int64(mw_breaker_users(req->app->shm)));
+	return o;
+}
+
 static enum mw_code
 get_health(struct mw_req *req)
 {
@@ -81,7 +100,7 @@ get_health(struct mw_req *req)
 	json_object_object_add(o, "driver", json_object_new_string(req->app->conf->sandbox.driver));
 	json_object_object_add(o, "store", store);
 	json_object_object_add(o, "outbox", outbox);
-	json_object_object_add(o, "breakers", json_object_new_object());
+	json_object_object_add(o, "breakers", breakers_health(req));
 	json_object_object_add(o, "timestamp",
 	    json_object_new_string(mw_req_time(req, mw_wall())));
 	return mw_res_json(req, 200, o);

@@ -13,6 +13,13 @@
 #include "state/shm.h"
 #include "store/store.h"
 
+/* Where jitter and pauses come from; NULL = the system.  For tests of theirs. */
+struct mw_chance {
+	uint32_t (*draw)(void *arg);
+	void (*sleep)(void *arg, int64_t ms);
+	void *arg;
+};
+
 struct mw_app {
 	const char *name;		/* "files", "moltctl" */
 	struct mw_conf_watch *watch;
@@ -30,6 +37,8 @@ struct mw_app {
 	struct mw_err store_err;
 	struct mw_sandbox *sandbox;	/* NULL likewise */
 	struct mw_err sandbox_err;
+	unsigned procs;			/* of this responder's pool, 0 = not known; see wait.h */
+	struct mw_chance chance;
 };
 
 /*
@@ -43,7 +52,8 @@ void mw_app_close(struct mw_app *a);
 /*
  * main() of a responder.  With MOLTWORKER_PROCS=N in the environment it becomes
  * N processes on the one listening socket, forked after the libraries are loaded,
- * so that their pages are shared, and respawned when they die.
+ * so that their pages are shared, and respawned when they die.  MOLTWORKER_POOL=N
+ * tells it how many of it another master keeps (mod_fcgid).
  */
 int mw_app_main(const char *name, const struct mw_route *routes);
 

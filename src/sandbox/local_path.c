@@ -211,43 +211,10 @@ mw_local_files(const struct mw_local *l, struct mw_ctx *ctx, const char *user, i
 	return MW_OK;
 }
 
-static enum mw_code
-errno_code(int e)
-{
-	switch (e) {
-	case ENOENT:
-	case ENOTDIR:
-		return MW_FILE_NOT_FOUND;
-	case EACCES:
-	case EPERM:
-	case EROFS:
-	case ELOOP:
-	case EXDEV:
-		return MW_PERMISSION_DENIED;
-	case EISDIR:
-	case EEXIST:
-	case ENOTEMPTY:
-	case ENXIO:
-	case ENODEV:
-	case ETXTBSY:
-		return MW_CONFLICT;
-	case ENAMETOOLONG:
-	case EINVAL:
-		return MW_INVALID_PATH;
-	case ENOSPC:
-	case EDQUOT:
-		return MW_STORAGE_FULL;
-	case EAGAIN:	/* the tree is being renamed all the time */
-		return MW_SANDBOX_UNREACHABLE;
-	default:
-		return MW_INTERNAL_ERROR;
-	}
-}
-
 enum mw_code
 mw_local_errno(struct mw_ctx *ctx, int e, const char *path)
 {
-	return mw_ctx_fail(ctx, errno_code(e), "%s: %s", *path == '\0' ? "/" : path, strerror(e));
+	return mw_ctx_fail(ctx, mw_local_of_errno(e), "%s: %s", *path == '\0' ? "/" : path, strerror(e));
 }
 
 /* Moving or emptying a directory takes write permission on it.  If that cannot

@@ -44,6 +44,7 @@ clear_user(struct mw_shm_user *u)
 	atomic_store(&u->wake_code, 0);
 	atomic_store(&u->failed_until, 0);
 	atomic_store(&u->drain_after, 0);
+	atomic_store(&u->breaker, 0);
 }
 
 /*

@@ -62,7 +62,8 @@ void mw_dir_prune(struct mw_dir *d, const char *key);
 /* True for an errno that says: there is no such object. */
 bool mw_dir_is_miss(int e);
 
-/* Record what errno `e` means for the store. */
+/* What errno `e` means for the store; and record it. */
+enum mw_code mw_dir_of_errno(int e);
 enum mw_code mw_dir_fail(struct mw_err *err, int e, const char *what, const char *key);
 
 /* ---- dir_meta.c ---- */

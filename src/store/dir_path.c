@@ -32,6 +32,16 @@ mw_dir_open(int at, const char *path, int flags)
 	return -1;
 }
 
+/* The one table from an errno to our codes, besides "no such object" below. */
+static const struct { int value; enum mw_code code; } failures[] = {
+	{ ENOSPC, MW_STORAGE_FULL },
+	{ EDQUOT, MW_STORAGE_FULL },
+	{ EACCES, MW_STORE_ERROR },
+	{ EPERM, MW_STORE_ERROR },
+	{ ENOSYS, MW_STORE_ERROR },
+	{ 0, MW_STORE_UNAVAILABLE },	/* all others: EIO, EROFS after an error, EMFILE: may pass */
+};
+
 bool
 mw_dir_is_miss(int e)
 {
@@ -40,25 +50,20 @@ mw_dir_is_miss(int e)
 }
 
 enum mw_code
+mw_dir_of_errno(int e)
+{
+	size_t i;
+
+	for (i = 0; failures[i].value != 0 && failures[i].value != e; i++)
+		continue;
+	return failures[i].code;
+}
+
+enum mw_code
 mw_dir_fail(struct mw_err *err, int e, const char *what, const char *key)
 {
-	enum mw_code code;
-
-	switch (e) {
-	case ENOSPC:
-	case EDQUOT:
-		code = MW_STORAGE_FULL;
-		break;
-	case EACCES:
-	case EPERM:
-	case ENOSYS:
-		code = MW_STORE_ERROR;
-		break;
-	default:		/* EIO, EROFS after an error, EMFILE: may pass */
-		code = MW_STORE_UNAVAILABLE;
-		break;
-	}
-	return mw_fail(err, code, "the store cannot %s %s: %s", what, key, strerror(e));
+	return mw_fail(err, mw_dir_of_errno(e), "the store cannot %s %s: %s", what, key,
+	    strerror(e));
 }
 
 static bool

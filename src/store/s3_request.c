@@ -139,18 +139,9 @@ retry_after(struct mw_s3 *s)
 static enum mw_code
 fail_net(struct mw_s3_req *r, const struct mw_net_res *res)
 {
-	enum mw_code code;
+	enum mw_code code = mw_s3_of_end(res->end);
 
-	switch (res->end) {
-	case MW_NET_NO_CONNECT:
-	case MW_NET_CUT:
-	case MW_NET_TIMEOUT:
-		code = MW_STORE_UNAVAILABLE;
-		break;
-	default:
-		code = MW_STORE_ERROR;
-		break;
-	}
+	r->err.timed_out = res->end == MW_NET_TIMEOUT;
 	return mw_fail(&r->err, code, "the store did not answer %s %.120s: %s", r->method,
 	    r->key == NULL ? "(bucket)" : r->key, res->text);
 }
@@ -226,7 +217,8 @@ mw_s3_call(struct mw_s3 *s, struct mw_ctx *ctx, struct mw_s3_req *r)
 	if (!build(s, r, &q))
 		return mw_fail(&r->err, MW_INTERNAL_ERROR,
 		    "the request for the store cannot be signed");
-	mw_ctx_call(ctx);
+	if (mw_left(ctx->deadline) > 0)
+		mw_ctx_call(ctx);
 	mw_net_call(s->net, ctx, &q, &res);
 	return judge(r, &e, &res);
 }
