@@ -16,7 +16,7 @@
 #include "state/slot.h"
 
 #define FIRST_NAP 1		/* ms between two looks at the row */
-#define LONGEST_NAP 10
+#define LONGEST_NAP 20
 #define LOCK_LOOK 100		/* ms between two looks at the lock: a helper may be killed */
 #define UNWAITED_MAX 64		/* wakes in hand, beyond which none is begun for who does not wait */
 #define GRACE 1000		/* ms for a wake that ends with us to say how */
