@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * moltctl wake USER LEVEL LIMIT REQUEST-ID: lead a wake.  Started detached, with the
- * lock of this user's wake as descriptor MW_DETACH_FD, which is held until the end.
+ * moltctl wake USER LEVEL LIMIT REQUEST-ID [insist]: lead a wake.  Started detached,
+ * with the lock of this user's wake as descriptor MW_DETACH_FD, which is held until the
+ * end.  insist: it is wanted by name, and may be the trial of an open breaker.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -48,10 +49,12 @@ mw_verb_wake(int argc, char **argv)
 	int status = 1;
 
 	/* What we start must not inherit the lock. */
-	if (argc != 5 || !parse(argv, &level, &limit) ||
+	if ((argc != 5 && argc != 6) || !parse(argv, &level, &limit) ||
 	    fcntl(MW_DETACH_FD, F_SETFD, FD_CLOEXEC) != 0)
 		return mw_ctl_usage("wake");
 	ctx.request_id = argv[4];
+	ctx.user = argv[1];
+	ctx.waking = argc == 6;
 	if (sigaction(SIGTERM, &sa, NULL) != 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR ||
 	    mw_app_open("moltctl", &app, &ctx.err) != MW_OK)
 		return mw_ctl_error("%s", ctx.err.msg);

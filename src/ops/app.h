@@ -28,7 +28,7 @@ struct mw_app {
 	struct mw_secret_watch *secret;
 	unsigned secret_gen;
 	unsigned char digest[2][32];	/* SHA-256 of the accepted secrets */
-	bool has_second;
+	bool has_first, has_second;
 	char *state_path;		/* fixed for the life of the process */
 	char *lock_path;		/* state_path/locks */
 	int spool_dir;
@@ -64,6 +64,10 @@ int mw_app_main(const char *name, const struct mw_route *routes);
  * more (ms).  Counts from the moment the body is in, not from its first byte.
  */
 void mw_app_deadline(struct mw_req *req, int64_t max_wake, int64_t own);
+
+/* The query's maxWakeTime, ms: 0 = do not wake; more than the maximum is the maximum. */
+#define MW_MAX_WAKE 180000
+enum mw_code mw_app_max_wake(struct mw_req *req, int64_t *max_wake) MW_MUST;
 
 /* The store / the sandbox, or the failure to open it. */
 enum mw_code mw_app_store(struct mw_app *a, struct mw_ctx *ctx, struct mw_store **s) MW_MUST;

@@ -12,10 +12,14 @@
 #include "base/log.h"
 #include "base/stop.h"
 #include "ops/detach.h"
+#include "ops/wait.h"
+#include "state/slot.h"
 
 #define FIRST_NAP 1		/* ms between two looks at the row */
-#define LONGEST_NAP 10
+#define LONGEST_NAP 20
 #define LOCK_LOOK 100		/* ms between two looks at the lock: a helper may be killed */
+#define UNWAITED_MAX 64		/* wakes in hand, beyond which none is begun for who does not wait */
+#define GRACE 1000		/* ms for a wake that ends with us to say how */
 #define STOP_WAIT 5000		/* ms for helpers to end when told to */
 #define HELPERS_MAX 5		/* started for one request; more of them end the same way */
 
@@ -40,7 +44,8 @@ static enum mw_code
 start_helper(struct flight *f, int64_t limit, int lock)
 {
 	char level[4], ms[24];
-	const char *args[] = { "wake", f->user, level, ms, f->ctx->request_id, NULL };
+	const char *args[] = { "wake", f->user, level, ms, f->ctx->request_id,
+	    f->ctx->waking ? "insist" : NULL, NULL };
 
 	(void)snprintf(level, sizeof(level), "%d", (int)f->level);
 	(void)snprintf(ms, sizeof(ms), "%lld", (long long)limit);
@@ -175,6 +180,17 @@ lead(struct flight *f, int lock)
 	return code;
 }
 
+/* Is our time over?  Where the wake's is at the same moment, it may say why. */
+static bool
+too_late(const struct flight *f)
+{
+	int64_t until = atomic_load(&f->row->wake_until), end = f->deadline;
+
+	if (until > end - GRACE && until < end + GRACE)
+		end = until + GRACE;
+	return mw_left(end < f->ctx->deadline ? end : f->ctx->deadline) == 0;
+}
+
 /* Our time is over; the wake goes on. */
 static enum mw_code
 gave_up(struct flight *f)
@@ -214,8 +230,8 @@ flight(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level l
 	return f;
 }
 
-enum mw_code
-mw_flight_wait(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level level,
+static enum mw_code
+wait_for(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level level,
     int64_t deadline, bool *led, uint64_t *marker)
 {
 	struct flight f = flight(app, ctx, user, level);
@@ -241,11 +257,62 @@ mw_flight_wait(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw
 			return f.code;
 		if (mw_stopping())
 			return stopped(&f);
-		if (mw_left(deadline) == 0)
+		if (mw_left(deadline) == 0 && too_late(&f))
 			return gave_up(&f);
-		mw_sleep_ms(nap < mw_left(deadline) ? nap : mw_left(deadline));
+		mw_sleep_ms(nap);
 		nap = nap * 2 < LONGEST_NAP ? nap * 2 : LONGEST_NAP;
 	}
+}
+
+static unsigned
+wakes_in_hand(const struct mw_shm *shm)
+{
+	unsigned i, n = 0;
+
+	for (i = 0; i < MW_SHM_USERS; i++)
+		n += atomic_load(&shm->users[i].wake_pid) != 0;
+	return n;
+}
+
+/* We may not wait.  When the client comes again, its user may be ready all the same. */
+static void
+begin_unwaited(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level level)
+{
+	struct mw_err refused = ctx->err;
+	bool led;
+
+	if (wakes_in_hand(app->shm) >= UNWAITED_MAX)
+		return;
+	mw_err_clear(&ctx->err);
+	if (mw_flight_begin(app, ctx, user, level, app->conf->wake.max_wait, &led) != MW_OK)
+		mw_log(MW_WARN, "[WAKE] userId=%s: %s", user, ctx->err.msg);
+	ctx->err = refused;
+}
+
+enum mw_code
+mw_flight_wait(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level level,
+    int64_t deadline, bool *led, uint64_t *marker)
+{
+	unsigned max = (unsigned)app->conf->wake.max_waiters;
+	enum mw_code code;
+	int busy, slot;
+
+	*led = false;
+	if ((code = mw_wait_begin(app, ctx, &busy)) != MW_OK) {
+		begin_unwaited(app, ctx, user, level);
+		return code;
+	}
+	slot = mw_slot_take(app->shm, MW_SLOT_WAITER, user, max);
+	if (slot < 0) {
+		ctx->err.retry_after = 1;
+		code = mw_ctx_fail(ctx, MW_TOO_MANY_REQUESTS,
+		    "%u requests wait for the wake of %s already; try again", max, user);
+	} else {
+		code = wait_for(app, ctx, user, level, deadline, led, marker);
+	}
+	mw_slot_give(app->shm, slot);
+	mw_wait_end(app, busy);
+	return code;
 }
 
 enum mw_code
@@ -275,8 +342,8 @@ mw_flight_begin(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum m
 static bool
 leads(pid_t pid)
 {
-	char path[40], text[64];
-	const char *word;
+	char path[40], text[512];
+	const char *word, *name;
 	ssize_t n;
 	int fd;
 
@@ -287,9 +354,9 @@ leads(pid_t pid)
 	n = read(fd, text, sizeof(text) - 1);
 	(void)close(fd);
 	text[n > 0 ? n : 0] = '\0';
+	name = strrchr(text, '/') != NULL ? strrchr(text, '/') + 1 : text;
 	word = text + strlen(text) + 1;
-	return n > (ssize_t)sizeof("moltctl") && strcmp(text, "moltctl") == 0 &&
-	    word < text + n && strcmp(word, "wake") == 0;
+	return word < text + n && strcmp(name, "moltctl") == 0 && strcmp(word, "wake") == 0;
 }
 
 /* How many are left, after those who were not told yet were told. */

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 
+#define GENERATION_MAX 99999999	/* as many digits as the script takes */
 #define NAPS_MAX 2048		/* bytes of the list of naps */
 
 static const char probe_script[] =
@@ -96,25 +97,29 @@ bool
 mw_probe_parse(const char *s, size_t n, struct mw_probe *out)
 {
 	const char *end = s + n, *line;
+	int64_t passed = -1, newest = 0;
 	size_t len;
-	int64_t v;
 
 	memset(out, 0, sizeof(*out));
 	if (n == 0 || !next_line(&s, end, &line, &len) || !begins(line, len, "marker ") ||
 	    !parse_marker(line + 7, len - 7, &out->marker))
 		return false;
 	while (next_line(&s, end, &line, &len)) {
-		if (is(line, len, "gateway up"))
-			out->gateway = true;
-		else if (is(line, len, "passed"))
-			out->passed = true;
-		else if (begins(line, len, "generation ")) {
-			if (!mw_str_uint(line + 11, len - 11, 999999999, &v))
+		if (is(line, len, "gateway up") || is(line, len, "gateway down")) {
+			out->looked = true;
+			out->gateway = is(line, len, "gateway up");
+		} else if (begins(line, len, "generation ")) {
+			if (!mw_str_uint(line + 11, len - 11, GENERATION_MAX, &newest))
 				return false;
-			out->generation = (unsigned)v;
-		} else if (!is(line, len, "gateway down"))
+		} else if (begins(line, len, "passed ")) {
+			if (!mw_str_uint(line + 7, len - 7, GENERATION_MAX, &passed))
+				return false;
+		} else {
 			return false;
+		}
 	}
+	out->generation = (unsigned)newest;
+	out->passed = passed == newest;
 	return s == end;
 }
 
@@ -130,7 +135,10 @@ mw_probe_nap(const struct mw_conf *conf, int64_t elapsed)
 	return nap < conf->wake.poll_min ? conf->wake.poll_min : nap;
 }
 
-/* "0.100 0.100 0.104": what is slept inside, in all no more than the window. */
+/*
+ * "0.100 0.100 0.104": what is slept inside, in all no more than the window.  Towards its
+ * end the looks come closer together: after it there may be no time for another.
+ */
 static void
 list_naps(const struct mw_conf *conf, const struct mw_probe_ask *ask, char *out, size_t size)
 {
@@ -141,6 +149,10 @@ list_naps(const struct mw_conf *conf, const struct mw_probe_ask *ask, char *out,
 	out[0] = '\0';
 	for (;;) {
 		nap = mw_probe_nap(conf, ask->elapsed + spent);
+		if (nap > (ask->window - spent) / 2)
+			nap = (ask->window - spent) / 2;
+		if (nap < conf->wake.poll_min)
+			nap = conf->wake.poll_min;
 		if (nap > ask->window - spent)
 			nap = ask->window - spent;
 		if (nap <= 0)

@@ -28,9 +28,10 @@ struct mw_probe_ask {
 
 struct mw_probe {
 	uint64_t marker;	/* 0 = none: a fresh instance */
+	bool looked;		/* at the gateway, too */
 	bool gateway;		/* it passes */
-	bool passed;		/* it has passed at some time under this marker */
-	unsigned generation;	/* newest one that was started under this marker, 0 = none */
+	unsigned generation;	/* newest one that we started under this marker, 0 = none */
+	bool passed;		/* this generation has passed at some time */
 };
 
 /* Is there a gateway to look after? */

@@ -12,19 +12,18 @@
 #	MW_PASS		1 = note down that the gateway has passed
 #	MW_LIMIT	seconds after which all that this has started is killed
 
-# Does anything listen on the port?  Where that cannot be seen, the probe decides.
+# Does anything listen on the port?  Where that cannot be seen, the probe decides.  Read
+# at one go: a shell's "read" takes these files byte by byte, which is slow for each.
 listens()
 {
 	[ -n "$MW_PORT" ] || return 0
-	seen=
-	for f in /proc/net/tcp /proc/net/tcp6; do
-		[ -r "$f" ] || continue
-		seen=1
-		while read -r _ addr _ state _; do
-			case $addr:$state in *:"$MW_PORT":0A) return 0 ;; esac
-		done <"$f"
-	done
-	[ -z "$seen" ]
+	sockets=$(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null)
+	case $sockets in
+	'') return 0 ;;
+	*":$MW_PORT 00000000:0000 0A "*) return 0 ;;
+	*":$MW_PORT 00000000000000000000000000000000:0000 0A "*) return 0 ;;
+	esac
+	return 1
 }
 
 up()
@@ -34,7 +33,7 @@ up()
 
 ended()
 {
-	[ -n "$MW_JOB" ] && [ -e "$MW_RUN_DIR/jobs/$MW_JOB/exit" ]
+	[ -n "$MW_JOB" ] && [ -e "$MW_RUN_DIR/jobs/$MW_JOB/result" ]
 }
 
 wait_up()
@@ -60,15 +59,16 @@ generation()
 	echo "generation $n"
 }
 
+# The generation that has passed last, if there is one.
 passed()
 {
-	read -r of n <"$MW_RUN_DIR/gateway.passed"
-	[ "$of" = "$marker" ] && echo "passed"
+	read -r of g <"$MW_RUN_DIR/gateway.passed"
+	[ "$of" = "$marker" ] && echo "passed $g"
 } 2>/dev/null
 
 note()
 {
-	echo "$marker" >"$MW_RUN_DIR/gateway.new" &&
+	echo "$marker $n" >"$MW_RUN_DIR/gateway.new" &&
 	    mv "$MW_RUN_DIR/gateway.new" "$MW_RUN_DIR/gateway.passed"
 } 2>/dev/null
 
@@ -77,7 +77,7 @@ gateway()
 	(sleep "$MW_LIMIT"; kill -9 "-$$") >/dev/null 2>&1 &
 	generation
 	if wait_up; then
-		[ "$MW_PASS" != 1 ] || note
+		[ "$MW_PASS" != 1 ] || [ "$(passed)" = "passed $n" ] || note
 		echo "gateway up"
 	else
 		echo "gateway down"

@@ -62,6 +62,15 @@ mw_retry_breaker(struct mw_app *app, const struct mw_ctx *ctx, enum mw_upstream 
 	return true;
 }
 
+void
+mw_retry_answered(struct mw_app *app, const struct mw_ctx *ctx, enum mw_upstream up)
+{
+	struct mw_breaker b;
+
+	if (mw_retry_breaker(app, ctx, up, &b))
+		mw_breaker_end(&b, MW_SAYS_WELL);
+}
+
 static const char *
 upstream(enum mw_upstream up)
 {
@@ -142,8 +151,7 @@ next_in(struct trying *t, enum mw_code code)
 	pause = mw_backoff(t->app, near ? conf->retry.store_base : conf->retry.base, t->made - 1);
 	if ((int64_t)ctx->err.retry_after * 1000 > pause)
 		pause = (int64_t)ctx->err.retry_after * 1000;
-	if (t->guarded && mw_breaker_state(&t->breaker, &wait) == MW_BREAKER_OPEN &&
-	    !(ctx->waking && t->up == MW_UP_SANDBOX)) {
+	if (t->guarded && mw_breaker_state(&t->breaker, &wait) == MW_BREAKER_OPEN) {
 		if (ctx->err.retry_after < seconds(wait))
 			ctx->err.retry_after = seconds(wait);
 		return -1;
@@ -206,4 +214,17 @@ mw_retry(struct mw_app *app, struct mw_ctx *ctx, enum mw_upstream up,
 			return code;
 		code = last.code;
 	}
+}
+
+enum mw_code
+mw_retry_once(struct mw_app *app, struct mw_ctx *ctx, enum mw_upstream up, mw_try_fn fn,
+    void *arg)
+{
+	struct trying t = { .app = app, .ctx = ctx, .up = up };
+	int64_t wait = 0;
+
+	t.guarded = mw_retry_breaker(app, ctx, up, &t.breaker);
+	if (t.guarded)
+		wait = mw_breaker_begin(&t.breaker, ctx->waking && up == MW_UP_SANDBOX);
+	return wait > 0 ? left_alone(&t, MW_OK, NULL, wait) : attempt(&t, fn, arg);
 }

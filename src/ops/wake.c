@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Leading a wake, in a process of its own: see ops/flight.h for who waits for it. */
-#include "ops/wake.h"
-
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -17,8 +15,8 @@
 
 /* ---- steps ---- */
 
-static void
-enter(struct mw_leader *l, enum mw_phase phase)
+void
+mw_leader_enter(struct mw_leader *l, enum mw_phase phase)
 {
 	l->phase = phase;
 	atomic_store(&l->row->wake_phase, (int32_t)phase);
@@ -36,7 +34,9 @@ try_start(void *arg)
 		return code;
 	mw_err_clear(&l->ctx->err);
 	l->action = MW_ACTION_STARTED;
-	return l->sb->ops->start(l->sb, l->ctx, l->user);
+	code = l->sb->ops->start(l->sb, l->ctx, l->user);
+	l->refusal = code == MW_SANDBOX_CAPACITY || code == MW_SANDBOX_UNAVAILABLE ? code : MW_OK;
+	return code;
 }
 
 static enum mw_code
@@ -86,7 +86,11 @@ fill(struct mw_leader *l)
 	if (code != MW_OK)
 		return code;
 	l->probe.marker = fresh_marker();
-	return mw_retry(l->app, l->ctx, MW_UP_SANDBOX, try_mark, l);
+	code = mw_retry(l->app, l->ctx, MW_UP_SANDBOX, try_mark, l);
+	/* Without a marker the gateway was not looked at; the platform may start it itself. */
+	if (code == MW_OK && l->level == MW_LEVEL_GATEWAY)
+		code = mw_retry(l->app, l->ctx, MW_UP_SANDBOX, try_probe, l);
+	return code;
 }
 
 /* The first level is reached: those who want no more need not wait for the second. */
@@ -102,20 +106,22 @@ once(struct mw_leader *l)
 {
 	enum mw_code code;
 
-	enter(l, MW_PHASE_SANDBOX_START);
+	mw_leader_enter(l, MW_PHASE_SANDBOX_START);
 	if ((code = mw_retry(l->app, l->ctx, MW_UP_SANDBOX, try_start, l)) != MW_OK ||
 	    (code = mw_retry(l->app, l->ctx, MW_UP_SANDBOX, try_probe, l)) != MW_OK)
 		return code;
-	enter(l, MW_PHASE_RESTORE);
+	mw_leader_enter(l, MW_PHASE_RESTORE);
 	code = l->probe.marker == 0 ? fill(l) :
 	    mw_apply_marks(l->app, l->ctx, l->sb, l->user);
+	if (code == MW_OK && l->probe.marker == 0)
+		code = mw_ctx_fail(l->ctx, MW_SANDBOX_HIBERNATING, "the sandbox was replaced");
 	if (code != MW_OK)
 		return code;
 	tell_sandbox(l);
 	if (l->level == MW_LEVEL_SANDBOX)
 		return MW_OK;
-	enter(l, MW_PHASE_GATEWAY_START);
-	return mw_gateway_up(l, enter);
+	mw_leader_enter(l, MW_PHASE_GATEWAY_START);
+	return mw_gateway_up(l);
 }
 
 static bool
@@ -186,8 +192,7 @@ static bool
 worth_remembering(const struct mw_leader *l, enum mw_code code)
 {
 	return code == MW_GATEWAY_FAILED || code == MW_WAKE_TIMEOUT ||
-	    (l->phase == MW_PHASE_SANDBOX_START &&
-	    (code == MW_SANDBOX_CAPACITY || code == MW_SANDBOX_UNAVAILABLE));
+	    (code != MW_OK && code == l->refusal);
 }
 
 static void
@@ -215,10 +220,7 @@ tell_success(struct mw_leader *l)
 {
 	atomic_store(&l->row->failed_until, 0);
 	mw_outcome_forget(l->app, l->user);
-	if (l->level == MW_LEVEL_GATEWAY) {
-		atomic_store(&l->row->gateway_probed, mw_now());
-		atomic_store(&l->row->gateway_until, mw_now() + l->app->conf->wake.ready_ttl);
-	}
+	mw_seen_ready(l->app, l->user, &l->probe);
 	mw_log(MW_INFO, "[WAKE] userId=%s ready after %lld ms requestId=%s", l->user,
 	    (long long)(mw_now() - l->began), l->ctx->request_id);
 }
@@ -249,6 +251,7 @@ mw_wake_lead(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_l
 
 	ctx->deadline = l.began + limit;
 	l.sleeps = atomic_load(&l.row->sleeps);
+	atomic_store(&l.row->wake_until, ctx->deadline);
 	atomic_store(&l.row->wake_pid, (int32_t)getpid());
 	mw_log(MW_INFO, "[WAKE] Attempt 1/%lld userId=%s requestId=%s",
 	    (long long)app->conf->retry.attempts, user, ctx->request_id);

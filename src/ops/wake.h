@@ -38,12 +38,19 @@ void mw_not_ready(struct mw_app *app, const char *user);
  */
 void mw_still_ready(struct mw_app *app, const char *user, uint64_t marker);
 
+/* A probe has shown this: known for wake.ready_ttl, like a success, but no activity. */
+void mw_seen_ready(struct mw_app *app, const char *user, const struct mw_probe *p);
+
 /*
  * The same as mw_ready() for whoever asks for the wake itself: nothing is believed, the
  * sandbox is always asked.  *action says what this call has brought about.
  */
 enum mw_code mw_wake(struct mw_app *app, struct mw_ctx *ctx, const char *user,
     enum mw_level level, int64_t max_wait, enum mw_action *action) MW_MUST;
+
+/* MW_OK, or the failure of an earlier wake that is remembered: no upstream call. */
+enum mw_code mw_wake_remembered(struct mw_app *app, struct mw_ctx *ctx, const char *user,
+    enum mw_level level, int64_t max_wait) MW_MUST;
 
 /* Start a wake that goes on by itself for up to max_wait ms, and return at once. */
 enum mw_code mw_wake_begin(struct mw_app *app, struct mw_ctx *ctx, const char *user,

@@ -155,7 +155,8 @@ local_status(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
 	(void)close(dir);
 	rc = mw_local_state(l, user, deadline < ctx->deadline ? deadline : ctx->deadline, st);
 	if (rc == MW_SANDBOX_HIBERNATING) {
-		st->state = MW_SB_ASLEEP;
+		/* Nobody listens: not yet, or not any more. */
+		st->state = mw_local_held(l, ctx, user) ? MW_SB_STARTING : MW_SB_ASLEEP;
 		return MW_OK;
 	}
 	if (rc != MW_OK)

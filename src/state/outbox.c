@@ -265,9 +265,20 @@ insert(struct mw_outbox *o, struct mw_ctx *ctx, const struct mw_outbox_row *row,
 	    row->mtime, created);
 }
 
-enum mw_code
-mw_outbox_put(struct mw_outbox *o, struct mw_ctx *ctx, const struct mw_outbox_row *row,
-    struct mw_spool *spool)
+static enum mw_code
+set_mark(struct mw_outbox *o, struct mw_ctx *ctx, const struct mw_outbox_row *row,
+    enum mw_mark mark)
+{
+	if (mark == MW_MARK_NONE)
+		return mw_db_run(&o->db, ctx, MW_ODB_UNMARK, "tt", row->user, row->path);
+	return mw_db_run(&o->db, ctx, MW_ODB_MARK, "ttii", row->user, row->path,
+	    (int64_t)mw_shm_bucket(row->user), (int64_t)mark);
+}
+
+/* mark NULL: it stays as it is. */
+static enum mw_code
+put(struct mw_outbox *o, struct mw_ctx *ctx, const struct mw_outbox_row *row,
+    struct mw_spool *spool, const enum mw_mark *mark)
 {
 	char old_spool[MW_TMPNAME_LEN] = "";
 	enum mw_code code;
@@ -282,6 +293,8 @@ mw_outbox_put(struct mw_outbox *o, struct mw_ctx *ctx, const struct mw_outbox_ro
 		code = check_room(o, ctx, row, spool == NULL ? 0 : spool->size, old_spool);
 		if (code == MW_OK)
 			code = insert(o, ctx, row, spool);
+		if (code == MW_OK && mark != NULL)
+			code = set_mark(o, ctx, row, *mark);
 		code = mw_odb_end(o, ctx, code);
 	}
 	mw_db_leave(&o->db);
@@ -292,6 +305,39 @@ mw_outbox_put(struct mw_outbox *o, struct mw_ctx *ctx, const struct mw_outbox_ro
 	if (old_spool[0] != '\0')
 		(void)unlinkat(o->spool_dir, old_spool, 0);
 	return MW_OK;
+}
+
+enum mw_code
+mw_outbox_put(struct mw_outbox *o, struct mw_ctx *ctx, const struct mw_outbox_row *row,
+    struct mw_spool *spool)
+{
+	return put(o, ctx, row, spool, NULL);
+}
+
+enum mw_code
+mw_outbox_put_marked(struct mw_outbox *o, struct mw_ctx *ctx, const struct mw_outbox_row *row,
+    struct mw_spool *spool, enum mw_mark mark)
+{
+	return put(o, ctx, row, spool, &mark);
+}
+
+enum mw_code
+mw_outbox_undo(struct mw_outbox *o, struct mw_ctx *ctx, const struct mw_outbox_row *row,
+    enum mw_mark mark)
+{
+	enum mw_code code;
+
+	if ((code = mw_db_enter(&o->db, ctx)) != MW_OK)
+		return code;
+	if ((code = mw_odb_begin(o, ctx, row->user, false)) == MW_OK) {
+		if ((code = mw_db_run(&o->db, ctx, MW_ODB_DONE, "i", row->id)) == MW_OK)
+			code = set_mark(o, ctx, row, mark);
+		code = mw_odb_end(o, ctx, code);
+	}
+	mw_db_leave(&o->db);
+	if (code == MW_OK && row->spool != NULL)
+		(void)unlinkat(o->spool_dir, row->spool, 0);
+	return code;
 }
 
 enum mw_code

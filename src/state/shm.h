@@ -37,6 +37,7 @@ struct mw_shm_user {
 	_Atomic uint32_t sandbox_gen;		/* raised when a wake has reached the sandbox level */
 	_Atomic int32_t wake_phase;		/* of the wake in hand, 0 = none */
 	_Atomic int32_t wake_pid;		/* of the process that leads it, 0 = none */
+	_Atomic int64_t wake_until;		/* when its time is over */
 	_Atomic int32_t wake_level;		/* level, action and calls of the wake that ended */
 	_Atomic int32_t wake_action;
 	_Atomic uint32_t wake_attempts;

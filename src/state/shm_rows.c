@@ -48,6 +48,7 @@ clear_user(struct mw_shm_user *u)
 	atomic_store(&u->sandbox_gen, 0);
 	atomic_store(&u->wake_phase, 0);
 	atomic_store(&u->wake_pid, 0);
+	atomic_store(&u->wake_until, 0);
 	atomic_store(&u->wake_level, 0);
 	atomic_store(&u->wake_action, 0);
 	atomic_store(&u->wake_attempts, 0);

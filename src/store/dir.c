@@ -23,6 +23,7 @@ dir_close(struct mw_store *s)
 	mw_dir_detach(d);
 	free(d->path);
 	free(d->lock_path);
+	free(d->known_path);
 	free(d);
 }
 
@@ -45,12 +46,19 @@ dir_open(const struct mw_conf *conf, struct mw_store **sp, struct mw_err *err)
 		dir_close(&d->store);
 		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
 	}
-	code = d->path[0] != '\0' ? mw_dir_attach(d, true, err) :
+	if (asprintf(&d->known_path, "%s/store-%016llx", conf->state.path,
+	    (unsigned long long)mw_hash(d->path)) == -1) {
+		d->known_path = NULL;
+		dir_close(&d->store);
+		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
+	}
+	code = d->path[0] != '\0' ? mw_dir_attach(d, !mw_dir_known(d), err) :
 	    mw_fail(err, MW_INTERNAL_ERROR, "store.dir.path is empty");
 	if (code != MW_OK) {
 		dir_close(&d->store);
 		return code;
 	}
+	mw_dir_remember(d);
 	(void)mw_tmpfile_sweep(d->tmp, SWEEP_AGE);
 	*sp = &d->store;
 	return MW_OK;
@@ -222,14 +230,20 @@ remove_locked(struct mw_dir *d, struct mw_ctx *ctx, const char *key)
 	if (fd == -1)
 		return mw_dir_is_miss(e) ? MW_OK : mw_dir_fail(&ctx->err, e, "remove", key);
 	e = 0;
-	if (fstatat(fd, leaf, &st, AT_SYMLINK_NOFOLLOW) == -1)
+	/* The sidecar goes first: killed in between, we leave an object that lacks its
+	 * mode and type, not a sidecar that nobody would ever find. */
+	if (fstatat(fd, leaf, &st, AT_SYMLINK_NOFOLLOW) == -1) {
 		e = errno;
-	else if (S_ISREG(st.st_mode) && (unlinkat(fd, leaf, 0) == -1 || fsync(fd) == -1))
-		e = errno;
+		if (mw_dir_is_miss(e))
+			mw_dir_meta_remove(d, key);
+	} else if (S_ISREG(st.st_mode)) {
+		mw_dir_meta_remove(d, key);
+		if (unlinkat(fd, leaf, 0) == -1 || fsync(fd) == -1)
+			e = errno;
+	}
 	(void)close(fd);
 	if (e != 0 && !mw_dir_is_miss(e))
 		return mw_dir_fail(&ctx->err, e, "remove", key);
-	mw_dir_meta_remove(d, key);
 	mw_dir_prune(d, key);
 	return MW_OK;
 }

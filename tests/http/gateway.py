@@ -250,6 +250,13 @@ class Base:
         return self.call("GET", "/api/super/users/%s/files%s" % (
             user, "?" + query if query else ""), **kw)
 
+    def sync(self, user, query="", **kw):
+        return self.call("POST", "/api/super/users/%s/sync%s" % (
+            user, "?" + query if query else ""), body=b"", **kw)
+
+    def r2_status(self, user, **kw):
+        return self.call("GET", "/api/super/users/%s/r2-status" % user, **kw)
+
     def content(self, user, path, query=""):
         """The file's bytes by a raw read, or None for a 404."""
         r = self.raw(user, path, query)
@@ -307,8 +314,11 @@ class Base:
         """No process reported an error since the last look (see tests/sanitizer.c)."""
         reports = []
         for path in glob.glob(self.path("sanitizer.*")):
+            pid = int(path.rsplit(".", 1)[1])
+            while os.path.exists("/proc/%d" % pid) and not os.path.getsize(path):
+                time.sleep(0.05)        # it is still writing
             with open(path, errors="replace") as f:
-                reports.append(f.read())
+                reports.append("%s: %s" % (os.path.basename(path), f.read()))
             os.unlink(path)
         assert not reports, "\n".join(reports)
 
@@ -349,6 +359,11 @@ class Cgi(Base):
         if path[:4] == ["", "api", "super", "users"] and len(path) > 5 \
                 and path[5] in ("files", "exec"):
             return path[5] + ".fcgi"
+        if re.match("/api/super/(users/?$|state(/|$)|users/[^/]+/(state|wake|restart|sleep|logs)(/|$))",
+                    "/".join(path)):
+            return "state.fcgi"
+        if path[:4] == ["", "api", "super", "users"] and path[5:] in (["sync"], ["r2-status"]):
+            return "sync.fcgi"
         return "health.fcgi"
 
     def cgi_env(self, method, target, headers, length, source):

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import socket
 import threading
 import time
@@ -194,7 +195,7 @@ def test_timeout(gw, user):
     assert r.status == 504 and obj["code"] == "command_timeout" and not obj["retryable"], obj
     for name, value in extra.items():
         assert obj[name] == value, obj
-    assert obj["duration"] >= 1000 and obj["command"].startswith("echo part")
+    assert obj["duration"] >= 900 and obj["command"].startswith("echo part")
     obj = status(gw.process(user, obj["details"]["processId"]))
     assert obj["status"] == "timeout" and obj["exitCode"] == -1
     assert done(gw.exec(user, "ls"))["stdout"] == ""
@@ -567,3 +568,21 @@ def test_drain_keeps_and_forgets(make):
         assert time.monotonic() < deadline
         time.sleep(0.3)
         assert gw.drain() == 0
+
+
+def test_term_ends_the_wait_not_the_command(make):
+    gw = make.server("lighttpd")
+    got = {}
+    t = threading.Thread(target=lambda: got.update(
+        r=gw.exec("u", "sleep 5; echo on", limit=60000, timeout=100)))
+    t.start()
+    deadline = time.monotonic() + 30
+    while not mw.check_json(gw.call("GET", "/api/super/users/u/exec"))["count"]:
+        assert time.monotonic() < deadline
+    before = time.monotonic()
+    for pid in gw.responders("exec.fcgi"):
+        os.kill(pid, signal.SIGTERM)
+    t.join()
+    obj = mw.check_error(got["r"], "sandbox_unavailable")
+    assert got["r"].get("Retry-After") == "1" and time.monotonic() - before < 4.5
+    assert wait_end(gw, "u", obj["details"]["processId"])["stdout"] == "on\n"
