@@ -222,7 +222,7 @@ def test_serve_ends_the_wakes_it_started(make):
 
 def test_mixed_requests(make):
     """(A thousand of them with MW_LONG=1.)  A ready user's gateway keeps its pid, and no request asks for more than it needs."""
-    gw = make.server("lighttpd", wakes.settings(), procs=4)
+    gw = make.server("lighttpd", wakes.settings(), procs=8)
     mw.check_json(wakes.wake(gw, "u"))
     first = wakes.starts(gw, "u")
     for i in range(4):
