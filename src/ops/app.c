@@ -25,7 +25,7 @@
 static void
 open_log(const char *name, const struct mw_conf *conf)
 {
-	enum mw_level level = MW_INFO;
+	enum mw_log_level level = MW_INFO;
 
 	(void)mw_log_level(conf->log.level, &level);
 	if (!mw_log_open(name, conf->log.file, level, strcmp(conf->log.format, "json") == 0))
@@ -79,7 +79,8 @@ mw_app_open(const char *name, struct mw_app **ap, struct mw_err *err)
 	    (code = mw_shm_open(a->state_path, &a->shm, err)) != MW_OK ||
 	    (code = mw_spool_dir(a->state_path, &a->spool_dir, err)) != MW_OK ||
 	    (code = mw_outbox_open(a->state_path, a->shm, a->conf->outbox.max_bytes,
-	    &a->outbox, err)) != MW_OK)
+	    &a->outbox, err)) != MW_OK ||
+	    (code = mw_jobs_open(a->state_path, &a->jobs, err)) != MW_OK)
 		goto out;
 	digest_secrets(a, mw_secret_watch_get(a->secret, &a->secret_gen));
 	if (mw_store_open(a->conf, &a->store, &a->store_err) != MW_OK)
@@ -100,6 +101,7 @@ mw_app_close(struct mw_app *a)
 		return;
 	mw_sandbox_close(a->sandbox);
 	mw_store_close(a->store);
+	mw_jobs_close(a->jobs);
 	mw_outbox_close(a->outbox);
 	if (a->spool_dir >= 0)
 		(void)close(a->spool_dir);
@@ -320,4 +322,11 @@ void
 mw_app_deadline(struct mw_req *req, int64_t max_wake, int64_t own)
 {
 	req->ctx.deadline = mw_now() + max_wake + own + DEADLINE_SLACK;
+}
+
+enum mw_code
+mw_app_max_wake(struct mw_req *req, int64_t *max_wake)
+{
+	*max_wake = req->app->conf->wake.max_wait;
+	return mw_req_query_int(req, "maxWakeTime", 0, MW_MAX_WAKE, true, max_wake);
 }

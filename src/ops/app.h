@@ -9,6 +9,7 @@
 #include "conf/conf.h"
 #include "http/http.h"
 #include "sandbox/sandbox.h"
+#include "state/jobs.h"
 #include "state/outbox.h"
 #include "state/shm.h"
 #include "store/store.h"
@@ -33,6 +34,7 @@ struct mw_app {
 	int spool_dir;
 	struct mw_shm *shm;
 	struct mw_outbox *outbox;
+	struct mw_jobs *jobs;
 	struct mw_store *store;		/* NULL when it cannot be opened: see store_err */
 	struct mw_err store_err;
 	struct mw_sandbox *sandbox;	/* NULL likewise */
@@ -62,6 +64,10 @@ int mw_app_main(const char *name, const struct mw_route *routes);
  * more (ms).  Counts from the moment the body is in, not from its first byte.
  */
 void mw_app_deadline(struct mw_req *req, int64_t max_wake, int64_t own);
+
+/* The query's maxWakeTime, ms: 0 = do not wake; more than the maximum is the maximum. */
+#define MW_MAX_WAKE 180000
+enum mw_code mw_app_max_wake(struct mw_req *req, int64_t *max_wake) MW_MUST;
 
 /* The store / the sandbox, or the failure to open it. */
 enum mw_code mw_app_store(struct mw_app *a, struct mw_ctx *ctx, struct mw_store **s) MW_MUST;

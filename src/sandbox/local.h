@@ -117,6 +117,8 @@ enum mw_code mw_local_exec(struct mw_sandbox *s, struct mw_ctx *ctx, const char 
 
 enum mw_code mw_local_start(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user);
 enum mw_code mw_local_stop(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user);
+/* Is there a holder, or something of a sandbox that it has left? */
+bool mw_local_held(const struct mw_local *l, struct mw_ctx *ctx, const char *user);
 /* May anything be run here at all?  MW_SANDBOX_UNAVAILABLE says why not. */
 enum mw_code mw_local_may_run(const struct mw_local *l, struct mw_err *err) MW_MUST;
 

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/path.h"
 
+#define MARKER_LEN 16		/* bytes of an instance marker */
 #define LINKS_MAX 40		/* as the kernel's own limit */
 #define RACES_MAX 64		/* EAGAIN: something was renamed while a ".." was resolved */
 
@@ -164,6 +165,19 @@ mw_local_make_run_dir(const struct mw_local *l, const char *user)
 	return fd;
 }
 
+/* 16 lower-case hex digits, and perhaps a newline. */
+static bool
+is_marker(int fd)
+{
+	char text[MARKER_LEN + 2];
+	ssize_t n = read(fd, text, sizeof(text));
+
+	if (n == MARKER_LEN + 1 && text[MARKER_LEN] == '\n')
+		n--;
+	text[n == MARKER_LEN ? MARKER_LEN : 0] = '\0';
+	return n == MARKER_LEN && strspn(text, "0123456789abcdef") == MARKER_LEN;
+}
+
 /* 1 = the marker is there, 0 = it is not, -1 = errno. */
 static int
 proven(const struct mw_local *l, const char *user)
@@ -176,12 +190,12 @@ proven(const struct mw_local *l, const char *user)
 		return errno == ENOENT ? 0 : -1;
 	rc = snprintf(name, sizeof(name), "%s/instance", l->run_tail);
 	fd = rc < 0 || (size_t)rc >= sizeof(name) ? -1 :
-	    mw_local_openat_nolink(dir, name, O_PATH);
+	    mw_local_openat_nolink(dir, name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 	e = errno;
 	(void)close(dir);
 	if (fd < 0)
 		return e == EMFILE || e == ENFILE || e == ENOMEM ? (errno = e, -1) : 0;
-	rc = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	rc = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && is_marker(fd);
 	(void)close(fd);
 	return rc;
 }

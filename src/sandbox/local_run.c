@@ -86,6 +86,19 @@ is_free(const struct mw_local *l, struct mw_ctx *ctx, const char *user, int64_t 
 	return true;
 }
 
+bool
+mw_local_held(const struct mw_local *l, struct mw_ctx *ctx, const char *user)
+{
+	struct mw_err err = { .code = MW_OK };
+	int fd;
+
+	if (take(l, ctx, user, "holder", 0, &fd, &err) == MW_OK) {
+		mw_lockfile_give(fd);
+		return false;
+	}
+	return err.code == MW_DEADLINE_EXCEEDED;
+}
+
 /* ---- the detached holder ---- */
 
 /* PATH and what is ours of the environment; a CGI environment holds secrets. */

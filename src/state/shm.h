@@ -25,13 +25,28 @@ struct mw_shm_user {
 	_Atomic uint64_t key;
 	_Atomic int64_t ready_until;		/* sandbox known ready (running, restored) until */
 	_Atomic int64_t gateway_until;		/* and its gateway */
-	_Atomic uint64_t marker;		/* instance marker seen, as a number, 0 = none */
+	_Atomic uint64_t marker;		/* the instance that ready_until is about, 0 = unknown */
 	_Atomic uint32_t wake_gen;		/* raised when a wake ends */
 	_Atomic int32_t wake_code;		/* enum mw_code it ended with */
 	_Atomic int64_t failed_until;		/* a remembered failure */
 	_Atomic int64_t used;			/* for eviction */
 	_Atomic int64_t drain_after;		/* backoff of this user's outbox rows */
 	_Atomic uint64_t breaker;		/* of this user's sandbox, see breaker.h */
+	/* Waking.  Who leads a wake holds the lock "wake:USER" and writes these; wake_gen
+	 * is raised last.  Levels, phases and actions are those of ops/wake.h. */
+	_Atomic uint32_t sandbox_gen;		/* raised when a wake has reached the sandbox level */
+	_Atomic int32_t wake_phase;		/* of the wake in hand, 0 = none */
+	_Atomic int32_t wake_pid;		/* of the process that leads it, 0 = none */
+	_Atomic int64_t wake_until;		/* when its time is over */
+	_Atomic int32_t wake_level;		/* level, action and calls of the wake that ended */
+	_Atomic int32_t wake_action;
+	_Atomic uint32_t wake_attempts;
+	_Atomic uint32_t sleeps;		/* raised by what puts it to sleep: a wake in hand ends */
+	_Atomic int32_t failed_level;		/* the remembered failure keeps from this level */
+	_Atomic int64_t failed_limit;		/* ms that it was tried for; 0 = a failure at any time */
+	_Atomic int64_t gateway_probed;		/* the gateway's last good probe */
+	_Atomic int64_t active;			/* last success in the sandbox, wall ms */
+	_Atomic uint32_t restores;		/* raised before a wake's restore looks at R2 */
 };
 
 struct mw_shm_addr {

@@ -113,8 +113,9 @@ attach_area(struct mw_dir *d, bool fresh, struct mw_err *err)
 	enum mw_code code = MW_OK;
 
 	if (area == -1 && errno == ENOENT)
-		return mw_fail(err, MW_STORE_UNAVAILABLE, "%s holds no store any more: "
-		    "is it mounted?", d->path);
+		return mw_fail(err, MW_STORE_UNAVAILABLE, "%.100s holds no store any more: is it "
+		    "mounted?  If it is to begin anew, empty, remove %.100s", d->path,
+		    d->known_path);
 	if (area == -1)
 		return mw_dir_fail(err, errno, "open its area in", d->path);
 	d->tmp = area_open(area, "tmp", true);
@@ -146,6 +147,27 @@ mw_dir_attach(struct mw_dir *d, bool fresh, struct mw_err *err)
 	if (code != MW_OK)
 		mw_dir_detach(d);
 	return code;
+}
+
+bool
+mw_dir_known(const struct mw_dir *d)
+{
+	return access(d->known_path, F_OK) == 0;
+}
+
+/* Without a state directory there is nothing to remember it in: a test, or a
+ * program that looks at the store alone. */
+void
+mw_dir_remember(const struct mw_dir *d)
+{
+	int fd = open(d->known_path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	struct mw_err ignored = { 0 };
+
+	if (fd == -1)
+		return;
+	if (mw_write_all(fd, d->path, strlen(d->path), &ignored) == MW_OK)
+		(void)fsync(fd);
+	(void)close(fd);
 }
 
 static void

@@ -135,6 +135,17 @@ retry_after(struct mw_s3 *s)
 	return n <= 0 ? 0 : n > RETRY_AFTER_MAX ? RETRY_AFTER_MAX : (unsigned)n;
 }
 
+/* A Date has whole seconds: half of one is the best guess of the rest. */
+static void
+note_clock(struct mw_s3 *s)
+{
+	const char *v = mw_net_header(s->net, "Date");
+	int64_t at;
+
+	if (v != NULL && mw_http_date_parse(v, &at))
+		s->store.clock = at + 500 - mw_wall();
+}
+
 /* No answer, or none that ended as it should. */
 static enum mw_code
 fail_net(struct mw_s3_req *r, const struct mw_net_res *res)
@@ -220,6 +231,7 @@ mw_s3_call(struct mw_s3 *s, struct mw_ctx *ctx, struct mw_s3_req *r)
 	if (mw_left(ctx->deadline) > 0)
 		mw_ctx_call(ctx);
 	mw_net_call(s->net, ctx, &q, &res);
+	note_clock(s);
 	return judge(r, &e, &res);
 }
 
