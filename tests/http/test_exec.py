@@ -13,6 +13,7 @@ import time
 import pytest
 
 import mw
+from mwfixtures import combinations
 
 RESULT = {
     "userId": str, "command": str, "processId": str, "exitCode": int, "stdout": str,
@@ -31,6 +32,17 @@ STATUS = dict(STATE, **{
     "stderrTruncated": bool, "nextStdoutOffset": int, "nextStderrOffset": int,
     "timestamp": str})
 LISTED = dict(STATE, processId=str, command=str)
+
+
+@pytest.fixture(params=[c for c in combinations() if c.endswith("-dir")])
+def gw(request, shared):
+    """Behind each server; another store changes only where results are kept."""
+    return shared.get(request.param)
+
+
+@pytest.fixture(params=[c for c in combinations() if c.startswith("direct-")])
+def store_gw(request, shared):
+    return shared.get(request.param)
 
 
 @pytest.fixture
@@ -472,8 +484,9 @@ def test_parallel_pollers(direct, box):
 
 # ---- results that outlive the sandbox ----
 
-def test_result_after_sleep(gw, user):
+def test_result_after_sleep(store_gw):
     """Hazard: results vanished."""
+    gw, user = store_gw, "%s-%s" % (store_gw.name, store_gw.new_user())
     done_pid = start(gw, user, r"echo kept; printf '\377' >&2; exit 5")
     obj = wait_end(gw, user, done_pid)
     gw.end_sandboxes()
