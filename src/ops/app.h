@@ -30,6 +30,7 @@ struct mw_app {
 	struct mw_err store_err;
 	struct mw_sandbox *sandbox;	/* NULL likewise */
 	struct mw_err sandbox_err;
+	struct mw_app *lanes;		/* of further threads: ops/lanes.h; NULL until needed */
 };
 
 /*

@@ -250,6 +250,24 @@ class Base:
         return self.call("GET", "/api/super/users/%s/files%s" % (
             user, "?" + query if query else ""), **kw)
 
+    def batch(self, user, ops, query="", **members):
+        """Post a batch: a list of operations, or the body itself."""
+        body = ops if isinstance(ops, bytes) else json.dumps(
+            dict(members, operations=ops)).encode()
+        return self.call("POST", self.target(user, "batch", query),
+                         [("Content-Type", "application/json")], body)
+
+    def batch_ok(self, user, ops, query="", **members):
+        """The results, checked as far as every batch is."""
+        obj = mw.check_json(self.batch(user, ops, query, **members))
+        assert obj["userId"] == user and len(obj["results"]) == len(ops), obj
+        for op, r in zip(ops, obj["results"]):
+            assert (r["op"], r["path"]) == (op["op"], op["path"]), (op, r)
+            assert r["success"] is (r["status"] == 200), r
+        good = [r for r in obj["results"] if r["success"]]
+        assert obj["succeeded"] == len(good) and obj["failed"] == len(ops) - len(good), obj
+        return obj
+
     def content(self, user, path, query=""):
         """The file's bytes by a raw read, or None for a 404."""
         r = self.raw(user, path, query)
@@ -331,8 +349,11 @@ class Cgi(Base):
 
     def responder(self, target):
         path = re.sub(r"^https?://[^/]*", "", target, flags=re.I).split("?")[0].split("/")
-        if path[:4] == ["", "api", "super", "users"] and len(path) > 5 and path[5] == "files":
-            return "files.fcgi"
+        if path[:4] == ["", "api", "super", "users"] and len(path) > 5:
+            if path[5:] == ["files", "batch"]:
+                return "batch.fcgi"
+            if path[5] in ("files", "config"):
+                return path[5] + ".fcgi"
         return "health.fcgi"
 
     def cgi_env(self, method, target, headers, length, source):
