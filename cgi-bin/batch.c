@@ -282,7 +282,7 @@ post_batch(struct mw_req *req)
 
 	mw_batch_init(&b);
 	b.user = req->user;
-	if ((code = mw_query_max_wake(req, &b.max_wake)) == MW_OK &&
+	if ((code = mw_app_max_wake(req, &b.max_wake)) == MW_OK &&
 	    (code = read_request(req, &b)) == MW_OK) {
 		timed = b.n < TIMED_MAX ? b.n : TIMED_MAX;
 		mw_app_deadline(req, b.max_wake,

@@ -73,7 +73,7 @@ mw_files_list(struct mw_req *req, const char *path)
 	enum mw_code code;
 
 	if ((code = mw_query_source(req, &l.source)) != MW_OK ||
-	    (code = mw_query_max_wake(req, &l.max_wake)) != MW_OK ||
+	    (code = mw_app_max_wake(req, &l.max_wake)) != MW_OK ||
 	    (code = mw_req_query_bool(req, "recursive", &l.recursive)) != MW_OK ||
 	    (code = mw_req_query_int(req, "limit", 1, MW_LIST_MAX, true, &l.limit)) != MW_OK)
 		return code;

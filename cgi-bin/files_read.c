@@ -259,7 +259,7 @@ mw_files_read(struct mw_req *req, const char *path, bool raw)
 	enum mw_code code;
 
 	if ((code = mw_query_source(req, &r.source)) != MW_OK ||
-	    (code = mw_query_max_wake(req, &r.max_wake)) != MW_OK ||
+	    (code = mw_app_max_wake(req, &r.max_wake)) != MW_OK ||
 	    (code = mw_req_query_bool(req, "raw", &raw)) != MW_OK)
 		return code;
 	r.if_none_match = mw_req_header(req, "If-None-Match");

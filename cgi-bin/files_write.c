@@ -15,7 +15,7 @@ write_params(struct mw_req *req, struct mw_write *w)
 	bool skip = false;
 	int target = MW_TARGET_BOTH;
 
-	if ((code = mw_query_max_wake(req, &w->max_wake)) != MW_OK ||
+	if ((code = mw_app_max_wake(req, &w->max_wake)) != MW_OK ||
 	    (code = mw_req_query_choice(req, "target", mw_target_words, &target)) != MW_OK ||
 	    (code = mw_req_query_bool(req, "skipR2", &skip)) != MW_OK)
 		return code;

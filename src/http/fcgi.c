@@ -333,7 +333,7 @@ is_local(int fd)
 }
 
 bool
-mw_fcgi_here(void)
+mw_http_listening(void)
 {
 	return !FCGX_IsCGI();
 }

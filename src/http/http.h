@@ -249,6 +249,10 @@ struct mw_http {
  */
 int mw_http_serve(const struct mw_http *http);
 
+/* Has a web server (or moltctl serve) given us a listening socket?  Else this is
+ * plain CGI: one request, one process. */
+bool mw_http_listening(void);
+
 /* One request of any transport (tests, and the loops above). */
 void mw_http_one(const struct mw_http *http, struct mw_io *io, struct mw_arena *arena);
 

@@ -30,9 +30,6 @@ const char *mw_address_entry(struct mw_arena *arena, const char *s, size_t n);
 /* Was the variable `name` sent more than once? */
 bool mw_param_twice(struct mw_io *io, const char *name);
 
-/* Is fd 0 a FastCGI listening socket? */
-bool mw_fcgi_here(void);
-
 /* The transports' loops: exit status. */
 int mw_fcgi_serve(const struct mw_http *http);
 int mw_cgi_serve(const struct mw_http *http);

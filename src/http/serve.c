@@ -68,5 +68,5 @@ mw_http_one(const struct mw_http *http, struct mw_io *io, struct mw_arena *arena
 int
 mw_http_serve(const struct mw_http *http)
 {
-	return mw_fcgi_here() ? mw_fcgi_serve(http) : mw_cgi_serve(http);
+	return mw_http_listening() ? mw_fcgi_serve(http) : mw_cgi_serve(http);
 }

@@ -201,7 +201,7 @@ open_lanes(struct mw_app *app, struct mw_ctx *ctx, struct mw_batch *b)
 		struct mw_lane *l = &b->lane[i];
 
 		l->ctx = (struct mw_ctx){ .request_id = ctx->request_id,
-		    .deadline = ctx->deadline, .arena = mw_arena_open(LANE_ARENA) };
+		    .user = b->user, .deadline = ctx->deadline, .arena = mw_arena_open(LANE_ARENA) };
 		if (l->ctx.arena == NULL)
 			return mw_ctx_nomem(ctx);
 		l->app = app;

@@ -236,17 +236,19 @@ wake_once(struct one *o)
 {
 	struct mw_batch_gate *g = o->gate;
 	struct mw_ctx *ctx = &o->lane->ctx;
+	uint64_t marker;
 
 	(void)pthread_mutex_lock(&g->mutex);
+	mw_err_clear(&ctx->err);
 	if (!g->asked) {
-		mw_err_clear(&ctx->err);
-		if (mw_wake(o->lane->app, ctx, o->b->user, o->b->max_wake) != MW_OK)
+		if (mw_ready(o->lane->app, ctx, o->b->user, MW_LEVEL_SANDBOX, o->b->max_wake,
+		    &marker) != MW_OK)
 			g->err = ctx->err;
 		g->asked = true;
 	}
+	ctx->err = g->err;
 	(void)pthread_mutex_unlock(&g->mutex);
-	mw_err_clear(&ctx->err);
-	return g->err.code == MW_OK ? MW_OK : mw_ctx_fail(ctx, g->err.code, "%s", g->err.msg);
+	return ctx->err.code;
 }
 
 static bool

@@ -4,15 +4,6 @@
 #include <json.h>
 #include <string.h>
 
-#define MAX_WAKE 180000			/* ms; what a client may ask for at most */
-
-enum mw_code
-mw_query_max_wake(struct mw_req *req, int64_t *max_wake)
-{
-	*max_wake = req->app->conf->wake.max_wait;
-	return mw_req_query_int(req, "maxWakeTime", 0, MAX_WAKE, true, max_wake);
-}
-
 enum mw_source
 mw_source_default(const struct mw_conf *conf)
 {

@@ -7,9 +7,6 @@
 #include "ops/read.h"
 #include "ops/write.h"
 
-/* maxWakeTime (ms, clamped to 180000); not sent: wake.max_wait. */
-enum mw_code mw_query_max_wake(struct mw_req *req, int64_t *max_wake) MW_MUST;
-
 /* source; not sent: read.default_source. */
 enum mw_code mw_query_source(struct mw_req *req, enum mw_source *source) MW_MUST;
 

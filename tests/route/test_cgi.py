@@ -34,6 +34,12 @@ def test_missing_variables(gw, drop):
     assert r.status == 200 and r.body == b"hello", r
 
 
+def test_pool_size_is_not_for_cgi(gw):
+    """A server started by moltctl hands its environment on: one request, no pool."""
+    r = run(gw, MOLTWORKER_PROCS="2")
+    assert r.status == 200 and r.body == b"hello", r
+
+
 @pytest.mark.parametrize("drop", [["REQUEST_URI"], ["REQUEST_METHOD"]], ids=" ".join)
 def test_missing_what_matters(gw, drop):
     r = run(gw, drop=drop)
