@@ -13,6 +13,7 @@
 #include "ops/lanes.h"
 
 #define LANE_ARENA (64 * 1024 * 1024)	/* bytes, at most */
+#define STACK_SIZE (1024 * 1024)
 #define NONE SIZE_MAX
 
 /*
@@ -159,16 +160,19 @@ work(void *arg)
 static void
 work_all(struct worker *w, size_t n)
 {
+	pthread_attr_t attr;
 	sigset_t all, before;
-	size_t i, started;
+	size_t i, started = 1;
+	bool sized = pthread_attr_init(&attr) == 0;
 
 	/* Signals are for the thread that waits for requests. */
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	for (started = 1; started < n; started++) {
-		if (pthread_create(&w[started].thread, NULL, work, &w[started]) != 0)
-			break;
-	}
+	while (started < n && sized && pthread_attr_setstacksize(&attr, STACK_SIZE) == 0 &&
+	    pthread_create(&w[started].thread, &attr, work, &w[started]) == 0)
+		started++;
+	if (sized)
+		(void)pthread_attr_destroy(&attr);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (started < n)
 		mw_log(MW_WARN, "[BATCH] only %zu of %zu threads could be started", started, n);

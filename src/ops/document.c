@@ -171,7 +171,12 @@ mw_document_get(struct mw_app *app, struct mw_ctx *ctx, struct mw_document *d)
 	if ((code = find_path(&j)) != MW_OK)
 		return code;
 	code = read_copy(&j, MW_SRC_AUTO, 0, &c);
-	if (code == MW_FILE_NOT_FOUND || (code == MW_SANDBOX_HIBERNATING && no_sandbox(&j)))
+	if (code == MW_SANDBOX_HIBERNATING && no_sandbox(&j)) {
+		/* Then only R2 could have it; was it down, or does it not? */
+		mw_err_clear(&ctx->err);
+		code = read_copy(&j, MW_SRC_R2, 0, &c);
+	}
+	if (code == MW_FILE_NOT_FOUND)
 		return absent(&j);
 	if (code != MW_OK)
 		return code;
