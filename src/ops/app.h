@@ -9,6 +9,7 @@
 #include "conf/conf.h"
 #include "http/http.h"
 #include "sandbox/sandbox.h"
+#include "state/jobs.h"
 #include "state/outbox.h"
 #include "state/shm.h"
 #include "store/store.h"
@@ -27,12 +28,13 @@ struct mw_app {
 	struct mw_secret_watch *secret;
 	unsigned secret_gen;
 	unsigned char digest[2][32];	/* SHA-256 of the accepted secrets */
-	bool has_second;
+	bool has_first, has_second;
 	char *state_path;		/* fixed for the life of the process */
 	char *lock_path;		/* state_path/locks */
 	int spool_dir;
 	struct mw_shm *shm;
 	struct mw_outbox *outbox;
+	struct mw_jobs *jobs;
 	struct mw_store *store;		/* NULL when it cannot be opened: see store_err */
 	struct mw_err store_err;
 	struct mw_sandbox *sandbox;	/* NULL likewise */

@@ -54,12 +54,20 @@ dir_open(const struct mw_conf *conf, struct mw_store **sp, struct mw_err *err)
 	}
 	code = d->path[0] != '\0' ? mw_dir_attach(d, !mw_dir_known(d), err) :
 	    mw_fail(err, MW_INTERNAL_ERROR, "store.dir.path is empty");
+	/* A store that was there and is not mounted now may come back at any moment:
+	 * every call looks for it. */
+	if (code == MW_STORE_UNAVAILABLE && mw_dir_known(d)) {
+		mw_err_clear(err);
+		code = MW_OK;
+	}
 	if (code != MW_OK) {
 		dir_close(&d->store);
 		return code;
 	}
-	mw_dir_remember(d);
-	(void)mw_tmpfile_sweep(d->tmp, SWEEP_AGE);
+	if (d->root != -1) {
+		mw_dir_remember(d);
+		(void)mw_tmpfile_sweep(d->tmp, SWEEP_AGE);
+	}
 	*sp = &d->store;
 	return MW_OK;
 }
@@ -230,14 +238,20 @@ remove_locked(struct mw_dir *d, struct mw_ctx *ctx, const char *key)
 	if (fd == -1)
 		return mw_dir_is_miss(e) ? MW_OK : mw_dir_fail(&ctx->err, e, "remove", key);
 	e = 0;
-	if (fstatat(fd, leaf, &st, AT_SYMLINK_NOFOLLOW) == -1)
+	/* The sidecar goes first: killed in between, we leave an object that lacks its
+	 * mode and type, not a sidecar that nobody would ever find. */
+	if (fstatat(fd, leaf, &st, AT_SYMLINK_NOFOLLOW) == -1) {
 		e = errno;
-	else if (S_ISREG(st.st_mode) && (unlinkat(fd, leaf, 0) == -1 || fsync(fd) == -1))
-		e = errno;
+		if (mw_dir_is_miss(e))
+			mw_dir_meta_remove(d, key);
+	} else if (S_ISREG(st.st_mode)) {
+		mw_dir_meta_remove(d, key);
+		if (unlinkat(fd, leaf, 0) == -1 || fsync(fd) == -1)
+			e = errno;
+	}
 	(void)close(fd);
 	if (e != 0 && !mw_dir_is_miss(e))
 		return mw_dir_fail(&ctx->err, e, "remove", key);
-	mw_dir_meta_remove(d, key);
 	mw_dir_prune(d, key);
 	return MW_OK;
 }

@@ -20,8 +20,6 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.abspath(os.environ.get("MW_BUILD", os.path.join(ROOT, "build")))
 SECRET = "Correct-Horse-7b1f5c0e9d"
 SANDBOX = re.compile(r"(^|/)agent serve\b|(^|/)bwrap | hold \S+$")
-# LeakSanitizer on a joined thread that the kernel has not quite buried.
-LEAVING = re.compile(r"^==\d+==Unable to get registers from thread \d+\.\n?", re.M)
 SANITIZED = os.environ.get("MW_SANITIZED") == "yes"
 S3_SECRET = "s3-Secret-Key-41f0aa"
 DEFAULTS = {
@@ -295,12 +293,27 @@ class Base:
         assert r.status == 200 and r.complete, r
         return r.body
 
+    def exec(self, user, command=None, timeout=60.0, **members):
+        """POST exec; `limit` is the member timeout."""
+        if command is not None:
+            members["command"] = command
+        if "limit" in members:
+            members["timeout"] = members.pop("limit")
+        return self.call("POST", "/api/super/users/%s/exec" % user,
+                         [("Content-Type", "application/json")],
+                         json.dumps(members).encode(), timeout=timeout)
+
+    def process(self, user, pid, query="", method="GET", what="/status", **kw):
+        return self.call(method, "/api/super/users/%s/exec/%s%s%s" % (
+            user, pid, what, "?" + query if query else ""), **kw)
+
     # -- end --
 
     def end_sandboxes(self):
         """End the sandboxes of this directory at once (a plain CGI has no server that would)."""
+        inside = processes_of(self.path("sandboxes"))
         for pid in processes_of(self.dir):
-            if SANDBOX.search(command_line(pid)):
+            if pid in inside or SANDBOX.search(command_line(pid)):
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
@@ -328,10 +341,15 @@ class Base:
         """No process reported an error since the last look (see tests/sanitizer.c)."""
         reports = []
         for path in glob.glob(self.path("sanitizer.*")):
+            pid = int(path.rsplit(".", 1)[1])
+            while os.path.exists("/proc/%d" % pid) and not os.path.getsize(path):
+                time.sleep(0.05)        # it is still writing
             with open(path, errors="replace") as f:
-                reports.append(LEAVING.sub("", f.read()))
+                # A thread that has been joined may be on its way out for a moment more.
+                text = re.sub(r"==\d+==Unable to get registers from thread \d+\.\n", "", f.read())
+            if text:
+                reports.append("%s: %s" % (os.path.basename(path), text))
             os.unlink(path)
-        reports = [r for r in reports if r.strip()]
         assert not reports, "\n".join(reports)
 
     def close(self):
@@ -371,7 +389,7 @@ class Cgi(Base):
         if path[:4] == ["", "api", "super", "users"] and len(path) > 5:
             if path[5:] == ["files", "batch"]:
                 return "batch.fcgi"
-            if path[5] in ("files", "config"):
+            if path[5] in ("files", "config", "exec"):
                 return path[5] + ".fcgi"
         if re.match("/api/super/(users/?$|state(/|$)|users/[^/]+/(state|wake|restart|sleep|logs)(/|$))",
                     "/".join(path)):

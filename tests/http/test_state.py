@@ -88,8 +88,8 @@ def test_users_and_dashboard(gw, user):
     changed(post(gw, user, "wake"), "stopped", "active", "started")
     seen, cursor = [], ""
     while True:
-        obj = mw.check_json(gw.call("GET", "/api/super/users?limit=2" + cursor))
-        assert obj["count"] == len(obj["users"]) <= 2, obj
+        obj = mw.check_json(gw.call("GET", "/api/super/users?limit=1" + cursor))
+        assert obj["count"] == len(obj["users"]) <= 1, obj
         seen += [u["userId"] for u in obj["users"]]
         if "nextCursor" not in obj:
             break
@@ -141,3 +141,15 @@ def test_methods_and_secret(gw):
         assert allow in r.get("Allow")
         mw.check_error(gw.call(allow, url("u", what), body=b"" if allow == "POST" else None,
                                auth=False, source=gw.new_address()), "forbidden")
+
+
+def test_running_jobs_keep_it_awake(gw, user):
+    changed(post(gw, user, "wake"), "stopped", "active", "started")
+    r = gw.call("POST", url(user, "exec"), [("Content-Type", "application/json")],
+                b'{"command":"echo out; sleep 1000","stream":true}')
+    assert mw.check_json(r)["status"] == "started"
+    for what in ("sleep", "restart?sync=false"):
+        obj = mw.check_error(post(gw, user, what), "conflict", userId=user)
+        assert "force" in obj["error"], obj
+    assert state(gw, user)["state"] == "active"
+    changed(post(gw, user, "sleep?force=true"), "active", "sleeping", "stopped")
