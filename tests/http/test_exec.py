@@ -590,7 +590,8 @@ def test_term_ends_the_wait_not_the_command(make):
         r=gw.exec("u", "sleep 5; echo on", limit=60000, timeout=100)))
     t.start()
     deadline = time.monotonic() + 30
-    while not mw.check_json(gw.call("GET", "/api/super/users/u/exec"))["count"]:
+    while not [p for p in mw.check_json(gw.call("GET", "/api/super/users/u/exec"))["processes"]
+               if p["startedAt"]]:
         assert time.monotonic() < deadline
     before = time.monotonic()
     for pid in gw.responders("exec.fcgi"):
