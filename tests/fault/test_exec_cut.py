@@ -13,11 +13,15 @@ import time
 
 import pytest
 
+import gateway
 import mw
 
 LONG = bool(os.environ.get("MW_LONG"))
 QUICK = {"retry.base": 5, "retry.max": 20, "retry.budget": 100000, "wake.ready_ttl": 600000,
          "breaker.failures": 1000}
+
+
+EXEC = b"\x04"                  # the type of its frame
 
 
 class Proxy:
@@ -41,7 +45,9 @@ class Proxy:
             except OSError:
                 return
             self.count += 1
-            how = self.plan.pop(0) if self.plan else whole
+            # Only commands are cut, whoever else asks how the sandbox is.
+            kind = client.recv(4, socket.MSG_PEEK | socket.MSG_WAITALL)[3:4]
+            how = self.plan.pop(0) if self.plan and kind == EXEC else whole
             threading.Thread(target=self.carry, args=(client, how), daemon=True).start()
 
     def carry(self, client, how):
@@ -139,6 +145,9 @@ def cut_at(seconds):
 def cut(make):
     gw = make(QUICK)
     assert mw.check_json(gw.exec("u", "true"))["exitCode"] == 0
+    deadline = time.monotonic() + 30
+    while any(" wake u" in gateway.command_line(p) for p in gateway.processes_of(gw.dir)):
+        assert time.monotonic() < deadline, "the wake does not end"
     gw.proxy = Proxy(gw.path("sandboxes", ".run", "u", "sock"))
     yield gw
     gw.proxy.close()
@@ -189,7 +198,7 @@ def test_cut_while_it_runs(cut):
 
 def test_no_answer_at_all(cut):
     """Every attempt is cut: a retryable error that names the process, which ran."""
-    cut.proxy.plan = [answer_cut_after(40)] * 3
+    cut.proxy.plan = [answer_cut_after(40) for _ in range(3)]
     obj = mw.check_error(cut.exec("u", "echo x >>none; echo out"), "sandbox_unreachable",
                          userId="u", attempts=3)
     pid = obj["details"]["processId"]

@@ -583,19 +583,40 @@ def test_drain_keeps_and_forgets(make):
         assert gw.drain() == 0
 
 
-def test_term_ends_the_wait_not_the_command(make):
-    gw = make.server("lighttpd")
+def start_and_term(gw, name, delay):
+    """A blocking exec, and TERM for its responder `delay` after its job is listed."""
     got = {}
-    t = threading.Thread(target=lambda: got.update(
-        r=gw.exec("u", "sleep 5; echo on", limit=60000, timeout=100)))
+    t = threading.Thread(target=lambda: got.update(r=gw.exec(
+        "u", "echo x >>%s; sleep 30" % name, limit=60000, timeout=100)))
+    before = mw.check_json(gw.call("GET", "/api/super/users/u/exec"))["count"]
     t.start()
     deadline = time.monotonic() + 30
-    while not mw.check_json(gw.call("GET", "/api/super/users/u/exec"))["count"]:
+    while mw.check_json(gw.call("GET", "/api/super/users/u/exec"))["count"] == before:
         assert time.monotonic() < deadline
-    before = time.monotonic()
+    time.sleep(delay)
+    began = time.monotonic()
     for pid in gw.responders("exec.fcgi"):
         os.kill(pid, signal.SIGTERM)
     t.join()
-    obj = mw.check_error(got["r"], "sandbox_unavailable")
-    assert got["r"].get("Retry-After") == "1" and time.monotonic() - before < 4.5
-    assert wait_end(gw, "u", obj["details"]["processId"])["stdout"] == "on\n"
+    assert time.monotonic() - began < 4.5
+    return got["r"]
+
+
+def test_term_ends_the_wait_not_the_command(make):
+    """Wherever it meets the request, also in its first call: what was or may have been
+    started is named, and what is not named was not started."""
+    gw = make.server("lighttpd")
+    done(gw.exec("u", "true"))
+    named = 0
+    for n, delay in enumerate((0, 0.4, 0.8, 2.5)):
+        r = start_and_term(gw, "t%d" % n, delay)
+        obj = mw.check_error(r, "sandbox_unavailable")
+        assert int(r.get("Retry-After")) > 0
+        if "details" in obj:
+            named += 1
+            end = status(gw.process("u", obj["details"]["processId"], method="DELETE", what=""))
+            assert end["status"] == "killed", end   # it had been running on
+        else:
+            time.sleep(1)
+        assert os.path.exists(gw.sandbox("u", "t%d" % n)) == ("details" in obj), obj
+    assert named >= 2
