@@ -273,8 +273,6 @@ drain(struct fcgi *f)
 	int64_t end = mw_now() + DRAIN_MS;
 	char waste[16 * 1024];
 
-	if (!body_left(f))
-		return;
 	silence_limit(f, DRAIN_MS);
 	while (mw_left(end) > 0 && FCGX_GetStr(waste, sizeof(waste), f->r.in) > 0)
 		;
@@ -287,7 +285,7 @@ request_end(struct fcgi *f)
 		(void)record_send(f);
 	free(f->big);
 	f->big = NULL;
-	if (!f->cut && !f->dead)
+	if (!f->cut && !f->dead && body_left(f))
 		drain(f);
 	if (f->cut || f->dead) {
 		request_break(f);

@@ -2,14 +2,13 @@
 #include "net/sigv4.h"
 
 #include <ctype.h>
-#include <openssl/evp.h>
 #include <openssl/sha.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/buf.h"
+#include "base/digest.h"
 #include "base/str.h"
 
 #define ALGORITHM "AWS4-HMAC-SHA256"
@@ -60,31 +59,6 @@ stamp_make(int64_t unix_time, struct stamp *st)
 	    strftime(st->time, sizeof(st->time), "%Y%m%dT%H%M%SZ", &tm) == 16;
 }
 
-static const EVP_MD *sha256_md;
-static pthread_once_t sha256_once = PTHREAD_ONCE_INIT;
-
-/* Looked up once: SHA256() and EVP_sha256() search the providers at each use. */
-static void
-sha256_fetch(void)
-{
-	sha256_md = EVP_MD_fetch(NULL, "SHA256", NULL);
-}
-
-/* SHA-256 of a and b, one after the other. */
-static bool
-sha256(const void *a, size_t na, const void *b, size_t nb, unsigned char out[32])
-{
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	bool good;
-
-	(void)pthread_once(&sha256_once, sha256_fetch);
-	good = ctx != NULL && sha256_md != NULL &&
-	    EVP_DigestInit_ex2(ctx, sha256_md, NULL) == 1 && EVP_DigestUpdate(ctx, a, na) == 1 &&
-	    EVP_DigestUpdate(ctx, b, nb) == 1 && EVP_DigestFinal_ex(ctx, out, NULL) == 1;
-	EVP_MD_CTX_free(ctx);
-	return good;
-}
-
 /* RFC 2104; a key longer than a block is hashed first. */
 static bool
 hmac(const unsigned char *key, size_t nkey, const char *s, size_t n,
@@ -94,7 +68,7 @@ hmac(const unsigned char *key, size_t nkey, const char *s, size_t n,
 	size_t i;
 	bool good;
 
-	if (nkey > sizeof(k) && !sha256(key, nkey, "", 0, k))
+	if (nkey > sizeof(k) && !mw_sha256(key, nkey, "", 0, k))
 		return false;
 	if (nkey <= sizeof(k))
 		memcpy(k, key, nkey);
@@ -102,7 +76,7 @@ hmac(const unsigned char *key, size_t nkey, const char *s, size_t n,
 		inner[i] = k[i] ^ 0x36;
 		outer[i] = k[i] ^ 0x5c;
 	}
-	good = sha256(inner, sizeof(inner), s, n, k) && sha256(outer, sizeof(outer), k, 32, out);
+	good = mw_sha256(inner, sizeof(inner), s, n, k) && mw_sha256(outer, sizeof(outer), k, 32, out);
 	explicit_bzero(inner, sizeof(inner));
 	explicit_bzero(outer, sizeof(outer));
 	explicit_bzero(k, sizeof(k));
@@ -117,7 +91,7 @@ day_key(struct mw_sigv4 *s, const char *day)
 	char first[1100];
 	int n;
 
-	if (!sha256(s->secret_key, strlen(s->secret_key), "", 0, secret))
+	if (!mw_sha256(s->secret_key, strlen(s->secret_key), "", 0, secret))
 		return false;
 	if (strcmp(s->day, day) == 0 && strcmp(s->day_region, s->region) == 0 &&
 	    mw_str_equal_ct(s->day_secret, secret, sizeof(secret)))
@@ -206,7 +180,7 @@ canonical_hash(const char *method, const char *path, const char *query,
 	mw_buf_addc(&b, '\n');
 	add_names(&b, h, n);
 	mw_buf_addc(&b, '\n');
-	good = payload != NULL && mw_buf_adds(&b, payload) && sha256(b.data, b.len, "", 0, md);
+	good = payload != NULL && mw_buf_adds(&b, payload) && mw_sha256(b.data, b.len, "", 0, md);
 	if (good)
 		mw_str_hex(md, sizeof(md), hex);
 	mw_buf_free(&b);

@@ -28,7 +28,7 @@ struct mw_app {
 	struct mw_secret_watch *secret;
 	unsigned secret_gen;
 	unsigned char digest[2][32];	/* SHA-256 of the accepted secrets */
-	bool has_second;
+	bool has_first, has_second;
 	char *state_path;		/* fixed for the life of the process */
 	char *lock_path;		/* state_path/locks */
 	int spool_dir;

@@ -230,14 +230,20 @@ remove_locked(struct mw_dir *d, struct mw_ctx *ctx, const char *key)
 	if (fd == -1)
 		return mw_dir_is_miss(e) ? MW_OK : mw_dir_fail(&ctx->err, e, "remove", key);
 	e = 0;
-	if (fstatat(fd, leaf, &st, AT_SYMLINK_NOFOLLOW) == -1)
+	/* The sidecar goes first: killed in between, we leave an object that lacks its
+	 * mode and type, not a sidecar that nobody would ever find. */
+	if (fstatat(fd, leaf, &st, AT_SYMLINK_NOFOLLOW) == -1) {
 		e = errno;
-	else if (S_ISREG(st.st_mode) && (unlinkat(fd, leaf, 0) == -1 || fsync(fd) == -1))
-		e = errno;
+		if (mw_dir_is_miss(e))
+			mw_dir_meta_remove(d, key);
+	} else if (S_ISREG(st.st_mode)) {
+		mw_dir_meta_remove(d, key);
+		if (unlinkat(fd, leaf, 0) == -1 || fsync(fd) == -1)
+			e = errno;
+	}
 	(void)close(fd);
 	if (e != 0 && !mw_dir_is_miss(e))
 		return mw_dir_fail(&ctx->err, e, "remove", key);
-	mw_dir_meta_remove(d, key);
 	mw_dir_prune(d, key);
 	return MW_OK;
 }

@@ -97,7 +97,14 @@ serve() {
 	SERVE[$1]=$!
 	URL[$1]=http://127.0.0.1:$port/api/super/users/bench/files
 	wait_for "${URL[$1]}/1m"
-	PIDS[$1]=$(pgrep -d ' ' -P "${SERVE[$1]}" -x files.fcgi)
+	PIDS[$1]=$(pool "${SERVE[$1]}")
+}
+
+# The processes of a pool: the one that serve started, and its children.
+pool() {
+	local first
+	first=$(pgrep -P "$1" -x files.fcgi)
+	echo "$first $(pgrep -d ' ' -P "$first")"
 }
 
 # Copies: root's build directory may be closed to the user that serves.
@@ -158,7 +165,7 @@ ticks() {
 	    awk '{ t += $12 + $13 } END { print t + 0 }'
 }
 
-all_pids() { echo "$stub_pid" "${PIDS[nginx]}" "$(pgrep -d ' ' -P "${SERVE[ours]},${SERVE[noop]}")"; }
+all_pids() { echo "$stub_pid" "${PIDS[nginx]}" "${PIDS[ours]}" "${PIDS[noop]}" "$(pgrep -d ' ' -P "${SERVE[ours]},${SERVE[noop]}" -x lighttpd)"; }
 
 # Ticks of all processors: used (with what the host stole), and all.
 machine() { awk '/^cpu /{ u = $2 + $3 + $4 + $7 + $8 + $9; print u, u + $5 + $6 }' /proc/stat; }

@@ -4,10 +4,13 @@
  * fixed JSON document, 1 MiB if the URL ends in "/1m", 1 KiB otherwise.
  */
 #include <fcgiapp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
 #define SMALL 1024
 #define LARGE (1024 * 1024)
@@ -46,6 +49,23 @@ large(FCGX_Request *r, const char *document)
 	return good;
 }
 
+/* As many processes as a responder of ours would make of itself. */
+static bool
+make_pool(void)
+{
+	const char *procs = getenv("MOLTWORKER_PROCS");
+	long n = procs != NULL ? strtol(procs, NULL, 10) : 1;
+	pid_t pid;
+
+	while (n-- > 1) {
+		if ((pid = fork()) == 0)
+			return prctl(PR_SET_PDEATHSIG, SIGTERM) == 0;
+		if (pid < 0)
+			return false;
+	}
+	return true;
+}
+
 int
 main(void)
 {
@@ -54,7 +74,7 @@ main(void)
 	const char *uri;
 	size_t n;
 
-	if (document == NULL || FCGX_Init() != 0 || FCGX_InitRequest(&r, 0, 0) != 0)
+	if (document == NULL || !make_pool() || FCGX_Init() != 0 || FCGX_InitRequest(&r, 0, 0) != 0)
 		return 1;
 	fill(document, LARGE);
 	fill(brief, SMALL);

@@ -314,8 +314,11 @@ class Base:
         """No process reported an error since the last look (see tests/sanitizer.c)."""
         reports = []
         for path in glob.glob(self.path("sanitizer.*")):
+            pid = int(path.rsplit(".", 1)[1])
+            while os.path.exists("/proc/%d" % pid) and not os.path.getsize(path):
+                time.sleep(0.05)        # it is still writing
             with open(path, errors="replace") as f:
-                reports.append(f.read())
+                reports.append("%s: %s" % (os.path.basename(path), f.read()))
             os.unlink(path)
         assert not reports, "\n".join(reports)
 
