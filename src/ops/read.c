@@ -404,7 +404,10 @@ read_known(struct flow *f)
 	if (f->r->source == MW_SRC_AUTO &&
 	    (mark == MW_MARK_NEWER_SANDBOX || mark == MW_MARK_DELETED_SANDBOX)) {
 		code = read_container(f);
-		if (code != MW_FILE_NOT_FOUND || mark == MW_MARK_DELETED_SANDBOX)
+		/* Written there and gone: removed there since.  Only where nothing is restored
+		 * may it have been lost with an earlier sandbox. */
+		if (code != MW_FILE_NOT_FOUND || mark == MW_MARK_DELETED_SANDBOX ||
+		    f->app->conf->wake.restore)
 			return code;
 		mw_err_clear(&f->ctx->err);
 	}

@@ -60,8 +60,11 @@ mw_restore(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb, const 
 	struct mw_sync s = { .user = user, .direction = MW_RESTORE };
 	struct mw_sync_run run = { .app = app, .ctx = ctx, .s = &s, .user = user, .sb = sb,
 	    .restore = true, .add_only = true, .deadline = ctx->deadline };
-	enum mw_code code = restore(&run);
+	enum mw_code code;
 
+	/* Whoever is writing to the instance before this one sees it, and leaves a mark. */
+	atomic_fetch_add(&mw_shm_user(app->shm, user)->restores, 1);
+	code = restore(&run);
 	mw_run_close(&run);
 	if (code == MW_OK && s.downloaded > 0)
 		mw_log(MW_INFO, "[SYNC] userId=%s restored: files=%lld bytes=%lld failed=%lld "

@@ -20,7 +20,7 @@ struct packed {
 	uint32_t path_length;		/* with the NUL */
 	int64_t size, mtime, r2_size, set_mtime;
 	int32_t mode;
-	unsigned char type, act, racy, has_md5;
+	unsigned char type, act, racy, has_md5, r2_as_was;
 	unsigned char md5[16];
 };
 
@@ -152,6 +152,7 @@ unpack(struct mw_rows *r, const char *p)
 		.r2_size = head.r2_size, .set_mtime = head.set_mtime,
 		.type = (enum mw_file_type)head.type, .act = head.act,
 		.racy = head.racy != 0, .has_md5 = head.has_md5 != 0,
+		.r2_as_was = head.r2_as_was != 0,
 	};
 	memcpy(r->row.md5, head.md5, sizeof(head.md5));
 }
@@ -263,7 +264,7 @@ mw_rows_add(struct mw_rows *r, const struct mw_row *row, struct mw_err *err)
 		.size = row->size, .mtime = row->mtime, .mode = row->mode,
 		.r2_size = row->r2_size, .set_mtime = row->set_mtime,
 		.type = (unsigned char)row->type, .act = row->act, .racy = row->racy,
-		.has_md5 = row->has_md5,
+		.has_md5 = row->has_md5, .r2_as_was = row->r2_as_was,
 	};
 	enum mw_code code;
 

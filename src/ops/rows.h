@@ -22,7 +22,10 @@ struct mw_row {
 	int mode;			/* permission bits, -1 = not known */
 	enum mw_file_type type;
 	unsigned char act;		/* enum mw_act of ops/sync_plan.h */
-	int64_t r2_size, set_mtime;	/* of a restore: the object's size; the manifest's mtime, -1 = none */
+	/* of a plan */
+	bool r2_as_was;			/* the manifest is about this very object */
+	int64_t r2_size;		/* the object's size */
+	int64_t set_mtime;		/* the manifest's mtime, if r2_as_was */
 	bool racy;			/* written so lately that its mtime proves nothing */
 	bool has_md5;
 	unsigned char md5[16];

@@ -11,6 +11,7 @@
 #include "ops/restore.h"
 #include "ops/retry.h"
 #include "ops/sync_run.h"
+#include "ops/wait.h"
 #include "ops/wake.h"
 
 #define GRACE 5000		/* ms to write down what was done when the time is over */
@@ -52,42 +53,33 @@ mw_run_close(struct mw_sync_run *run)
 
 /* ---- the sandbox, and which one it is ---- */
 
-struct probe {
+struct proof {
 	struct mw_sync_run *run;
-	char marker[65];
+	uint64_t marker;
 };
 
-/* No driver says "no such file" of a marker: it is asked for by a command. */
 static enum mw_code
 try_marker(void *arg, struct mw_sandbox *sb)
 {
-	static const char script[] =
-	    "m=$MW_RUN_DIR/instance; [ -f \"$m\" ] && cat \"$m\"; exit 0";
-	const char *argv[] = { "sh", "-c", script, NULL };
-	struct probe *p = arg;
+	static const struct mw_probe_ask ask = { .gateway = false };
+	struct proof *p = arg;
 	struct mw_sync_run *run = p->run;
-	struct mw_exec x = { .argv = argv, .timeout = run->app->conf->wake.health_timeout };
-	struct mw_exec_result r = { .exit_code = -1 };
+	struct mw_probe probe;
 	enum mw_code code;
 
-	mw_buf_init(&r.out, sizeof(p->marker) - 1);
-	mw_buf_init(&r.err, 256);
-	code = sb->ops->exec(sb, run->ctx, run->user, &x, &r);
-	(void)snprintf(p->marker, sizeof(p->marker), "%s",
-	    code == MW_OK && r.out.len > 0 ? r.out.data : "");
-	p->marker[strcspn(p->marker, "\r\n")] = '\0';
-	mw_buf_free(&r.out);
-	mw_buf_free(&r.err);
-	if (code == MW_OK && p->marker[0] == '\0')
-		code = mw_ctx_fail(run->ctx, MW_SANDBOX_HIBERNATING,
-		    "the sandbox of %s has no instance marker: its content is not proven", run->user);
-	return code;
+	if ((code = mw_probe_run(run->app->conf, run->ctx, sb, run->user, &ask, &probe)) != MW_OK)
+		return code;
+	p->marker = probe.marker;
+	if (probe.marker == 0)
+		return mw_ctx_fail(run->ctx, MW_SANDBOX_HIBERNATING, "the sandbox of %s has no "
+		    "instance marker: its content is not proven", run->user);
+	return MW_OK;
 }
 
 static enum mw_code
 try_marker_again(void *arg)
 {
-	struct probe *p = arg;
+	struct proof *p = arg;
 
 	return try_marker(p, p->run->sb);
 }
@@ -95,15 +87,15 @@ try_marker_again(void *arg)
 /* What was listed is the content of the instance that carries the marker only if
  * that is still so afterwards. */
 static enum mw_code
-list_proven(struct mw_sync_run *run, const struct probe *before)
+list_proven(struct mw_sync_run *run, const struct proof *before)
 {
-	struct probe after = { .run = run };
+	struct proof after = { .run = run };
 	enum mw_code code;
 
 	if ((code = mw_sync_list_sandbox(run)) != MW_OK ||
 	    (code = mw_retry(run->app, run->ctx, MW_UP_SANDBOX, try_marker_again, &after)) != MW_OK)
 		return code;
-	if (strcmp(before->marker, after.marker) != 0)
+	if (before->marker != after.marker)
 		return mw_ctx_fail(run->ctx, MW_SANDBOX_UNREACHABLE,
 		    "the sandbox of %s was replaced while it was listed; run the sync again",
 		    run->user);
@@ -164,7 +156,7 @@ transfer(struct mw_sync_run *run)
 static enum mw_code
 prepare(struct mw_sync_run *run)
 {
-	struct probe before = { .run = run };
+	struct proof before = { .run = run };
 	enum mw_code code;
 
 	if ((code = mw_app_store(run->app, run->ctx, &run->store)) != MW_OK ||
@@ -176,7 +168,8 @@ prepare(struct mw_sync_run *run)
 	run->deadline = mw_now() + run->app->conf->sync.timeout;
 	if (run->ctx->deadline < run->deadline)
 		run->deadline = run->ctx->deadline;
-	if (run->restore && !run->s->dry_run &&
+	/* What only R2 has got goes to the sandbox first, whatever the direction. */
+	if (!run->s->dry_run &&
 	    (code = mw_apply_marks(run->app, run->ctx, run->sb, run->user)) != MW_OK)
 		return code;
 	return list_proven(run, &before);
@@ -201,18 +194,20 @@ mw_sync(struct mw_app *app, struct mw_ctx *ctx, struct mw_sync *s)
 	struct mw_sync_run run = { .app = app, .ctx = ctx, .s = s, .user = s->user,
 	    .restore = s->direction == MW_RESTORE };
 	int64_t began = mw_now();
+	int lock = -1, slot = -1;
 	enum mw_code code;
 	char *name;
-	int lock;
 
 	mw_str_random_hex(s->id, 8);
 	if ((name = mw_arena_printf(ctx->arena, "sync:%s", s->user)) == NULL)
 		return mw_ctx_nomem(ctx);
-	if ((code = mw_lockfile_take(app->lock_path, name, ctx->deadline, &lock, &ctx->err)) != MW_OK)
-		return code;
-	code = sync_locked(&run);
-	mw_run_close(&run);
+	if ((code = mw_wait_begin(app, ctx, &slot)) == MW_OK &&
+	    (code = mw_lockfile_take(app->lock_path, name, ctx->deadline, &lock, &ctx->err)) == MW_OK) {
+		code = sync_locked(&run);
+		mw_run_close(&run);
+	}
 	mw_lockfile_give(lock);
+	mw_wait_end(app, slot);
 	mw_log(code == MW_OK ? MW_INFO : MW_WARN, "[SYNC] userId=%s %s syncId=%s uploaded=%lld "
 	    "downloaded=%lld deleted=%lld skipped=%lld failed=%lld bytes=%lld durationMs=%lld "
 	    "requestId=%s%s%s", s->user, mw_direction_words[s->direction], s->id,

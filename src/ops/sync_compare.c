@@ -135,17 +135,18 @@ plan(struct compare *c, enum mw_act act)
 	struct mw_row row = { .path = c->path, .tag = c->has_r ? c->r->tag : "",
 	    .size = -1, .mtime = -1, .mode = -1, .type = MW_FT_FILE, .act = (unsigned char)act,
 	    .r2_size = c->has_r ? c->r->size : -1, .set_mtime = -1 };
-	bool known = c->has_m && c->has_r && c->m->type == MW_FT_FILE &&
-	    strcmp(c->m->tag, c->r->tag) == 0;
 
 	if (c->has_s) {
 		row.type = c->s->type;
 		row.size = c->s->size;
 		row.mtime = c->s->mtime;
 	}
-	if (known) {
+	if (c->has_m && c->m->type == MW_FT_FILE) {
 		row.has_md5 = c->m->has_md5;
 		memcpy(row.md5, c->m->md5, sizeof(row.md5));
+		row.r2_as_was = c->has_r && strcmp(c->m->tag, c->r->tag) == 0;
+	}
+	if (row.r2_as_was) {
 		row.mode = c->m->mode;
 		row.set_mtime = c->m->mtime;
 	}

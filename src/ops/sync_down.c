@@ -93,15 +93,18 @@ compare(struct download *d, const struct mw_stat *st, struct mw_outcome *o)
 	bool there;
 
 	o->act = MW_ACT_COPY;
-	if (st->size == d->item->r2_size) {
+	if (st->size == d->item->r2_size || d->item->act != MW_ACT_COPY) {
 		code = mw_sync_read(w, d->item->path, &spool, &now);
-		if (code == MW_OK && (mw_sync_tag_is(d->item->tag, spool.md5) ||
-		    (d->item->has_md5 && memcmp(d->item->md5, spool.md5, 16) == 0)))
-			o->act = MW_ACT_SAME;
+		if (code == MW_OK)
+			o->act = mw_sync_judge(d->item, spool.md5);
 		mw_spool_drop(&spool);
 	}
 	if (code != MW_OK || o->act == MW_ACT_SAME || d->item->act == MW_ACT_COPY)
 		return code;
+	if (o->act == MW_ACT_NEWER) {	/* R2's is, then */
+		o->act = MW_ACT_COPY;
+		return MW_OK;
+	}
 	if ((code = mw_sync_head(w, d->item->path, &obj, &there)) != MW_OK)
 		return code;
 	if (!there)

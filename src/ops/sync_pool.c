@@ -30,6 +30,13 @@ row_only(enum mw_code code)
 	    code != MW_CLIENT_GONE;
 }
 
+static enum mw_code
+time_over(struct mw_sync_run *run)
+{
+	return mw_fail(&run->err, MW_DEADLINE_EXCEEDED,
+	    "The sync's time is over; run it again, it goes on where it stopped");
+}
+
 /* The next row for this round into the worker's arena; false: none, or the end. */
 static bool
 take(struct mw_sync_worker *w, struct mw_row *item)
@@ -44,8 +51,7 @@ take(struct mw_sync_worker *w, struct mw_row *item)
 			run->code = mw_fail(&run->err, MW_SANDBOX_UNAVAILABLE,
 			    "This process is ending: the sync stops here; run it again");
 		if (run->code == MW_OK && mw_left(run->deadline) == 0)
-			run->code = mw_fail(&run->err, MW_DEADLINE_EXCEEDED,
-			    "The sync's time is over; run it again, it goes on where it stopped");
+			run->code = time_over(run);
 		if (run->code == MW_OK)
 			run->code = mw_rows_next(run->plan, &row, &err);
 		if (err.code != MW_OK)
@@ -119,6 +125,8 @@ settle(struct mw_sync_worker *w, const struct mw_row *item, enum mw_code code,
 
 	(void)pthread_mutex_lock(&run->mutex);
 	if (code == MW_OK) {
+		mw_log(MW_DEBUG, "[SYNC] userId=%s %s /%s: planned %u, done %u", run->user,
+		    mw_direction_words[run->s->direction], item->path, item->act, (unsigned)o->act);
 		count(run, item, o);
 		if (o->has_fact && run->code == MW_OK &&
 		    mw_rows_add(run->facts, &o->fact, &err) != MW_OK) {
@@ -128,6 +136,8 @@ settle(struct mw_sync_worker *w, const struct mw_row *item, enum mw_code code,
 	} else if (row_only(code)) {
 		mw_sync_note(run->ctx->arena, &run->s->failed, item->path, code, w->ctx.err.msg);
 		mw_log(MW_WARN, "[SYNC] userId=%s: /%s: %s", run->user, item->path, w->ctx.err.msg);
+	} else if (run->code == MW_OK && mw_left(run->deadline) == 0) {
+		run->code = time_over(run);
 	} else if (run->code == MW_OK) {
 		run->code = code;
 		run->err = w->ctx.err;
@@ -182,7 +192,7 @@ thread_open(struct mw_sync_run *run, struct thread *t, bool own, struct mw_err *
 	t->w.run = run;
 	t->w.app = run->app;
 	t->w.ctx = (struct mw_ctx){ .request_id = run->ctx->request_id,
-	    .deadline = run->deadline, .arena = mw_arena_open(ARENA_MAX) };
+	    .user = run->user, .deadline = run->deadline, .arena = mw_arena_open(ARENA_MAX) };
 	if (!own) {
 		t->w.store = run->store;
 		t->w.sb = run->sb;

@@ -123,6 +123,12 @@ enum mw_code mw_sync_lock(struct mw_sync_worker *w, const char *path, int *lock)
 /* Is this ETag of R2's the MD5? */
 bool mw_sync_tag_is(const char *tag, const unsigned char md5[16]);
 
+/*
+ * What the sandbox's content, of this MD5, says without another question: SAME as
+ * R2's; NEWER, for it is the manifest's still, and R2's is another; else COPY.
+ */
+enum mw_act mw_sync_judge(const struct mw_row *item, const unsigned char md5[16]);
+
 /* When R2's content was made, by our clock, ms. */
 int64_t mw_sync_time(const struct mw_store *store, const struct mw_object *obj);
 

@@ -23,6 +23,18 @@ mw_sync_tag_is(const char *tag, const unsigned char md5[16])
 	    memcmp(raw, md5, sizeof(raw)) == 0;
 }
 
+enum mw_act
+mw_sync_judge(const struct mw_row *item, const unsigned char md5[16])
+{
+	bool manifests = item->has_md5 && memcmp(item->md5, md5, sizeof(item->md5)) == 0;
+
+	if (item->tag[0] == '\0')
+		return MW_ACT_COPY;
+	if (mw_sync_tag_is(item->tag, md5) || (manifests && item->r2_as_was))
+		return MW_ACT_SAME;
+	return manifests && item->act == MW_ACT_DECIDE ? MW_ACT_NEWER : MW_ACT_COPY;
+}
+
 int64_t
 mw_sync_time(const struct mw_store *store, const struct mw_object *obj)
 {
@@ -256,11 +268,8 @@ send(struct upload *u, struct mw_outcome *o)
 {
 	enum mw_code code = MW_OK;
 
-	o->act = MW_ACT_COPY;
-	if (u->item->tag[0] != '\0' && (mw_sync_tag_is(u->item->tag, u->spool.md5) ||
-	    (u->item->has_md5 && memcmp(u->item->md5, u->spool.md5, 16) == 0)))
-		o->act = MW_ACT_SAME;
-	else if (u->item->act == MW_ACT_DECIDE)
+	o->act = mw_sync_judge(u->item, u->spool.md5);
+	if (o->act == MW_ACT_COPY && u->item->act == MW_ACT_DECIDE)
 		code = decide(u, o);
 	if (code != MW_OK || o->act != MW_ACT_COPY)
 		return code;

@@ -28,6 +28,7 @@ struct job {
 	bool unknown;			/* a delete could not learn whether R2 has it */
 	bool unsure;			/* a put had no definite answer: R2 may have taken it */
 	int64_t written;		/* when, by our clock: the content's mtime in R2 */
+	uint32_t restores;		/* of the user, when the sandbox was last asked */
 };
 
 #define GRACE 5000	/* ms */
@@ -114,6 +115,7 @@ try_sandbox(void *arg, struct mw_sandbox *sb)
 	struct mw_object obj;
 	enum mw_code code;
 
+	j->restores = atomic_load(&mw_shm_user(j->app->shm, j->w->user)->restores);
 	if (j->body == NULL)
 		return sb->ops->remove(sb, j->ctx, j->w->user, j->w->path);
 	code = sb->ops->write(sb, j->ctx, j->w->user, j->w->path, j->body->fd,
@@ -525,7 +527,13 @@ both(struct job *j)
 		code = r2_first(j);
 	else if ((code = to_sandbox(j)) == MW_OK)
 		code = j->body != NULL ? to_r2(j) : delete_in_r2(j);
-	return code == MW_OK ? set_mark(j, MW_MARK_NONE) : code;
+	if (code != MW_OK)
+		return code;
+	/* A sandbox that was replaced after it had taken this may have been restored
+	 * before R2 had it. */
+	if (atomic_load(&mw_shm_user(j->app->shm, j->w->user)->restores) != j->restores)
+		return follow_r2(j);
+	return set_mark(j, MW_MARK_NONE);
 }
 
 enum mw_code

@@ -62,6 +62,9 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 
+    def date_time_string(self, timestamp=None):
+        return formatdate(time.time() + self.server.stub.clock, usegmt=True)
+
     def handle_one_request(self):
         try:
             super().handle_one_request()
@@ -282,6 +285,7 @@ class Stub:
         self.host, self.port, self.bucket = "127.0.0.1", port, BUCKET
         self.key, self.secret, self.region = KEY, SECRET, REGION
         self.lock, self.objects, self.calls, self.faults = threading.Lock(), {}, [], []
+        self.clock = 0              # of its Date headers, s ahead of ours
         self.stopping = threading.Event()
         self.server = None
         self.up()
