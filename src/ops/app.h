@@ -39,6 +39,7 @@ struct mw_app {
 	struct mw_err store_err;
 	struct mw_sandbox *sandbox;	/* NULL likewise */
 	struct mw_err sandbox_err;
+	struct mw_app *lanes;		/* of further threads: ops/lanes.h; NULL until needed */
 	unsigned procs;			/* of this responder's pool, 0 = not known; see wait.h */
 	struct mw_chance chance;
 };
