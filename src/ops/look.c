@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/threads.h"
+#include "ops/wake.h"
 
 #define THREADS 16		/* looks at a time */
 #define THREAD_ARENA (1 << 20)	/* bytes of one thread */
@@ -64,6 +65,23 @@ mw_look(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox *sb,
 	mw_err_clear(&ctx->err);
 	ctx->counted = false;
 	out->latency = mw_now() - began;
+}
+
+enum mw_code
+mw_look_user(struct mw_app *app, struct mw_ctx *ctx, const char *user, struct mw_look *out)
+{
+	struct mw_sandbox *sb;
+	int64_t deadline = ctx->deadline, limit;
+	enum mw_code code;
+
+	if ((code = mw_app_sandbox(app, ctx, &sb)) != MW_OK)
+		return code;
+	limit = mw_now() + app->conf->wake.health_timeout;
+	ctx->deadline = limit < deadline ? limit : deadline;
+	mw_look(app->conf, ctx, sb, user, out);
+	ctx->deadline = deadline;
+	mw_seen_ready(app, user, &out->probe);
+	return MW_OK;
 }
 
 /* ---- many ---- */
