@@ -275,6 +275,15 @@ class Base:
     def r2_status(self, user, **kw):
         return self.call("GET", "/api/super/users/%s/r2-status" % user, **kw)
 
+    def config(self, method, user, doc=None, rest="", query="", headers=(), **kw):
+        """…/config or what lies below it; doc: an object, or the body itself."""
+        if doc is not None or method in ("PUT", "PATCH", "POST"):
+            kw["body"] = doc if isinstance(doc, bytes) else \
+                b"" if doc is None else json.dumps(doc).encode()
+        return self.call(method, "/api/super/users/%s/config%s%s" % (
+            user, rest, "?" + query if query else ""),
+            [("Content-Type", "application/json")] + list(headers), **kw)
+
     def content(self, user, path, query=""):
         """The file's bytes by a raw read, or None for a 404."""
         r = self.raw(user, path, query)

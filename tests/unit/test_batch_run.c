@@ -237,8 +237,6 @@ main(int argc, char *argv[])
 {
 	struct mw_err err = { .code = MW_OK };
 
-	if (argc > 1)
-		return 1;		/* nothing here is to be started */
 	set_up(argc, argv);
 	reopen("none");
 	make_user("u");
