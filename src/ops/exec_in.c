@@ -159,7 +159,8 @@ take_number(struct mw_exec_in *r, const char *text, size_t n)
 	bool negative = n > 1 && text[0] == '-';
 	int64_t v;
 
-	if (strspn(text + negative, "0123456789") < n - negative || n == 0)
+	/* The text ends where n says: there may be digits of something else behind. */
+	if (!mw_str_digits(text + negative, n - negative))
 		return wrong_type(r);
 	if (!mw_str_int(text, n, INT64_MIN, INT64_MAX, &v))
 		v = negative ? INT64_MIN : INT64_MAX;
