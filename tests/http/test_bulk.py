@@ -35,7 +35,9 @@ def target(operation):
 
 
 def post(gw, operation, users, timeout=120.0, **members):
-    """users: the member userIds, or the body itself."""
+    """users: the member userIds, or the body itself; `limit` is the member timeout."""
+    if "limit" in members:
+        members["timeout"] = members.pop("limit")
     body = users if isinstance(users, bytes) else json.dumps(
         dict(members, userIds=users)).encode()
     return gw.call("POST", target(operation), [("Content-Type", "application/json")], body,
@@ -133,7 +135,7 @@ def test_exec(gw, user):
 
 def test_exec_that_is_killed_or_streams(gw, user):
     by, summary = lines_of(post(gw, "exec", [user], command="echo begun; exec sleep 100000",
-                                **{"timeout": 1000}))
+                                limit=1000))
     members(by[user], dict(RESULT, partial=bool))
     assert by[user]["code"] == "command_timeout" and by[user]["stdout"] == "begun\n", by
     assert (by[user]["exitCode"], by[user]["partial"], summary["failed"]) == (-1, True, 1), by
@@ -197,6 +199,8 @@ def test_all(make):
 def streaming(gw):
     if gw.kind == "direct":
         pytest.skip("no connection to read from")
+    if gw.kind == "htaccess":
+        pytest.skip("mod_fcgid collects 64 KiB, and .htaccess cannot tell it not to")
     return gw
 
 
@@ -266,6 +270,7 @@ BAD = [
                          ids=["%s-%d" % (b[0], i) for i, b in enumerate(BAD)])
 def test_refused(direct, operation, body, code, field, index):
     """Hazard: userIds given as a string, or missing, meant all users."""
+    mw.check_json(direct.call("GET", "/api/super/users"))    # the store is made by now
     before = os.listdir(direct.path("sandboxes")), os.listdir(direct.path("store"))
     r = post(direct, operation, body if isinstance(body, bytes) else json.dumps(body).encode())
     obj = mw.check_error(r, code)
