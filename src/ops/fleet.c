@@ -9,6 +9,7 @@
 #include "base/threads.h"
 
 #define LANE_ARENA ((size_t)64 << 20)	/* bytes, at most */
+#define LEAST_TIME 1000		/* ms; no turn begins that has less */
 #define LINE_SLACK 4096		/* bytes of a line beside its text, details and members */
 
 struct lane {
@@ -136,7 +137,7 @@ may_begin(struct lane *l)
 {
 	enum mw_code code = MW_OK;
 
-	if (mw_left(l->deadline) == 0) {
+	if (mw_left(l->deadline) < LEAST_TIME) {
 		code = mw_ctx_fail(&l->ctx, MW_DEADLINE_EXCEEDED, "Not run: the time of the whole "
 		    "request ran out before it; send it again");
 	} else if (mw_stopping()) {
