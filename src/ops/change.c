@@ -2,10 +2,7 @@
 #include "ops/change.h"
 
 #include "base/clock.h"
-#include "base/log.h"
-#include "ops/exec.h"
 #include "ops/sleep.h"
-#include "ops/sync.h"
 
 int64_t
 mw_change_time(const struct mw_conf *conf, const struct mw_change *c)
@@ -50,64 +47,18 @@ mw_change_wake(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c)
 
 /* ---- stop ---- */
 
-/* The last sync before its files may be out of reach. */
-static enum mw_code
-sync_first(struct mw_app *app, struct mw_ctx *ctx, const char *user)
-{
-	struct mw_sync s = { .user = user, .direction = MW_BACKUP };
-	enum mw_code code = mw_sync(app, ctx, &s);
-	struct mw_err cause = ctx->err;
-
-	if (code == MW_OK && s.failed.count == 0)
-		return MW_OK;
-	mw_err_clear(&ctx->err);
-	ctx->err.retry_after = cause.retry_after;
-	if (code == MW_OK)
-		return mw_ctx_fail(ctx, MW_STORE_UNAVAILABLE, "The sync failed for %lld "
-		    "files, the first is /%.100s; force=true goes on without them",
-		    (long long)s.failed.count, s.failed.first->path);
-	return mw_ctx_fail(ctx, mw_code_info(code)->status == 503 ? code :
-	    MW_STORE_UNAVAILABLE, "The sync failed; force=true goes on without it: %.150s",
-	    cause.msg);
-}
-
-/* What has ended is kept, what still runs keeps the sandbox awake. */
-static enum mw_code
-jobs_first(struct mw_app *app, struct mw_ctx *ctx, const char *user)
-{
-	unsigned running = 0;
-	enum mw_code code = mw_exec_keep_all(app, ctx, user, &running);
-
-	if (code != MW_OK || running == 0)
-		return code;
-	return mw_ctx_fail(ctx, MW_CONFLICT, "%u commands of %s are running: end them, or "
-	    "stop it all the same with force=true", running, user);
-}
-
 static enum mw_code
 stop(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c, bool *stopped)
 {
+	struct mw_sleep how = { .sync = c->sync, .force = c->force };
 	struct mw_look l;
 	enum mw_code code;
 
 	if ((code = mw_look_user(app, ctx, c->user, &l)) != MW_OK)
 		return code;
 	c->before = l.state;
-	/* Nothing is in a sandbox that was never filled. */
-	if (l.probe.marker != 0) {
-		code = jobs_first(app, ctx, c->user);
-		if (c->sync && (code == MW_OK || c->force)) {
-			mw_err_clear(&ctx->err);
-			code = sync_first(app, ctx, c->user);
-		}
-	}
-	if (code != MW_OK && !c->force)
-		return code;
-	if (code != MW_OK)
-		mw_log(MW_WARN, "[SYNC] userId=%s is stopped all the same: %s", c->user,
-		    ctx->err.msg);
-	mw_err_clear(&ctx->err);
-	return mw_sleep(app, ctx, c->user, stopped);
+	how.filled = l.probe.marker != 0;
+	return mw_sleep(app, ctx, c->user, &how, stopped);
 }
 
 enum mw_code

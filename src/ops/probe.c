@@ -135,7 +135,10 @@ mw_probe_nap(const struct mw_conf *conf, int64_t elapsed)
 	return nap < conf->wake.poll_min ? conf->wake.poll_min : nap;
 }
 
-/* "0.100 0.100 0.104": what is slept inside, in all no more than the window. */
+/*
+ * "0.100 0.100 0.104": what is slept inside, in all no more than the window.  Towards its
+ * end the looks come closer together: after it there may be no time for another.
+ */
 static void
 list_naps(const struct mw_conf *conf, const struct mw_probe_ask *ask, char *out, size_t size)
 {
@@ -146,6 +149,10 @@ list_naps(const struct mw_conf *conf, const struct mw_probe_ask *ask, char *out,
 	out[0] = '\0';
 	for (;;) {
 		nap = mw_probe_nap(conf, ask->elapsed + spent);
+		if (nap > (ask->window - spent) / 2)
+			nap = (ask->window - spent) / 2;
+		if (nap < conf->wake.poll_min)
+			nap = conf->wake.poll_min;
 		if (nap > ask->window - spent)
 			nap = ask->window - spent;
 		if (nap <= 0)

@@ -109,7 +109,7 @@ compare(struct download *d, const struct mw_stat *st, struct mw_outcome *o)
 		return code;
 	if (!there)
 		o->act = MW_ACT_NONE;
-	else if (mw_sync_time(w->store, &obj) <= st->mtime + MW_SYNC_CLOSE)
+	else if (!mw_sync_later(w->store, &obj, st->mtime))
 		o->act = MW_ACT_NEWER;
 	return MW_OK;
 }
@@ -174,7 +174,8 @@ bring(struct download *d, struct mw_outcome *o)
 		mw_err_clear(&w->ctx.err);
 	}
 	code = from_r2(d, o);
-	if (code == MW_OK && mark == MW_MARK_NEWER_R2)
+	/* Without the path's lock the mark may be about something newer by now. */
+	if (code == MW_OK && mark == MW_MARK_NEWER_R2 && !w->run->add_only)
 		code = mw_outbox_mark(box, &w->ctx, w->run->user, d->item->path, MW_MARK_NONE);
 	return code;
 }

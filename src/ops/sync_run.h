@@ -132,6 +132,10 @@ enum mw_act mw_sync_judge(const struct mw_row *item, const unsigned char md5[16]
 /* When R2's content was made, by our clock, ms. */
 int64_t mw_sync_time(const struct mw_store *store, const struct mw_object *obj);
 
+/* Is R2's content later than the sandbox's file?  A recorded mtime says so exactly;
+ * Last-Modified has whole seconds of another clock. */
+bool mw_sync_later(const struct mw_store *store, const struct mw_object *obj, int64_t mtime);
+
 /* ---- sync_end.c ---- */
 
 /* Look for what was transferred; what is not there is noted as failed.  The facts

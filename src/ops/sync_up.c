@@ -41,6 +41,12 @@ mw_sync_time(const struct mw_store *store, const struct mw_object *obj)
 	return obj->mtime >= 0 ? obj->mtime : obj->modified - store->clock;
 }
 
+bool
+mw_sync_later(const struct mw_store *store, const struct mw_object *obj, int64_t mtime)
+{
+	return mw_sync_time(store, obj) > mtime + (obj->mtime >= 0 ? 0 : MW_SYNC_CLOSE);
+}
+
 struct reading {
 	struct mw_sync_worker *w;
 	const char *path;
@@ -240,7 +246,7 @@ decide(struct upload *u, struct mw_outcome *o)
 	if ((code = mw_sync_head(u->w, u->item->path, &obj, &there)) != MW_OK)
 		return code;
 	if (!there || strcmp(obj.etag, u->item->tag) != 0 ||
-	    mw_sync_time(u->w->store, &obj) > u->st.mtime + MW_SYNC_CLOSE)
+	    mw_sync_later(u->w->store, &obj, u->st.mtime))
 		o->act = MW_ACT_NEWER;
 	else if (!obj.etag_is_md5 && obj.size == u->st.size && obj.mtime == u->st.mtime)
 		o->act = MW_ACT_SAME;

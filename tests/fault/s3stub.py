@@ -71,6 +71,14 @@ class Handler(BaseHTTPRequestHandler):
         except (ConnectionError, TimeoutError):
             self.close_connection = True
 
+    def client_gone(self):
+        try:
+            return self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
     def cut_off(self):
         self.close_connection = True
         self.wfile.flush()
@@ -132,6 +140,9 @@ class Handler(BaseHTTPRequestHandler):
         """True if that was the answer."""
         if fault.delay:
             time.sleep(fault.delay)
+            if self.client_gone():      # what nobody waits for is not done any more
+                self.close_connection = True
+                return True
         if fault.hang:
             self.server.stub.wait(fault.hang)
             self.cut_off()

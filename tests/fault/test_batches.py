@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+import gateway
 import mw
 from s3stub import QUICK
 
@@ -126,6 +127,7 @@ def test_parallel_is_six_times_as_fast(r2):
     assert max(ratios) >= 6, ratios
 
 
+@pytest.mark.skipif(gateway.SANITIZED, reason="sanitizers map far more than a process may have")
 def test_a_large_answer_keeps_memory_flat(make, stub):
     """Forty files of 4 MiB are 160 MiB; the process does not hold them."""
     gw = make(QUICK, store="s3", s3=stub)

@@ -80,7 +80,13 @@ class User:
         self.files = {"api/%d" % i: File() for i in range(PATHS)}
         self.own = {"own/%d" % i: File() for i in range(PATHS)}
         self.wipes = 0
+        self.restores = 0               # in hand: what the program removes may come back
         self.here = threading.RLock()   # the sandbox's own program, or its replacement
+
+    def may_come_back(self):
+        for f in self.own.values():
+            if f.tried[f.soft] is None:
+                f.soft = min(f.soft, f.firm)
 
 
 class World:
@@ -183,19 +189,27 @@ def client(w, number):
 def do_sync(w, user, query):
     """A backup makes firm what was acknowledged before it began, if nothing failed."""
     files = {**user.files, **user.own}
-    wipes = user.wipes
+    wipes, restore = user.wipes, "restore" in query
+    with user.here:
+        user.restores += restore
+        if restore:
+            user.may_come_back()
     before = {p: f.soft for p, f in files.items() if f.wipes == wipes}
     r = ask(w.gw.sync, user.name, query)
+    with user.here:
+        user.restores -= restore
     w.note("sync %s %s" % (query.split("&")[0], r.status))
     if r.status != 200 or not r.complete:
         return None
     obj = r.json()
     bad = {n["path"][1:] for n in obj["failed"]} | {n[1:] for n in obj["newer"]}
-    if "restore" in query or user.wipes != wipes or obj["waiting"] or obj["failed"]:
+    if restore or user.wipes != wipes or obj["waiting"] or obj["failed"]:
         return obj
     for path, soft in before.items():
         f = files[path]
         # Without delete=true what the program removed itself stays in R2.
+        if None in f.tried[soft + 1:]:  # removed meanwhile, perhaps before it was read
+            continue
         if path not in bad and (f.tried[soft] is not None or "delete=true" in query):
             f.firm = max(f.firm, soft)
             f.note("firm", soft, obj["syncId"])
@@ -240,6 +254,8 @@ def program(w):
                     out.write(content)
                 os.rename(name + "~.tmp", name)
             f.soft, f.wipes = len(f.tried) - 1, user.wipes
+            if user.restores:
+                user.may_come_back()
             f.note("own", "wipes %d" % user.wipes)
         w.note("own")
 
