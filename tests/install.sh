@@ -51,6 +51,7 @@ cat >"$work/wanted" <<'LIST'
 ./etc/moltworker/moltworker.conf
 ./libexec/moltworker/agent
 ./libexec/moltworker/batch.fcgi
+./libexec/moltworker/bulk.fcgi
 ./libexec/moltworker/config.fcgi
 ./libexec/moltworker/exec.fcgi
 ./libexec/moltworker/files.fcgi

@@ -327,6 +327,15 @@ mw_app_deadline(struct mw_req *req, int64_t max_wake, int64_t own)
 	req->ctx.deadline = mw_now() + max_wake + own + DEADLINE_SLACK;
 }
 
+void
+mw_app_limit(struct mw_ctx *ctx, int64_t max_wake, int64_t own)
+{
+	int64_t deadline = mw_now() + max_wake + own + DEADLINE_SLACK;
+
+	if (deadline < ctx->deadline)
+		ctx->deadline = deadline;
+}
+
 enum mw_code
 mw_app_max_wake(struct mw_req *req, int64_t *max_wake)
 {

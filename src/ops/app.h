@@ -66,6 +66,9 @@ int mw_app_main(const char *name, const struct mw_route *routes);
  */
 void mw_app_deadline(struct mw_req *req, int64_t max_wake, int64_t own);
 
+/* The same for one of several things that a request does: never after the request's own. */
+void mw_app_limit(struct mw_ctx *ctx, int64_t max_wake, int64_t own);
+
 /* The query's maxWakeTime, ms: 0 = do not wake; more than the maximum is the maximum. */
 #define MW_MAX_WAKE 180000
 enum mw_code mw_app_max_wake(struct mw_req *req, int64_t *max_wake) MW_MUST;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "ops/batch.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -10,10 +9,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stop.h"
+#include "base/threads.h"
 #include "ops/lanes.h"
 
 #define LANE_ARENA (64 * 1024 * 1024)	/* bytes, at most */
-#define STACK_SIZE (1024 * 1024)
 #define NONE SIZE_MAX
 
 /*
@@ -36,7 +35,6 @@ struct run {
 struct worker {
 	struct run *run;
 	struct mw_lane *lane;
-	pthread_t thread;
 };
 
 /* ---- chains ---- */
@@ -139,10 +137,10 @@ do_one(struct worker *w, size_t i)
 		    op->error != NULL ? op->error : "", w->lane->ctx.request_id);
 }
 
-static void *
-work(void *arg)
+static void
+work(void *arg, size_t n)
 {
-	struct worker *w = arg;
+	struct worker *w = (struct worker *)arg + n;
 	size_t i;
 
 	(void)pthread_mutex_lock(&w->run->mutex);
@@ -153,32 +151,16 @@ work(void *arg)
 		finished(w->run, i);
 	}
 	(void)pthread_mutex_unlock(&w->run->mutex);
-	return NULL;
 }
 
 /* The calling thread is the first lane; a thread that cannot be had is one less. */
 static void
 work_all(struct worker *w, size_t n)
 {
-	pthread_attr_t attr;
-	sigset_t all, before;
-	size_t i, started = 1;
-	bool sized = pthread_attr_init(&attr) == 0;
+	size_t had = mw_threads(n, work, w);
 
-	/* Signals are for the thread that waits for requests. */
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	while (started < n && sized && pthread_attr_setstacksize(&attr, STACK_SIZE) == 0 &&
-	    pthread_create(&w[started].thread, &attr, work, &w[started]) == 0)
-		started++;
-	if (sized)
-		(void)pthread_attr_destroy(&attr);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (started < n)
-		mw_log(MW_WARN, "[BATCH] only %zu of %zu threads could be started", started, n);
-	(void)work(&w[0]);
-	for (i = 1; i < started; i++)
-		(void)pthread_join(w[i].thread, NULL);
+	if (had < n)
+		mw_log(MW_WARN, "[BATCH] only %zu of %zu threads could be started", had, n);
 }
 
 /* ---- the whole ---- */

@@ -396,6 +396,8 @@ class Cgi(Base):
             return "state.fcgi"
         if path[:4] == ["", "api", "super", "users"] and path[5:] in (["sync"], ["r2-status"]):
             return "sync.fcgi"
+        if path[:4] == ["", "api", "super", "bulk"]:
+            return "bulk.fcgi"
         return "health.fcgi"
 
     def cgi_env(self, method, target, headers, length, source):
