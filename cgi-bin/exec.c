@@ -12,7 +12,7 @@
 #include "base/stop.h"
 #include "base/str.h"
 #include "base/utf8.h"
-#include "ops/exec.h"
+#include "ops/exec_answer.h"
 #include "ops/wait.h"
 
 #define EXEC "/api/super/users/{user}/exec"
@@ -27,69 +27,6 @@
 
 /* ---- output as JSON ---- */
 
-/* Does p[0..n) begin a character, and lack the rest of it? */
-static bool
-is_cut(const char *p, size_t n)
-{
-	unsigned char lo, hi, c;
-	unsigned need = mw_utf8_lead((unsigned char)p[0], &lo, &hi);
-	size_t i;
-
-	if (need == 0 || n > need)
-		return false;
-	for (i = 1; i < n; i++, lo = 0x80, hi = 0xBF) {
-		c = (unsigned char)p[i];
-		if (c < lo || c > hi)
-			return false;
-	}
-	return true;
-}
-
-/*
- * How much of a piece goes out, and is it text?  One that ends within a character
- * whose rest is still to come ends before it: the offset tells where to go on.
- */
-static size_t
-usable(const struct mw_buf *b, size_t n, bool more, bool *text)
-{
-	size_t span = n == 0 ? 0 : mw_utf8_span(b->data, n);
-
-	*text = span == n || (more && span > 0 && is_cut(b->data + span, n - span));
-	return *text ? span : n;
-}
-
-static bool
-buf_writer(void *arg, const void *p, size_t n)
-{
-	return mw_buf_add(arg, p, n);
-}
-
-static bool
-add_text(struct mw_buf *b, const char *name, const char *s, size_t n)
-{
-	return mw_buf_addf(b, ",\"%s\":\"", name) && (n == 0 || mw_json_escape(buf_writer, b, s, n)) &&
-	    mw_buf_addc(b, '"');
-}
-
-static bool
-add_string(struct mw_buf *b, const char *name, const char *s)
-{
-	return add_text(b, name, s, strlen(s));
-}
-
-/* "NAME", in the encoding it needs, and that encoding as "ENCODING". */
-static bool
-add_stream(struct mw_buf *b, const char *name, const char *encoding, const char *s, size_t n,
-    bool text)
-{
-	if (text)
-		(void)add_text(b, name, s, n);
-	else
-		(void)(mw_buf_addf(b, ",\"%s\":\"", name) &&
-		    mw_base64_write(buf_writer, b, s, n) && mw_buf_addc(b, '"'));
-	return mw_buf_addf(b, ",\"%s\":\"%s\"", encoding, text ? "utf-8" : "base64");
-}
-
 static void
 json_begin(struct mw_req *req, struct mw_buf *b, size_t contents)
 {
@@ -103,7 +40,7 @@ json_send(struct mw_req *req, struct mw_buf *b)
 {
 	enum mw_code code = MW_OK;
 
-	(void)(add_string(b, "timestamp", mw_req_time(req, mw_wall())) && mw_buf_adds(b, "}\n"));
+	(void)(mw_json_add(b, "timestamp", mw_req_time(req, mw_wall())) && mw_buf_adds(b, "}\n"));
 	if (b->failed)
 		return mw_ctx_nomem(&req->ctx);
 	mw_res_start(req, 200, "application/json", (int64_t)b->len);
@@ -133,13 +70,6 @@ status_word(const struct mw_jobs_row *row)
 	}
 }
 
-/* As in the answer of a blocking exec that was killed at its limit. */
-static int
-exit_code(const struct mw_jobs_row *row)
-{
-	return row->state == MW_JOBS_TIMEOUT ? -1 : row->exit_code;
-}
-
 static bool
 add_state(struct mw_req *req, struct mw_buf *b, const struct mw_jobs_row *row, int64_t duration)
 {
@@ -148,15 +78,15 @@ add_state(struct mw_req *req, struct mw_buf *b, const struct mw_jobs_row *row, i
 	(void)mw_buf_addf(b, ",\"status\":\"%s\",\"running\":%s", status_word(row),
 	    over ? "false" : "true");
 	if (over && row->state != MW_JOBS_LOST)
-		(void)mw_buf_addf(b, ",\"exitCode\":%d", exit_code(row));
+		(void)mw_buf_addf(b, ",\"exitCode\":%d", mw_exec_exit_code(row));
 	else
 		(void)mw_buf_adds(b, ",\"exitCode\":null");
 	if (row->started > 0)
-		(void)add_string(b, "startedAt", mw_req_time(req, row->started));
+		(void)mw_json_add(b, "startedAt", mw_req_time(req, row->started));
 	else
 		(void)mw_buf_adds(b, ",\"startedAt\":null");
 	if (over && row->ended > 0)
-		(void)add_string(b, "endedAt", mw_req_time(req, row->ended));
+		(void)mw_json_add(b, "endedAt", mw_req_time(req, row->ended));
 	else
 		(void)mw_buf_adds(b, ",\"endedAt\":null");
 	return mw_buf_addf(b, ",\"duration\":%lld", (long long)(duration > 0 ? duration : 0));
@@ -194,42 +124,19 @@ started(struct mw_req *req, const struct mw_exec_request *r, const struct mw_exe
 	struct mw_buf b;
 
 	json_begin(req, &b, r->command.len);
-	(void)(add_text(&b, "command", r->command.data, r->command.len) &&
-	    add_string(&b, "processId", v->row.id) &&
-	    mw_buf_addf(&b, ",\"status\":\"started\",\"stream\":true,"
-	    "\"pollEndpoint\":\"/api/super/users/%s/exec/%s/status\","
-	    "\"streamEndpoint\":\"/api/super/users/%s/exec/%s/stream\"",
-	    req->user, v->row.id, req->user, v->row.id));
+	(void)(mw_json_add_text(&b, "command", r->command.data, r->command.len) &&
+	    mw_buf_adds(&b, ",\"status\":\"started\"") && mw_exec_add_started(&b, v));
 	return json_send(req, &b);
-}
-
-/* What fits of a stream; *cut: there is more. */
-static size_t
-fitting(const struct mw_req *req, const struct mw_buf *b, bool dropped, bool *text, bool *cut)
-{
-	size_t max = (size_t)req->app->conf->exec.max_output;
-
-	*cut = dropped || b->len > max;
-	return usable(b, b->len > max ? max : b->len, b->len > max, text);
 }
 
 static enum mw_code
 finished(struct mw_req *req, const struct mw_exec_request *r, const struct mw_exec_view *v)
 {
-	bool out_text, err_text, out_cut, err_cut;
-	size_t out = fitting(req, &v->out, v->row.out_cut, &out_text, &out_cut);
-	size_t err = fitting(req, &v->err, v->row.err_cut, &err_text, &err_cut);
 	struct mw_buf b;
 
-	json_begin(req, &b, r->command.len + out + err);
-	(void)(add_text(&b, "command", r->command.data, r->command.len) &&
-	    add_string(&b, "processId", v->row.id) &&
-	    mw_buf_addf(&b, ",\"exitCode\":%d", exit_code(&v->row)) &&
-	    add_stream(&b, "stdout", "stdoutEncoding", v->out.data, out, out_text) &&
-	    add_stream(&b, "stderr", "stderrEncoding", v->err.data, err, err_text) &&
-	    mw_buf_addf(&b, ",\"stdoutTruncated\":%s,\"stderrTruncated\":%s,\"duration\":%lld",
-	    out_cut ? "true" : "false", err_cut ? "true" : "false",
-	    (long long)(v->duration > 0 ? v->duration : 0)));
+	json_begin(req, &b, r->command.len + v->out.len + v->err.len);
+	(void)(mw_json_add_text(&b, "command", r->command.data, r->command.len) &&
+	    mw_exec_add_result(&b, v, (size_t)req->app->conf->exec.max_output));
 	return json_send(req, &b);
 }
 
@@ -244,11 +151,11 @@ put_stream(struct mw_req *req, const char *name, const char *encoding, const str
     bool dropped)
 {
 	bool text, cut;
-	size_t n = fitting(req, s, dropped, &text, &cut);
+	size_t n = mw_exec_fitting(s, (size_t)req->app->conf->exec.max_output, dropped, &text, &cut);
 	struct mw_buf b;
 
 	mw_buf_init(&b, 2 * n + 4);
-	if (!text && !mw_base64_write(buf_writer, &b, s->data, n))
+	if (!text && !mw_base64_write(mw_buf_writer, &b, s->data, n))
 		mw_buf_reset(&b);
 	put(req, name, text ? json_object_new_string_len(n > 0 ? s->data : "", (int)n) :
 	    json_object_new_string_len(b.len > 0 ? b.data : "", (int)b.len));
@@ -337,15 +244,15 @@ static enum mw_code
 send_status(struct mw_req *req, const struct mw_exec_view *v, size_t max)
 {
 	bool running = !mw_jobs_over(v->row.state), out_text, err_text;
-	size_t out = usable(&v->out, v->out.len, running || v->out.len == max, &out_text);
-	size_t err = usable(&v->err, v->err.len, running || v->err.len == max, &err_text);
+	size_t out = mw_exec_usable(&v->out, v->out.len, running || v->out.len == max, &out_text);
+	size_t err = mw_exec_usable(&v->err, v->err.len, running || v->err.len == max, &err_text);
 	struct mw_buf b;
 
 	json_begin(req, &b, out + err);
-	(void)(add_string(&b, "processId", v->row.id) && mw_buf_adds(&b, ",\"found\":true") &&
+	(void)(mw_json_add(&b, "processId", v->row.id) && mw_buf_adds(&b, ",\"found\":true") &&
 	    add_state(req, &b, &v->row, v->duration) &&
-	    add_stream(&b, "stdout", "stdoutEncoding", v->out.data, out, out_text) &&
-	    add_stream(&b, "stderr", "stderrEncoding", v->err.data, err, err_text) &&
+	    mw_exec_add_stream(&b, "stdout", "stdoutEncoding", v->out.data, out, out_text) &&
+	    mw_exec_add_stream(&b, "stderr", "stderrEncoding", v->err.data, err, err_text) &&
 	    mw_buf_addf(&b, ",\"stdoutTruncated\":%s,\"stderrTruncated\":%s,"
 	    "\"nextStdoutOffset\":%lld,\"nextStderrOffset\":%lld",
 	    v->row.out_cut ? "true" : "false", v->row.err_cut ? "true" : "false",
@@ -471,15 +378,15 @@ say_piece(struct sse *s, const char *event, const struct mw_buf *piece, bool mor
 {
 	struct mw_buf data;
 	bool text, good;
-	size_t n = usable(piece, piece->len, more, &text);
+	size_t n = mw_exec_usable(piece, piece->len, more, &text);
 
 	if (n == 0)
 		return true;
 	*at += (int64_t)n;
 	mw_buf_init(&data, 6 * n + 100);
 	(void)(mw_buf_adds(&data, "{\"data\":\"") &&
-	    (text ? mw_json_escape(buf_writer, &data, piece->data, n) :
-	    mw_base64_write(buf_writer, &data, piece->data, n)) &&
+	    (text ? mw_json_escape(mw_buf_writer, &data, piece->data, n) :
+	    mw_base64_write(mw_buf_writer, &data, piece->data, n)) &&
 	    mw_buf_addf(&data, "\",\"encoding\":\"%s\"}", text ? "utf-8" : "base64"));
 	good = say_event(s, event, &data);
 	mw_buf_free(&data);
@@ -493,7 +400,7 @@ say_exit(struct sse *s, const struct mw_exec_view *v)
 	bool good;
 
 	json_begin(s->req, &data, 0);
-	(void)(add_string(&data, "processId", v->row.id) &&
+	(void)(mw_json_add(&data, "processId", v->row.id) &&
 	    add_state(s->req, &data, &v->row, v->duration) && mw_buf_addc(&data, '}'));
 	good = say_event(s, "exit", &data);
 	mw_buf_free(&data);
@@ -508,8 +415,8 @@ say_error(struct sse *s, enum mw_code code)
 	bool good;
 
 	json_begin(s->req, &data, sizeof(s->req->ctx.err.msg));
-	(void)(add_string(&data, "code", mw_code_info(code)->name) &&
-	    add_string(&data, "error", s->req->ctx.err.msg) &&
+	(void)(mw_json_add(&data, "code", mw_code_info(code)->name) &&
+	    mw_json_add(&data, "error", s->req->ctx.err.msg) &&
 	    mw_buf_addf(&data, ",\"retryable\":%s}", mw_code_info(code)->retryable ? "true" : "false"));
 	good = say_event(s, "error", &data);
 	mw_buf_free(&data);
@@ -597,7 +504,7 @@ list_one(void *arg, const struct mw_jobs_row *row)
 	    (mw_jobs_over(row->state) ? row->ended : mw_wall()) - row->started;
 
 	(void)(mw_buf_addf(&l->b, "%s{\"processId\":\"%s\"", l->n++ > 0 ? "," : "", row->id) &&
-	    add_string(&l->b, "command", row->command) &&
+	    mw_json_add(&l->b, "command", row->command) &&
 	    add_state(l->req, &l->b, row, duration) && mw_buf_addc(&l->b, '}'));
 	return l->b.failed ? mw_ctx_nomem(&l->req->ctx) : MW_OK;
 }

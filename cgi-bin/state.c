@@ -10,11 +10,10 @@
 #include "base/str.h"
 #include "base/utf8.h"
 #include "ops/app.h"
+#include "ops/change.h"
 #include "ops/gateway.h"
 #include "ops/look.h"
-#include "ops/sleep.h"
 #include "ops/users.h"
-#include "ops/wake.h"
 
 #define PAGE 100		/* users of a page that says nothing else */
 #define DASHBOARD_MAX 10000	/* users on the dashboard */
@@ -63,19 +62,8 @@ send(struct mw_req *req, int status, struct json_object *o)
 static enum mw_code
 look(struct mw_req *req, struct mw_look *out)
 {
-	struct mw_sandbox *sb;
-	int64_t deadline = req->ctx.deadline, limit;
-	enum mw_code code;
-
 	req->touched = true;
-	if ((code = mw_app_sandbox(req->app, &req->ctx, &sb)) != MW_OK)
-		return code;
-	limit = mw_now() + req->app->conf->wake.health_timeout;
-	req->ctx.deadline = limit < deadline ? limit : deadline;
-	mw_look(req->app->conf, &req->ctx, sb, req->user, out);
-	req->ctx.deadline = deadline;
-	mw_seen_ready(req->app, req->user, &out->probe);
-	return MW_OK;
+	return mw_look_user(req->app, &req->ctx, req->user, out);
 }
 
 static void
@@ -156,33 +144,6 @@ get_users(struct mw_req *req)
 
 /* ---- GET state/dashboard ---- */
 
-/* Everybody, page by page. */
-static enum mw_code
-all_users(struct mw_req *req, const char ***out, size_t *n)
-{
-	const char **all = mw_arena_alloc(req->ctx.arena, DASHBOARD_MAX * sizeof(*all));
-	struct mw_users page = { .more = true };
-	const char *after = NULL;
-	enum mw_code code;
-
-	*n = 0;
-	if ((*out = all) == NULL)
-		return mw_ctx_nomem(&req->ctx);
-	while (page.more && *n < DASHBOARD_MAX) {
-		code = mw_users_page(req->app, &req->ctx, after, MW_USERS_MAX, &page);
-		if (code != MW_OK)
-			return code;
-		if (page.n == 0)
-			break;
-		if (page.n > DASHBOARD_MAX - *n)
-			page.n = DASHBOARD_MAX - *n;
-		memcpy(all + *n, page.id, page.n * sizeof(*all));
-		*n += page.n;
-		after = all[*n - 1];
-	}
-	return MW_OK;
-}
-
 static enum mw_code
 get_dashboard(struct mw_req *req)
 {
@@ -192,10 +153,12 @@ get_dashboard(struct mw_req *req)
 	const char **users;
 	enum mw_code code;
 	size_t n, i;
+	bool more;
 
 	req->touched = true;
 	mw_app_deadline(req, 0, req->app->conf->store.timeout);
-	if ((code = all_users(req, &users, &n)) != MW_OK)
+	code = mw_users_all(req->app, &req->ctx, DASHBOARD_MAX, &users, &n, &more);
+	if (code != MW_OK)
 		return code;
 	if ((looks = mw_arena_alloc(req->ctx.arena, (n + 1) * sizeof(*looks))) == NULL)
 		return mw_ctx_nomem(&req->ctx);
@@ -268,16 +231,15 @@ get_state(struct mw_req *req)
 /* ---- POST wake, restart, sleep ---- */
 
 static enum mw_code
-send_change(struct mw_req *req, int status, const struct mw_look *before,
-    enum mw_user_state now, const char *action, int64_t began)
+send_change(struct mw_req *req, int status, const struct mw_change *c)
 {
 	struct json_object *o = json_object_new_object();
 
 	put_text(o, "userId", req->user);
-	put_text(o, "previousState", mw_user_state_words[before->state]);
-	put_text(o, "currentState", mw_user_state_words[now]);
-	put_text(o, "action", action);
-	put_number(o, "waitedMs", mw_now() - began);
+	put_text(o, "previousState", mw_user_state_words[c->before]);
+	put_text(o, "currentState", mw_user_state_words[c->now]);
+	put_text(o, "action", c->action);
+	put_number(o, "waitedMs", c->waited);
 	put_number(o, "attempts", req->ctx.attempts);
 	return send(req, status, o);
 }
@@ -285,93 +247,57 @@ send_change(struct mw_req *req, int status, const struct mw_look *before,
 static enum mw_code
 post_wake(struct mw_req *req)
 {
-	int64_t began = mw_now(), max_wake;
-	enum mw_action action;
-	struct mw_look before;
-	bool wait = true;
+	struct mw_change c = { .user = req->user, .wait = true };
 	enum mw_code code;
 
-	if ((code = mw_app_max_wake(req, &max_wake)) != MW_OK ||
-	    (code = mw_req_query_bool(req, "wait", &wait)) != MW_OK)
+	if ((code = mw_app_max_wake(req, &c.max_wake)) != MW_OK ||
+	    (code = mw_req_query_bool(req, "wait", &c.wait)) != MW_OK)
 		return code;
-	mw_app_deadline(req, max_wake, 0);
+	mw_app_deadline(req, c.max_wake, 0);
 	req->touched = true;
-	code = mw_wake_remembered(req->app, &req->ctx, req->user, MW_LEVEL_GATEWAY, max_wake);
-	if (code != MW_OK || (code = look(req, &before)) != MW_OK)
-		return code;
-	req->ctx.waking = true;
-	if (!wait) {
-		code = mw_wake_begin(req->app, &req->ctx, req->user, MW_LEVEL_GATEWAY, max_wake,
-		    &action);
-		return code != MW_OK ? code : send_change(req, 202, &before, before.state,
-		    mw_action_words[action], began);
-	}
-	code = mw_wake(req->app, &req->ctx, req->user, MW_LEVEL_GATEWAY, max_wake, &action);
-	return code != MW_OK ? code : send_change(req, 200, &before, MW_USER_ACTIVE,
-	    mw_action_words[action], began);
+	code = mw_change_wake(req->app, &req->ctx, &c);
+	return code != MW_OK ? code : send_change(req, c.wait ? 200 : 202, &c);
 }
 
 /* What comes before its sandbox is stopped. */
 static enum mw_code
-query_sleep(struct mw_req *req, struct mw_sleep *how)
+query_stop(struct mw_req *req, struct mw_change *c)
 {
 	enum mw_code code;
 
-	*how = (struct mw_sleep){ .sync = true };
-	if ((code = mw_req_query_bool(req, "sync", &how->sync)) != MW_OK)
+	c->sync = true;
+	if ((code = mw_req_query_bool(req, "sync", &c->sync)) != MW_OK)
 		return code;
-	return mw_req_query_bool(req, "force", &how->force);
+	return mw_req_query_bool(req, "force", &c->force);
 }
 
 static enum mw_code
 post_sleep(struct mw_req *req)
 {
-	int64_t began = mw_now();
-	struct mw_sleep how;
-	bool stopped;
-	enum mw_user_state now;
-	struct mw_look before;
+	struct mw_change c = { .user = req->user };
 	enum mw_code code;
 
-	if ((code = query_sleep(req, &how)) != MW_OK)
+	if ((code = query_stop(req, &c)) != MW_OK)
 		return code;
-	mw_app_deadline(req, 0, how.sync ? req->app->conf->sync.timeout :
-	    req->app->conf->sandbox.timeout);
-	if ((code = look(req, &before)) != MW_OK)
-		return code;
-	how.filled = before.probe.marker != 0;
-	if ((code = mw_sleep(req->app, &req->ctx, req->user, &how, &stopped)) != MW_OK)
-		return code;
-	now = before.state == MW_USER_STOPPED ? MW_USER_STOPPED :
-	    stopped ? MW_USER_SLEEPING : MW_USER_IDLE;
-	return send_change(req, 200, &before, now, now == before.state ? "none" : "stopped",
-	    began);
+	mw_app_deadline(req, 0, mw_change_time(req->app->conf, &c));
+	req->touched = true;
+	code = mw_change_sleep(req->app, &req->ctx, &c);
+	return code != MW_OK ? code : send_change(req, 200, &c);
 }
 
 static enum mw_code
 post_restart(struct mw_req *req)
 {
-	int64_t began = mw_now(), max_wake;
-	struct mw_sleep how;
-	bool stopped;
-	enum mw_action action;
-	struct mw_look before;
+	struct mw_change c = { .user = req->user };
 	enum mw_code code;
 
-	if ((code = mw_app_max_wake(req, &max_wake)) != MW_OK ||
-	    (code = query_sleep(req, &how)) != MW_OK)
+	if ((code = mw_app_max_wake(req, &c.max_wake)) != MW_OK ||
+	    (code = query_stop(req, &c)) != MW_OK)
 		return code;
-	mw_app_deadline(req, max_wake, how.sync ? req->app->conf->sync.timeout :
-	    req->app->conf->sandbox.timeout);
-	if ((code = look(req, &before)) != MW_OK)
-		return code;
-	how.filled = before.probe.marker != 0;
-	if ((code = mw_sleep(req->app, &req->ctx, req->user, &how, &stopped)) != MW_OK)
-		return code;
-	req->ctx.waking = true;
-	code = mw_wake(req->app, &req->ctx, req->user, MW_LEVEL_GATEWAY, max_wake, &action);
-	return code != MW_OK ? code : send_change(req, 200, &before, MW_USER_ACTIVE,
-	    mw_action_words[MW_ACTION_RESTARTED], began);
+	mw_app_deadline(req, c.max_wake, mw_change_time(req->app->conf, &c));
+	req->touched = true;
+	code = mw_change_restart(req->app, &req->ctx, &c);
+	return code != MW_OK ? code : send_change(req, 200, &c);
 }
 
 /* ---- GET users/{id}/logs ---- */

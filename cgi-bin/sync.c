@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "ops/app.h"
 #include "ops/sync.h"
+#include "ops/sync_answer.h"
 
 #define MAX_WAKE 180000			/* ms; what a client may ask for at most */
 
@@ -22,15 +23,6 @@ static void
 add_text(struct json_object *o, const char *name, const char *value)
 {
 	json_object_object_add(o, name, value != NULL ? json_object_new_string(value) : NULL);
-}
-
-/* "/a/b": paths in answers are rooted at the user's directory. */
-static const char *
-shown(struct mw_req *req, const char *path)
-{
-	const char *s = mw_arena_printf(req->ctx.arena, "/%s", path);
-
-	return s != NULL ? s : path;
 }
 
 /* ---- GET …/r2-status ---- */
@@ -114,57 +106,14 @@ get_status(struct mw_req *req)
 
 /* ---- POST …/sync ---- */
 
-static struct json_object *
-paths_of(struct mw_req *req, const struct mw_sync_notes *notes)
-{
-	struct json_object *list = json_object_new_array();
-	const struct mw_sync_note *n;
-
-	for (n = notes->first; n != NULL; n = n->next)
-		json_object_array_add(list, json_object_new_string(shown(req, n->path)));
-	return list;
-}
-
-/* [{"path","code","error"}]: the first of them, the count is beside it. */
-static struct json_object *
-failures_of(struct mw_req *req, const struct mw_sync_notes *notes)
-{
-	struct json_object *list = json_object_new_array(), *row;
-	const struct mw_sync_note *n;
-
-	for (n = notes->first; n != NULL; n = n->next) {
-		row = json_object_new_object();
-		add_text(row, "path", shown(req, n->path));
-		add_text(row, "code", mw_code_info(n->code)->name);
-		add_text(row, "error", n->error);
-		json_object_array_add(list, row);
-	}
-	return list;
-}
-
 static enum mw_code
 send_result(struct mw_req *req, const struct mw_sync *s, int64_t began)
 {
 	struct json_object *o = json_object_new_object();
 
 	add_text(o, "userId", req->user);
-	add_text(o, "syncId", s->id);
-	add_text(o, "direction", mw_direction_words[s->direction]);
-	json_object_object_add(o, "dryRun", json_object_new_boolean(s->dry_run));
-	add_int(o, "uploaded", s->uploaded);
-	add_int(o, "downloaded", s->downloaded);
-	add_int(o, "deleted", s->deleted);
-	add_int(o, "skipped", s->skipped);
-	add_int(o, "waiting", s->waiting);
-	json_object_object_add(o, "failed", failures_of(req, &s->failed));
-	add_int(o, "failedCount", s->failed.count);
-	json_object_object_add(o, "newer", paths_of(req, &s->newer));
-	add_int(o, "newerCount", s->newer.count);
-	json_object_object_add(o, "skippedNames", paths_of(req, &s->bad_names));
-	add_int(o, "skippedNamesCount", s->bad_names.count);
-	add_int(o, "bytes", s->bytes);
+	mw_sync_add_result(o, req->ctx.arena, s);
 	add_int(o, "durationMs", mw_now() - began);
-	json_object_object_add(o, "verified", json_object_new_boolean(s->verified));
 	add_text(o, "timestamp", mw_req_time(req, mw_wall()));
 	return mw_res_json(req, 200, o);
 }

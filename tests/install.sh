@@ -50,6 +50,9 @@ cat >"$work/wanted" <<'LIST'
 ./bin/moltctl
 ./etc/moltworker/moltworker.conf
 ./libexec/moltworker/agent
+./libexec/moltworker/batch.fcgi
+./libexec/moltworker/bulk.fcgi
+./libexec/moltworker/config.fcgi
 ./libexec/moltworker/exec.fcgi
 ./libexec/moltworker/files.fcgi
 ./libexec/moltworker/health.fcgi

@@ -78,6 +78,19 @@ mw_fail(struct mw_err *err, enum mw_code code, const char *fmt, ...)
 	return code;
 }
 
+/* What is only asleep or moving comes back sooner. */
+unsigned
+mw_retry_after(const struct mw_err *err, enum mw_code code)
+{
+	int status = mw_code_info(code)->status;
+
+	if (err->retry_after != 0)
+		return err->retry_after;
+	if (code == MW_SANDBOX_HIBERNATING || code == MW_SANDBOX_UNREACHABLE)
+		return 2;
+	return status == 503 || status == 429 ? MW_RETRY_AFTER : 0;
+}
+
 void
 mw_err_clear(struct mw_err *err)
 {

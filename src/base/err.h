@@ -11,6 +11,8 @@
 #define MW_MUST __attribute__((warn_unused_result))
 #define MW_PRINTF(f, a) __attribute__((format(printf, f, a)))
 
+#define MW_RETRY_AFTER 5	/* seconds, for a 503 or 429 that names none */
+
 enum mw_code {
 	MW_OK = 0,
 	MW_INVALID_JSON,
@@ -80,6 +82,10 @@ struct mw_err {
  */
 enum mw_code mw_fail(struct mw_err *err, enum mw_code code,
     const char *fmt, ...) MW_PRINTF(3, 4);
+
+/* Seconds after which another try may help: what the upstream said, else what suits a
+ * 503 or 429; 0 = nothing to say. */
+unsigned mw_retry_after(const struct mw_err *err, enum mw_code code);
 
 /* Forget a failure that was dealt with. */
 void mw_err_clear(struct mw_err *err);

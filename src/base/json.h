@@ -25,6 +25,16 @@ size_t mw_json_escaped(const char *s, size_t n);
 /* s[0..n) in base64 with padding (RFC 4648 4), no line breaks. */
 bool mw_base64_write(mw_write_fn write, void *arg, const void *p, size_t n) MW_MUST;
 
+/* Adds to a struct mw_buf, with the signature of mw_write_fn. */
+bool mw_buf_writer(void *buf, const void *p, size_t n);
+
+/* ,"name":"text" for valid UTF-8; false past the buffer's cap.  add: NULL is null. */
+struct mw_buf;
+bool mw_json_add_text(struct mw_buf *b, const char *name, const char *s, size_t n);
+bool mw_json_add(struct mw_buf *b, const char *name, const char *s);
+bool mw_json_add_int(struct mw_buf *b, const char *name, int64_t value);
+bool mw_json_add_bool(struct mw_buf *b, const char *name, bool value);
+
 /*
  * Strict base64 decoding in pieces.  Zero the state first.  White space, bad
  * letters and misplaced padding are refused; finish fails on a partial group.

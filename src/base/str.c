@@ -76,6 +76,18 @@ is_word(const char *s, size_t n, const char *word)
 }
 
 bool
+mw_str_digits(const char *s, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (s[i] < '0' || s[i] > '9')
+			return false;
+	}
+	return n > 0;
+}
+
+bool
 mw_str_bool(const char *s, size_t n, bool *out)
 {
 	if (is_word(s, n, "true") || is_word(s, n, "1") || is_word(s, n, "yes"))

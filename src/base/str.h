@@ -18,6 +18,9 @@ bool mw_str_uint(const char *s, size_t n, int64_t max, int64_t *out) MW_MUST;
 /* The same with an optional leading '-', min..max. */
 bool mw_str_int(const char *s, size_t n, int64_t min, int64_t max, int64_t *out) MW_MUST;
 
+/* One digit or more, and nothing else. */
+bool mw_str_digits(const char *s, size_t n);
+
 /* "true" "1" "yes" / "false" "0" "no", any case; false if it is none of them. */
 bool mw_str_bool(const char *s, size_t n, bool *out) MW_MUST;
 

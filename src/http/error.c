@@ -5,15 +5,6 @@
 #include "base/clock.h"
 #include "http/http.h"
 
-/* Seconds; 0 = the default of a 503 or 429.  What is only asleep or moving comes back sooner. */
-static unsigned
-retry_after(const struct mw_req *req, enum mw_code code)
-{
-	if (req->ctx.err.retry_after != 0)
-		return req->ctx.err.retry_after;
-	return code == MW_SANDBOX_HIBERNATING || code == MW_SANDBOX_UNREACHABLE ? 2 : 0;
-}
-
 static void
 put(struct json_object *o, const char *name, struct json_object *value)
 {
@@ -72,7 +63,7 @@ mw_res_error(struct mw_req *req, enum mw_code code)
 	}
 	if (text[0] == '\0')
 		text = mw_code_info(code)->name;
-	if ((wait = retry_after(req, code)) > 0)
+	if ((wait = mw_retry_after(&req->ctx.err, code)) > 0)
 		mw_res_headerf(req, "Retry-After", "%u", wait);
 	if (mw_res_json(req, mw_code_info(code)->status, error_body(req, code, text)) != MW_OK &&
 	    !req->head_sent)

@@ -10,7 +10,6 @@
 #include "http/http.h"
 
 #define HEAD_MAX (32 * 1024)	/* bytes of status line and headers */
-#define RETRY_AFTER "5"		/* seconds, for a 503 or 429 that names none */
 
 static const char *
 reason(int status)
@@ -97,7 +96,7 @@ head_write(struct mw_req *req, struct mw_buf *b, const char *type, int64_t lengt
 	if (req->touched)
 		(void)mw_buf_addf(b, "X-Attempts: %u\r\n", req->ctx.attempts);
 	if ((req->status == 503 || req->status == 429) && !has_header(req, "Retry-After:"))
-		(void)mw_buf_adds(b, "Retry-After: " RETRY_AFTER "\r\n");
+		(void)mw_buf_addf(b, "Retry-After: %d\r\n", MW_RETRY_AFTER);
 	if (req->head.len > 0)
 		(void)mw_buf_add(b, req->head.data, req->head.len);
 	(void)mw_buf_adds(b, "\r\n");

@@ -15,6 +15,7 @@
 #include "base/supervise.h"
 #include "net/net.h"
 #include "ops/drain.h"
+#include "ops/lanes.h"
 #include "ops/record.h"
 
 /* The longest a request may take beside its own time limit and its wake. */
@@ -99,6 +100,7 @@ mw_app_close(struct mw_app *a)
 {
 	if (a == NULL)
 		return;
+	mw_lanes_close(a);
 	mw_sandbox_close(a->sandbox);
 	mw_store_close(a->store);
 	mw_jobs_close(a->jobs);
@@ -136,6 +138,7 @@ reopen(struct mw_app *a)
 	open_log(a->name, a->conf);
 	mw_outbox_limit(a->outbox, a->conf->outbox.max_bytes);
 	mw_secret_watch_close(a->secret);
+	mw_lanes_close(a);
 	mw_sandbox_close(a->sandbox);
 	mw_store_close(a->store);
 	a->secret = NULL;
@@ -322,6 +325,15 @@ void
 mw_app_deadline(struct mw_req *req, int64_t max_wake, int64_t own)
 {
 	req->ctx.deadline = mw_now() + max_wake + own + DEADLINE_SLACK;
+}
+
+void
+mw_app_limit(struct mw_ctx *ctx, int64_t max_wake, int64_t own)
+{
+	int64_t deadline = mw_now() + max_wake + own + DEADLINE_SLACK;
+
+	if (deadline < ctx->deadline)
+		ctx->deadline = deadline;
 }
 
 enum mw_code

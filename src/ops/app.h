@@ -39,6 +39,7 @@ struct mw_app {
 	struct mw_err store_err;
 	struct mw_sandbox *sandbox;	/* NULL likewise */
 	struct mw_err sandbox_err;
+	struct mw_app *lanes;		/* of further threads: ops/lanes.h; NULL until needed */
 	unsigned procs;			/* of this responder's pool, 0 = not known; see wait.h */
 	struct mw_chance chance;
 };
@@ -64,6 +65,9 @@ int mw_app_main(const char *name, const struct mw_route *routes);
  * more (ms).  Counts from the moment the body is in, not from its first byte.
  */
 void mw_app_deadline(struct mw_req *req, int64_t max_wake, int64_t own);
+
+/* The same for one of several things that a request does: never after the request's own. */
+void mw_app_limit(struct mw_ctx *ctx, int64_t max_wake, int64_t own);
 
 /* The query's maxWakeTime, ms: 0 = do not wake; more than the maximum is the maximum. */
 #define MW_MAX_WAKE 180000

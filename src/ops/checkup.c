@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "ops/checkup.h"
 
-#include <pthread.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/threads.h"
 #include "ops/probe.h"
 
 #define THREAD_ARENA (1 << 20)
@@ -127,10 +127,10 @@ check_r2(struct check *c)
 	return code == MW_FILE_NOT_FOUND ? MW_OK : code;
 }
 
-static void *
-run(void *arg)
+static void
+run(void *arg, size_t i)
 {
-	struct check *c = arg;
+	struct check *c = (struct check *)arg + i;
 	int64_t began = mw_now();
 
 	c->out->good = c->fn(c) == MW_OK;
@@ -141,7 +141,6 @@ run(void *arg)
 	c->out->err.details = NULL;
 	mw_sandbox_close(c->sb);
 	mw_store_close(c->store);
-	return NULL;
 }
 
 static bool
@@ -171,8 +170,7 @@ mw_checkup(struct mw_app *app, struct mw_ctx *ctx, const char *user, struct mw_c
 		&out->sandbox, &out->gateway, &out->filesystem, &out->r2
 	};
 	struct check *c = mw_arena_alloc(ctx->arena, CHECKS * sizeof(*c));
-	pthread_t threads[CHECKS];
-	bool started[CHECKS], memory = c != NULL;
+	bool memory = c != NULL;
 	size_t i;
 
 	memset(out, 0, sizeof(*out));
@@ -181,16 +179,10 @@ mw_checkup(struct mw_app *app, struct mw_ctx *ctx, const char *user, struct mw_c
 		memory = set_up(&c[i], app, ctx, user, out) && memory;
 		c[i].fn = fns[i];
 		c[i].out = outs[i];
-		started[i] = false;
 	}
-	for (i = 0; i < CHECKS && memory; i++) {
-		started[i] = pthread_create(&threads[i], NULL, run, &c[i]) == 0;
-		if (!started[i])
-			(void)run(&c[i]);
-	}
+	if (memory)
+		(void)mw_threads(CHECKS, run, c);
 	for (i = 0; i < CHECKS && c != NULL; i++) {
-		if (started[i])
-			(void)pthread_join(threads[i], NULL);
 		ctx->attempts += c[i].ctx.attempts;
 		if (c[i].dir[0] != '\0')
 			out->working_dir = c[i].dir;

@@ -18,6 +18,7 @@
 #define TURN_REFRESH 7		/* looks after which the running ones are asked how they are */
 #define TURN_SLACK 5000		/* ms of the deadline that are left for the rest */
 #define LIMIT_SLACK 6000	/* ms after its limit, then a job is ended from here */
+#define ANSWER_TIME 500		/* ms of the deadline that the sandbox has to answer a wait */
 #define KILL_WAIT 4000		/* ms for a command to die */
 #define REFRESH_MAX 64
 
@@ -240,11 +241,11 @@ claim(struct run *x, uint64_t marker)
 static int64_t
 step(const struct mw_ctx *ctx, int64_t wait)
 {
-	int64_t left = mw_left(ctx->deadline);
+	int64_t left = mw_left(ctx->deadline) - ANSWER_TIME;
 
 	if (wait > MW_EXEC_STEP)
 		wait = MW_EXEC_STEP;
-	return wait < left ? wait : left;
+	return wait < left ? wait : left > 0 ? left : 0;
 }
 
 static struct mw_job_ask
@@ -357,7 +358,7 @@ wait_for_end(struct run *x)
 			return code;
 		if ((code = interrupted(x)) != MW_OK)
 			return code;
-		if (mw_left(x->ctx->deadline) == 0)
+		if (mw_left(x->ctx->deadline) <= ANSWER_TIME)
 			return mw_ctx_fail(x->ctx, MW_DEADLINE_EXCEEDED, "process %s has not ended "
 			    "within the request's time; ask for its status", x->v->row.id);
 		ask = asking(x);

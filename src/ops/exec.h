@@ -10,6 +10,7 @@
 #ifndef MW_OPS_EXEC_H
 #define MW_OPS_EXEC_H
 
+#include "base/json.h"
 #include "ops/job.h"
 
 #define MW_EXEC_STEP 1800	/* ms */
@@ -34,6 +35,30 @@ void mw_exec_request_free(struct mw_exec_request *r);
  * applied.  MW_INVALID_ARGUMENT names the member.
  */
 enum mw_code mw_exec_read(struct mw_req *req, struct mw_exec_request *r) MW_MUST;
+
+/*
+ * The same event by event, for a body that holds other things too, which it
+ * ignores.  `max`: bytes of a command, of an input.  After finish nothing points
+ * into `in`; free it in any case.
+ */
+struct mw_exec_in {
+	struct mw_ctx *ctx;
+	const struct mw_conf *conf;
+	struct mw_exec_request *r;
+	/* private */
+	unsigned member;	/* whose value comes next */
+	unsigned seen;		/* members, bits */
+	struct mw_buf text;	/* of a small string */
+	struct mw_buf env;	/* "NAME=value" NUL, and on */
+	size_t nenv;
+	size_t name_at;		/* where the variable in hand begins in env */
+};
+void mw_exec_in_init(struct mw_exec_in *in, struct mw_ctx *ctx, const struct mw_conf *conf,
+    size_t max, struct mw_exec_request *r);
+enum mw_code mw_exec_in_event(void *in, enum mw_json_event ev, const char *text, size_t n,
+    unsigned depth) MW_MUST;
+enum mw_code mw_exec_in_finish(struct mw_exec_in *in) MW_MUST;
+void mw_exec_in_free(struct mw_exec_in *in);
 
 /* A job as it is now, and a piece of its output. */
 struct mw_exec_view {

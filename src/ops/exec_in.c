@@ -37,64 +37,53 @@ static const struct {
 	[KEY] = { "idempotencyKey", TEXT, "a string of 1 to 255 bytes" },
 };
 
-struct reader {
-	struct mw_req *req;
-	struct mw_exec_request *r;
-	enum member member;	/* whose value comes next */
-	bool seen[MEMBERS];
-	struct mw_buf text;	/* of a small string */
-	struct mw_buf env;	/* "NAME=value" NUL, and on */
-	size_t nenv;
-	size_t name_at;		/* where the variable in hand begins in env */
-};
-
 static enum mw_code
-wrong_type(struct reader *r)
+wrong_type(struct mw_exec_in *r)
 {
-	return mw_ctx_fail(&r->req->ctx, MW_INVALID_ARGUMENT, "%s: expected %s",
+	return mw_ctx_fail(r->ctx, MW_INVALID_ARGUMENT, "%s: expected %s",
 	    members[r->member].name, members[r->member].expected);
 }
 
 static enum mw_code
-has_nul(struct reader *r, const char *name)
+has_nul(struct mw_exec_in *r, const char *name)
 {
-	return mw_ctx_fail(&r->req->ctx, MW_INVALID_ARGUMENT, "%s: holds a NUL byte", name);
+	return mw_ctx_fail(r->ctx, MW_INVALID_ARGUMENT, "%s: holds a NUL byte", name);
 }
 
 /* ---- the top object ---- */
 
 static enum mw_code
-key(struct reader *r, const char *text, size_t n)
+key(struct mw_exec_in *r, const char *text, size_t n)
 {
 	size_t i;
 
 	r->member = OTHER;
 	for (i = 1; i < MEMBERS; i++) {
 		if (strlen(members[i].name) == n && memcmp(members[i].name, text, n) == 0)
-			r->member = (enum member)i;
+			r->member = (unsigned)i;
 	}
-	if (r->member != OTHER && r->seen[r->member])
-		return mw_ctx_fail(&r->req->ctx, MW_INVALID_ARGUMENT, "%s: given twice",
+	if (r->member != OTHER && (r->seen & 1u << r->member) != 0)
+		return mw_ctx_fail(r->ctx, MW_INVALID_ARGUMENT, "%s: given twice",
 		    members[r->member].name);
-	r->seen[r->member] = true;
+	r->seen |= 1u << r->member;
 	mw_buf_reset(&r->text);
 	return MW_OK;
 }
 
 static struct mw_buf *
-target(struct reader *r)
+target(struct mw_exec_in *r)
 {
 	return r->member == COMMAND ? &r->r->command : r->member == STDIN ? &r->r->input : &r->text;
 }
 
 static enum mw_code
-chunk(struct reader *r, const char *text, size_t n)
+chunk(struct mw_exec_in *r, const char *text, size_t n)
 {
 	if (members[r->member].kind != TEXT || mw_buf_add(target(r), text, n))
 		return MW_OK;
 	if (r->member == COMMAND || r->member == STDIN)
-		return mw_ctx_nomem(&r->req->ctx);
-	return mw_ctx_fail(&r->req->ctx, MW_INVALID_ARGUMENT, "%s: too long",
+		return mw_ctx_nomem(r->ctx);
+	return mw_ctx_fail(r->ctx, MW_INVALID_ARGUMENT, "%s: too long",
 	    members[r->member].name);
 }
 
@@ -113,42 +102,42 @@ has_dotdot(const char *s)
 }
 
 static enum mw_code
-take_dir(struct reader *r)
+take_dir(struct mw_exec_in *r)
 {
 	if (r->text.len == 0)
 		return MW_OK;
 	if (strlen(r->text.data) != r->text.len)
 		return has_nul(r, "workingDir");
 	if (r->text.data[0] != '/' && has_dotdot(r->text.data))
-		return mw_ctx_fail(&r->req->ctx, MW_INVALID_ARGUMENT, "workingDir: a relative one is "
+		return mw_ctx_fail(r->ctx, MW_INVALID_ARGUMENT, "workingDir: a relative one is "
 		    "below the user's directory and has no \"..\"");
-	r->r->cwd = mw_arena_dup(r->req->ctx.arena, r->text.data, r->text.len);
-	return r->r->cwd != NULL ? MW_OK : mw_ctx_nomem(&r->req->ctx);
+	r->r->cwd = mw_arena_dup(r->ctx->arena, r->text.data, r->text.len);
+	return r->r->cwd != NULL ? MW_OK : mw_ctx_nomem(r->ctx);
 }
 
 static enum mw_code
-take_key(struct reader *r)
+take_key(struct mw_exec_in *r)
 {
 	size_t i;
 
 	for (i = 0; i < r->text.len; i++) {
 		if ((unsigned char)r->text.data[i] < 0x20 || r->text.data[i] == 0x7f)
-			return mw_ctx_fail(&r->req->ctx, MW_INVALID_ARGUMENT,
+			return mw_ctx_fail(r->ctx, MW_INVALID_ARGUMENT,
 			    "idempotencyKey: holds a control byte");
 	}
 	if (r->text.len == 0 || r->text.len > KEY_MAX)
 		return wrong_type(r);
-	r->r->key = mw_arena_dup(r->req->ctx.arena, r->text.data, r->text.len);
-	return r->r->key != NULL ? MW_OK : mw_ctx_nomem(&r->req->ctx);
+	r->r->key = mw_arena_dup(r->ctx->arena, r->text.data, r->text.len);
+	return r->r->key != NULL ? MW_OK : mw_ctx_nomem(r->ctx);
 }
 
 static enum mw_code
-string_end(struct reader *r)
+string_end(struct mw_exec_in *r)
 {
 	switch (r->member) {
 	case COMMAND:
 		if (r->r->command.len == 0)
-			return mw_ctx_fail(&r->req->ctx, MW_INVALID_ARGUMENT, "command: is empty");
+			return mw_ctx_fail(r->ctx, MW_INVALID_ARGUMENT, "command: is empty");
 		return memchr(r->r->command.data, '\0', r->r->command.len) != NULL ?
 		    has_nul(r, "command") : MW_OK;
 	case STDIN:
@@ -165,12 +154,13 @@ string_end(struct reader *r)
 
 /* Digits that are more than fit are still a number: it is held to `max`. */
 static enum mw_code
-take_number(struct reader *r, const char *text, size_t n)
+take_number(struct mw_exec_in *r, const char *text, size_t n)
 {
 	bool negative = n > 1 && text[0] == '-';
 	int64_t v;
 
-	if (strspn(text + negative, "0123456789") < n - negative || n == 0)
+	/* The text ends where n says: there may be digits of something else behind. */
+	if (!mw_str_digits(text + negative, n - negative))
 		return wrong_type(r);
 	if (!mw_str_int(text, n, INT64_MIN, INT64_MAX, &v))
 		v = negative ? INT64_MIN : INT64_MAX;
@@ -185,7 +175,7 @@ take_number(struct reader *r, const char *text, size_t n)
 }
 
 static enum mw_code
-take_bool(struct reader *r, bool v)
+take_bool(struct mw_exec_in *r, bool v)
 {
 	if (r->member == STREAM)
 		r->r->stream = v;
@@ -196,7 +186,7 @@ take_bool(struct reader *r, bool v)
 
 /* A value begins, or is there: is it of the member's kind?  null = not given. */
 static enum mw_code
-value(struct reader *r, enum mw_json_event ev, const char *text, size_t n)
+value(struct mw_exec_in *r, enum mw_json_event ev, const char *text, size_t n)
 {
 	enum kind kind = members[r->member].kind;
 
@@ -242,38 +232,38 @@ good_name(const char *s, size_t n)
 }
 
 static enum mw_code
-variable(struct reader *r, const char *text, size_t n)
+variable(struct mw_exec_in *r, const char *text, size_t n)
 {
 	if (!good_name(text, n))
-		return mw_ctx_fail(&r->req->ctx, MW_INVALID_ARGUMENT, "env: %.*s is no name that a "
+		return mw_ctx_fail(r->ctx, MW_INVALID_ARGUMENT, "env: %.*s is no name that a "
 		    "shell can give to a variable", n > 80 ? 80 : (int)n, text);
 	if (++r->nenv > VARIABLES_MAX)
-		return mw_ctx_fail(&r->req->ctx, MW_INVALID_ARGUMENT, "env: more than %d variables",
+		return mw_ctx_fail(r->ctx, MW_INVALID_ARGUMENT, "env: more than %d variables",
 		    VARIABLES_MAX);
 	r->name_at = r->env.len;
 	return mw_buf_add(&r->env, text, n) && mw_buf_addc(&r->env, '=') ? MW_OK :
-	    mw_ctx_nomem(&r->req->ctx);
+	    mw_ctx_nomem(r->ctx);
 }
 
 static enum mw_code
-variable_end(struct reader *r)
+variable_end(struct mw_exec_in *r)
 {
 	const char *entry = r->env.data + r->name_at;
 
 	if (strlen(entry) != r->env.len - r->name_at)
-		return mw_ctx_fail(&r->req->ctx, MW_INVALID_ARGUMENT, "env: %.*s holds a NUL byte",
+		return mw_ctx_fail(r->ctx, MW_INVALID_ARGUMENT, "env: %.*s holds a NUL byte",
 		    (int)strcspn(entry, "="), entry);
-	return mw_buf_addc(&r->env, '\0') ? MW_OK : mw_ctx_nomem(&r->req->ctx);
+	return mw_buf_addc(&r->env, '\0') ? MW_OK : mw_ctx_nomem(r->ctx);
 }
 
 static enum mw_code
-env_event(struct reader *r, enum mw_json_event ev, const char *text, size_t n)
+env_event(struct mw_exec_in *r, enum mw_json_event ev, const char *text, size_t n)
 {
 	switch (ev) {
 	case MW_JSON_KEY:
 		return variable(r, text, n);
 	case MW_JSON_CHUNK:
-		return mw_buf_add(&r->env, text, n) ? MW_OK : mw_ctx_nomem(&r->req->ctx);
+		return mw_buf_add(&r->env, text, n) ? MW_OK : mw_ctx_nomem(r->ctx);
 	case MW_JSON_STRING_END:
 		return variable_end(r);
 	case MW_JSON_STRING:
@@ -285,9 +275,9 @@ env_event(struct reader *r, enum mw_json_event ev, const char *text, size_t n)
 }
 
 static enum mw_code
-list_env(struct reader *r)
+list_env(struct mw_exec_in *r)
 {
-	struct mw_arena *a = r->req->ctx.arena;
+	struct mw_arena *a = r->ctx->arena;
 	const char **list, *s;
 	size_t i;
 
@@ -296,7 +286,7 @@ list_env(struct reader *r)
 	s = mw_arena_dup(a, r->env.data, r->env.len);
 	list = mw_arena_alloc(a, (r->nenv + 1) * sizeof(*list));
 	if (s == NULL || list == NULL)
-		return mw_ctx_nomem(&r->req->ctx);
+		return mw_ctx_nomem(r->ctx);
 	for (i = 0; i < r->nenv; i++, s += strlen(s) + 1)
 		list[i] = s;
 	r->r->env = list;
@@ -305,14 +295,14 @@ list_env(struct reader *r)
 
 /* ---- the document ---- */
 
-static enum mw_code
-event(void *arg, enum mw_json_event ev, const char *text, size_t n, unsigned depth)
+enum mw_code
+mw_exec_in_event(void *arg, enum mw_json_event ev, const char *text, size_t n, unsigned depth)
 {
-	struct reader *r = arg;
+	struct mw_exec_in *r = arg;
 
 	if (depth == 0)
 		return ev == MW_JSON_OBJECT || ev == MW_JSON_OBJECT_END ? MW_OK :
-		    mw_ctx_fail(&r->req->ctx, MW_INVALID_ARGUMENT,
+		    mw_ctx_fail(r->ctx, MW_INVALID_ARGUMENT,
 		    "body: expected a JSON object with the member command");
 	if (depth == 2 && r->member == ENV)
 		return env_event(r, ev, text, n);
@@ -333,16 +323,53 @@ event(void *arg, enum mw_json_event ev, const char *text, size_t n, unsigned dep
 	}
 }
 
-static enum mw_code
-feed(struct reader *r)
+void
+mw_exec_in_init(struct mw_exec_in *r, struct mw_ctx *ctx, const struct mw_conf *conf, size_t max,
+    struct mw_exec_request *out)
 {
-	struct mw_req *req = r->req;
+	memset(r, 0, sizeof(*r));
+	r->ctx = ctx;
+	r->conf = conf;
+	r->r = out;
+	*out = (struct mw_exec_request){ .gateway = true,
+	    .timeout = conf->exec.default_timeout, .max_wake = conf->wake.max_wait };
+	mw_buf_init(&out->command, max);
+	mw_buf_init(&out->input, max);
+	mw_buf_init(&r->text, DIR_MAX);
+	mw_buf_init(&r->env, 2 * max);
+}
+
+enum mw_code
+mw_exec_in_finish(struct mw_exec_in *r)
+{
+	struct mw_exec_request *out = r->r;
+
+	if ((r->seen & 1u << COMMAND) == 0)
+		return mw_ctx_fail(r->ctx, MW_INVALID_ARGUMENT,
+		    "command: missing; expected a string");
+	if (out->timeout < MIN_TIMEOUT)
+		out->timeout = MIN_TIMEOUT;
+	if (out->timeout > r->conf->exec.max_timeout)
+		out->timeout = r->conf->exec.max_timeout;
+	return list_env(r);
+}
+
+void
+mw_exec_in_free(struct mw_exec_in *r)
+{
+	mw_buf_free(&r->text);
+	mw_buf_free(&r->env);
+}
+
+static enum mw_code
+feed(struct mw_req *req, struct mw_exec_in *r)
+{
 	struct mw_json json;
 	char piece[PIECE];
 	enum mw_code code;
 	size_t n;
 
-	mw_json_init(&json, event, r);
+	mw_json_init(&json, mw_exec_in_event, r);
 	do {
 		if ((code = mw_req_read(req, piece, sizeof(piece), &n)) != MW_OK ||
 		    (n > 0 && (code = mw_json_feed(&json, piece, n, &req->ctx.err)) != MW_OK))
@@ -352,29 +379,15 @@ feed(struct reader *r)
 }
 
 enum mw_code
-mw_exec_read(struct mw_req *req, struct mw_exec_request *r)
+mw_exec_read(struct mw_req *req, struct mw_exec_request *out)
 {
-	const struct mw_conf *conf = req->app->conf;
-	struct reader rd = { .req = req, .r = r };
+	struct mw_exec_in r;
 	enum mw_code code;
 
-	*r = (struct mw_exec_request){ .user = req->user, .gateway = true,
-	    .timeout = conf->exec.default_timeout, .max_wake = conf->wake.max_wait };
-	mw_buf_init(&r->command, (size_t)req->max_body);
-	mw_buf_init(&r->input, (size_t)req->max_body);
-	mw_buf_init(&rd.text, DIR_MAX);
-	mw_buf_init(&rd.env, 2 * (size_t)req->max_body);
-	code = feed(&rd);
-	if (code == MW_OK && !rd.seen[COMMAND])
-		code = mw_ctx_fail(&req->ctx, MW_INVALID_ARGUMENT,
-		    "command: missing; expected a string");
-	if (code == MW_OK)
-		code = list_env(&rd);
-	if (r->timeout < MIN_TIMEOUT)
-		r->timeout = MIN_TIMEOUT;
-	if (r->timeout > conf->exec.max_timeout)
-		r->timeout = conf->exec.max_timeout;
-	mw_buf_free(&rd.text);
-	mw_buf_free(&rd.env);
+	mw_exec_in_init(&r, &req->ctx, req->app->conf, (size_t)req->max_body, out);
+	out->user = req->user;
+	if ((code = feed(req, &r)) == MW_OK)
+		code = mw_exec_in_finish(&r);
+	mw_exec_in_free(&r);
 	return code;
 }

@@ -15,6 +15,7 @@
 
 #define PIECE (1 << 20)		/* bytes of each stream in one call */
 #define SPARE (1 << 20)		/* beyond exec.max_stored, then somebody is lying */
+#define JOB_MEMORY (8 << 20)
 #define TEND_MAX 32		/* jobs of one pass of the drain */
 #define FOLDER ".moltworker/jobs/"
 
@@ -328,10 +329,38 @@ tend_one(void *arg, const struct mw_jobs_row *row)
 
 	if (!mw_jobs_over(row->state) || !mw_known_awake(m->app, row->user))
 		return MW_OK;
-	m->ctx->user = row->user;
 	(void)keep_one(m, row);
-	m->ctx->user = NULL;
 	return m->code;
+}
+
+/* Each job has a memory of its own: nobody knows how many there are. */
+static enum mw_code
+alone(struct many *all, const struct mw_jobs_row *row, mw_jobs_fn fn)
+{
+	struct mw_ctx mine = { .deadline = all->ctx->deadline, .user = row->user,
+	    .request_id = all->ctx->request_id, .arena = mw_arena_open(JOB_MEMORY) };
+	struct many m = { .app = all->app, .ctx = &mine };
+	enum mw_code code;
+
+	if (mine.arena == NULL)
+		return mw_ctx_nomem(all->ctx);
+	code = fn(&m, row);
+	if (code != MW_OK)
+		code = mw_ctx_fail(all->ctx, code, "%s", mine.err.msg);
+	mw_arena_close(mine.arena);
+	return code;
+}
+
+static enum mw_code
+tend_alone(void *arg, const struct mw_jobs_row *row)
+{
+	return alone(arg, row, tend_one);
+}
+
+static enum mw_code
+forget_alone(void *arg, const struct mw_jobs_row *row)
+{
+	return alone(arg, row, forget_one);
 }
 
 void
@@ -340,10 +369,10 @@ mw_exec_tend(struct mw_app *app, struct mw_ctx *ctx)
 	struct many m = { .app = app, .ctx = ctx };
 	enum mw_code code;
 
-	code = mw_jobs_open_ones(app->jobs, ctx, NULL, TEND_MAX, tend_one, &m);
+	code = mw_jobs_open_ones(app->jobs, ctx, NULL, TEND_MAX, tend_alone, &m);
 	if (code == MW_OK)
 		code = mw_jobs_expired(app->jobs, ctx, NULL, mw_wall() - app->conf->exec.keep,
-		    TEND_MAX, forget_one, &m);
+		    TEND_MAX, forget_alone, &m);
 	if (code != MW_OK)
 		mw_log(MW_WARN, "[EXEC] jobs are left for the next time: %s", ctx->err.msg);
 	mw_err_clear(&ctx->err);

@@ -66,6 +66,22 @@ no_answer(struct call *c, const struct mw_exec_result *r)
 	    c->user, r->exit_code, said);
 }
 
+/* Only these prove that the wrapper was not started, or that it gave up first. */
+static bool
+nothing_ran(enum mw_code code)
+{
+	switch (code) {
+	case MW_SANDBOX_HIBERNATING:
+	case MW_SANDBOX_NOT_FOUND:
+	case MW_SANDBOX_CAPACITY:
+	case MW_COMMAND_ERROR:
+	case MW_STORAGE_FULL:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static enum mw_code
 exec(struct call *c, const char *const *argv, size_t max, int64_t wait)
 {
@@ -80,15 +96,11 @@ exec(struct call *c, const char *const *argv, size_t max, int64_t wait)
 	mw_buf_init(&r.out, 2 * (max / 57 + 2) * 77 + LINE_MAX_LEN);
 	mw_buf_init(&r.err, 256);
 	code = c->sb->ops->exec(c->sb, c->ctx, c->user, &x, &r);
-	if (code == MW_SANDBOX_UNREACHABLE || code == MW_SANDBOX_TIMEOUT) {
-		if (c->v != NULL)
-			c->v->doubts++;
-	} else if (code == MW_OK && (r.exit_code != 0 || (c->v != NULL &&
-	    !mw_job_answer(r.out.len > 0 ? r.out.data : "", r.out.len, c->id, max, c->v)))) {
+	if (code == MW_OK && (r.exit_code != 0 || (c->v != NULL &&
+	    !mw_job_answer(r.out.len > 0 ? r.out.data : "", r.out.len, c->id, max, c->v))))
 		code = no_answer(c, &r);
-		if (c->v != NULL && code != MW_STORAGE_FULL)
-			c->v->doubts++;
-	}
+	if (code != MW_OK && !nothing_ran(code) && c->v != NULL)
+		c->v->doubts++;
 	mw_buf_free(&r.out);
 	mw_buf_free(&r.err);
 	return code;

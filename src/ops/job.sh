@@ -120,8 +120,8 @@ child()
 into()
 {
 	case $1 in
-	/*)	cd "$1" 2>/dev/null ;;
-	*)	cd "$MW_ROOT/$1" 2>/dev/null ;;
+	/*)	cd "$1" 2>/dev/null || return 1 ;;
+	*)	cd "$MW_ROOT/$1" 2>/dev/null || return 1 ;;
 	esac
 }
 

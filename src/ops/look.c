@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "ops/look.h"
 
-#include <pthread.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/threads.h"
+#include "ops/wake.h"
 
 #define THREADS 16		/* looks at a time */
 #define THREAD_ARENA (1 << 20)	/* bytes of one thread */
@@ -66,6 +67,23 @@ mw_look(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox *sb,
 	out->latency = mw_now() - began;
 }
 
+enum mw_code
+mw_look_user(struct mw_app *app, struct mw_ctx *ctx, const char *user, struct mw_look *out)
+{
+	struct mw_sandbox *sb;
+	int64_t deadline = ctx->deadline, limit;
+	enum mw_code code;
+
+	if ((code = mw_app_sandbox(app, ctx, &sb)) != MW_OK)
+		return code;
+	limit = mw_now() + app->conf->wake.health_timeout;
+	ctx->deadline = limit < deadline ? limit : deadline;
+	mw_look(app->conf, ctx, sb, user, out);
+	ctx->deadline = deadline;
+	mw_seen_ready(app, user, &out->probe);
+	return MW_OK;
+}
+
 /* ---- many ---- */
 
 struct many {
@@ -103,8 +121,8 @@ look_next(struct many *m, struct mw_arena *arena, struct mw_sandbox *sb, size_t 
 	(void)atomic_fetch_add(&m->attempts, ctx.attempts);
 }
 
-static void *
-look_some(void *arg)
+static void
+look_some(void *arg, size_t thread)
 {
 	struct many *m = arg;
 	struct mw_arena *arena = mw_arena_open(THREAD_ARENA);
@@ -112,6 +130,7 @@ look_some(void *arg)
 	struct mw_sandbox *sb = NULL;
 	size_t i;
 
+	(void)thread;
 	if (arena == NULL)
 		(void)mw_fail(&err, MW_INTERNAL_ERROR, "out of memory");
 	else if (mw_sandbox_open(m->conf, &sb, &err) != MW_OK)
@@ -124,7 +143,6 @@ look_some(void *arg)
 	}
 	mw_sandbox_close(sb);
 	mw_arena_close(arena);
-	return NULL;
 }
 
 enum mw_code
@@ -133,16 +151,8 @@ mw_look_all(struct mw_app *app, struct mw_ctx *ctx, const char *const *users, si
 {
 	struct many m = { .conf = app->conf, .request_id = ctx->request_id,
 	    .deadline = ctx->deadline, .users = users, .out = out, .n = n };
-	size_t wanted = n < THREADS ? n : THREADS, started = 0, i;
-	pthread_t threads[THREADS];
 
-	while (started < wanted &&
-	    pthread_create(&threads[started], NULL, look_some, &m) == 0)
-		started++;
-	if (started == 0 && n > 0)
-		(void)look_some(&m);
-	for (i = 0; i < started; i++)
-		(void)pthread_join(threads[i], NULL);
+	(void)mw_threads(n < THREADS ? n : THREADS, look_some, &m);
 	ctx->attempts += atomic_load(&m.attempts);
 	return MW_OK;
 }

@@ -32,6 +32,11 @@ struct mw_look {
 void mw_look(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox *sb,
     const char *user, struct mw_look *out);
 
+/* The same within wake.health_timeout; what it shows is remembered as of a probe.
+ * Fails without a sandbox driver only. */
+enum mw_code mw_look_user(struct mw_app *app, struct mw_ctx *ctx, const char *user,
+    struct mw_look *out) MW_MUST;
+
 /*
  * Many side by side, each with a handle of its own, all within ctx->deadline.  out has n
  * places; a user that time was too short for is MW_USER_ERROR.

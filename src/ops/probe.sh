@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=sh
 # What of a sandbox is ready?  Run inside it by "sh" from standard input, with all of
 # its data in the environment: neither this text nor the gateway's own probe is ever
 # in an argv, where a probe like "pgrep -f gateway" would find it.  See ops/probe.h.

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/range.h"
 #include "base/str.h"
@@ -333,17 +334,30 @@ fall_back(struct flow *f, enum mw_code r2_code, enum mw_mark mark)
 	return code;
 }
 
+#define R2_SHARE 10000		/* ms */
+
 /*
  * A hanging R2 must leave time for the sandbox to answer instead.  A raw answer
- * has an hour, of which that is a small part.
+ * has an hour, of which that is a small part; what a batch has left may be less,
+ * and then R2 gets its share of it.
  */
+static int64_t
+r2_deadline(const struct flow *f)
+{
+	int64_t left = mw_left(f->ctx->deadline);
+	int64_t least = left / 2 < R2_SHARE ? left / 2 : R2_SHARE;
+	int64_t most = left - f->app->conf->sandbox.timeout - f->r->max_wake;
+
+	return f->ctx->deadline - left + (most > least ? most : least);
+}
+
 static enum mw_code
 read_auto(struct flow *f, enum mw_mark mark)
 {
 	int64_t deadline = f->ctx->deadline;
 	enum mw_code code;
 
-	f->ctx->deadline -= f->app->conf->sandbox.timeout + f->r->max_wake;
+	f->ctx->deadline = r2_deadline(f);
 	code = read_r2(f);
 	f->ctx->deadline = deadline;
 	if (code != MW_FILE_NOT_FOUND && !mw_is_outage(code))

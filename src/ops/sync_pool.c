@@ -4,17 +4,16 @@
  * handles and an arena of its own and takes the next row of the plan when it is
  * ready; the thread that began the sync is the first of them.
  */
-#include <signal.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stop.h"
+#include "base/threads.h"
 #include "ops/classify.h"
 #include "ops/sync_run.h"
 
 #define ARENA_MAX ((size_t)4 << 20)
-#define STACK_SIZE ((size_t)1 << 20)
 
 static bool
 removes(enum mw_act act)
@@ -146,10 +145,9 @@ settle(struct mw_sync_worker *w, const struct mw_row *item, enum mw_code code,
 	mw_err_clear(&w->ctx.err);
 }
 
-static void *
-work(void *arg)
+static void
+work(struct mw_sync_worker *w)
 {
-	struct mw_sync_worker *w = arg;
 	struct mw_outcome o;
 	struct mw_row item;
 	enum mw_code code;
@@ -157,7 +155,7 @@ work(void *arg)
 	for (;;) {
 		mw_arena_reset(w->ctx.arena);
 		if (!take(w, &item))
-			return NULL;
+			return;
 		o = (struct mw_outcome){ .act = MW_ACT_KEEP };
 		w->ctx.deadline = w->run->deadline;
 		code = carry_out(w, &item, &o);
@@ -169,8 +167,7 @@ work(void *arg)
 
 struct thread {
 	struct mw_sync_worker w;
-	pthread_t id;
-	bool started;
+	bool open;		/* all of its handles are */
 };
 
 static void
@@ -206,21 +203,13 @@ thread_open(struct mw_sync_run *run, struct thread *t, bool own, struct mw_err *
 	return t->w.ctx.arena != NULL;
 }
 
-/* No signal is a worker's: the process's own thread has to be woken by them. */
 static void
-start(struct thread *t)
+run_thread(void *arg, size_t i)
 {
-	sigset_t all, before;
-	pthread_attr_t attr;
+	struct thread *t = (struct thread *)arg + i;
 
-	(void)sigfillset(&all);
-	if (pthread_attr_init(&attr) != 0)
-		return;
-	(void)pthread_attr_setstacksize(&attr, STACK_SIZE);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	t->started = pthread_create(&t->id, &attr, work, &t->w) == 0;
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	(void)pthread_attr_destroy(&attr);
+	if (t->open)
+		work(&t->w);
 }
 
 /* Fewer workers than wished for are enough, as long as there is one. */
@@ -236,15 +225,10 @@ round_of(struct mw_sync_run *run, size_t n)
 		free(t);
 		return mw_ctx_nomem(run->ctx);
 	}
-	for (i = 1; i < n; i++) {
-		if (thread_open(run, &t[i], true, &err))
-			start(&t[i]);
-	}
-	(void)work(&t[0].w);
-	for (i = 1; i < n; i++) {
-		if (t[i].started)
-			(void)pthread_join(t[i].id, NULL);
-	}
+	t[0].open = true;
+	for (i = 1; i < n; i++)
+		t[i].open = thread_open(run, &t[i], true, &err);
+	(void)mw_threads(n, run_thread, t);
 	for (i = 0; i < n; i++)
 		thread_close(run, &t[i]);
 	free(t);

@@ -192,3 +192,32 @@ mw_users_page(struct mw_app *app, struct mw_ctx *ctx, const char *after, size_t 
 		code = enumerate(&g);
 	return code == MW_OK ? pick(&g, out) : code;
 }
+
+enum mw_code
+mw_users_all(struct mw_app *app, struct mw_ctx *ctx, size_t max, const char ***users, size_t *n,
+    bool *more)
+{
+	const char **all = mw_arena_alloc(ctx->arena, max * sizeof(*all)), *after = NULL;
+	struct mw_users page = { .more = true };
+	enum mw_code code;
+
+	*n = 0;
+	if ((*users = all) == NULL)
+		return mw_ctx_nomem(ctx);
+	while (page.more && *n < max) {
+		code = mw_users_page(app, ctx, after, MW_USERS_MAX, &page);
+		if (code != MW_OK)
+			return code;
+		if (page.n == 0)
+			break;
+		if (page.n > max - *n) {
+			page.n = max - *n;
+			page.more = true;
+		}
+		memcpy(all + *n, page.id, page.n * sizeof(*all));
+		*n += page.n;
+		after = all[*n - 1];
+	}
+	*more = page.more;
+	return MW_OK;
+}

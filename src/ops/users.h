@@ -17,4 +17,8 @@ struct mw_users {
 enum mw_code mw_users_page(struct mw_app *app, struct mw_ctx *ctx, const char *after,
     size_t limit, struct mw_users *out) MW_MUST;
 
+/* All of them, in order, page by page; *more: there are others than the first `max`. */
+enum mw_code mw_users_all(struct mw_app *app, struct mw_ctx *ctx, size_t max,
+    const char ***users, size_t *n, bool *more) MW_MUST;
+
 #endif

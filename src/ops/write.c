@@ -458,7 +458,8 @@ job_begin(struct job *j, int *lock)
 	enum mw_code code;
 
 	*lock = -1;
-	if ((code = mw_path_lock(j->app, j->ctx, j->w->user, j->w->path, lock)) != MW_OK)
+	if (!j->w->locked &&
+	    (code = mw_path_lock(j->app, j->ctx, j->w->user, j->w->path, lock)) != MW_OK)
 		return code;
 	j->written = mw_wall();
 	if (j->w->target != MW_TARGET_CONTAINER || j->w->if_match != NULL ||

@@ -220,9 +220,9 @@ def test_serve_ends_the_wakes_it_started(make):
     gw.serve = None
 
 
-def test_a_thousand_requests(make):
-    """A ready user's gateway keeps its pid, and no request asks for more than it needs."""
-    gw = make.server("lighttpd", wakes.settings(), procs=4)
+def test_mixed_requests(make):
+    """(A thousand of them with MW_LONG=1.)  A ready user's gateway keeps its pid, and no request asks for more than it needs."""
+    gw = make.server("lighttpd", wakes.settings(), procs=8)
     mw.check_json(wakes.wake(gw, "u"))
     first = wakes.starts(gw, "u")
     for i in range(4):
@@ -250,7 +250,7 @@ def test_a_thousand_requests(make):
             assert r.status == 200 and r.get("X-Attempts") == "1", r
         return made
     try:
-        made = wakes.side_by_side([lambda: some(250) for _ in range(4)])
+        made = wakes.side_by_side([lambda: some(250 if LONG else 75) for _ in range(4)])
         assert tap.calls == sum(made), "calls of the agent"
     finally:
         tap.close()

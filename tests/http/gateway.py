@@ -250,12 +250,39 @@ class Base:
         return self.call("GET", "/api/super/users/%s/files%s" % (
             user, "?" + query if query else ""), **kw)
 
+    def batch(self, user, ops, query="", **members):
+        """Post a batch: a list of operations, or the body itself."""
+        body = ops if isinstance(ops, bytes) else json.dumps(
+            dict(members, operations=ops)).encode()
+        return self.call("POST", self.target(user, "batch", query),
+                         [("Content-Type", "application/json")], body)
+
+    def batch_ok(self, user, ops, query="", **members):
+        """The results, checked as far as every batch is."""
+        obj = mw.check_json(self.batch(user, ops, query, **members))
+        assert obj["userId"] == user and len(obj["results"]) == len(ops), obj
+        for op, r in zip(ops, obj["results"]):
+            assert (r["op"], r["path"]) == (op["op"], op["path"]), (op, r)
+            assert r["success"] is (r["status"] == 200), r
+        good = [r for r in obj["results"] if r["success"]]
+        assert obj["succeeded"] == len(good) and obj["failed"] == len(ops) - len(good), obj
+        return obj
+
     def sync(self, user, query="", **kw):
         return self.call("POST", "/api/super/users/%s/sync%s" % (
             user, "?" + query if query else ""), body=b"", **kw)
 
     def r2_status(self, user, **kw):
         return self.call("GET", "/api/super/users/%s/r2-status" % user, **kw)
+
+    def config(self, method, user, doc=None, rest="", query="", headers=(), **kw):
+        """…/config or what lies below it; doc: an object, or the body itself."""
+        if doc is not None or method in ("PUT", "PATCH", "POST"):
+            kw["body"] = doc if isinstance(doc, bytes) else \
+                b"" if doc is None else json.dumps(doc).encode()
+        return self.call(method, "/api/super/users/%s/config%s%s" % (
+            user, rest, "?" + query if query else ""),
+            [("Content-Type", "application/json")] + list(headers), **kw)
 
     def content(self, user, path, query=""):
         """The file's bytes by a raw read, or None for a 404."""
@@ -359,14 +386,18 @@ class Cgi(Base):
 
     def responder(self, target):
         path = re.sub(r"^https?://[^/]*", "", target, flags=re.I).split("?")[0].split("/")
-        if path[:4] == ["", "api", "super", "users"] and len(path) > 5 \
-                and path[5] in ("files", "exec"):
-            return path[5] + ".fcgi"
+        if path[:4] == ["", "api", "super", "users"] and len(path) > 5:
+            if path[5:] == ["files", "batch"]:
+                return "batch.fcgi"
+            if path[5] in ("files", "config", "exec"):
+                return path[5] + ".fcgi"
         if re.match("/api/super/(users/?$|state(/|$)|users/[^/]+/(state|wake|restart|sleep|logs)(/|$))",
                     "/".join(path)):
             return "state.fcgi"
         if path[:4] == ["", "api", "super", "users"] and path[5:] in (["sync"], ["r2-status"]):
             return "sync.fcgi"
+        if path[:4] == ["", "api", "super", "bulk"]:
+            return "bulk.fcgi"
         return "health.fcgi"
 
     def cgi_env(self, method, target, headers, length, source):

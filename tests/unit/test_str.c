@@ -37,6 +37,9 @@ test_uint(void)
 	}
 	ok(mw_str_uint("12x", 2, 99, &got) && got == 12, "uint reads n bytes only");
 	ok(!mw_str_uint("1\0" "2", 3, 999, &got), "uint refuses a NUL");
+	ok(mw_str_digits("0129", 4) && mw_str_digits("7x", 1), "digits");
+	ok(!mw_str_digits("", 0) && !mw_str_digits("1/", 2) && !mw_str_digits("1:", 2) &&
+	    !mw_str_digits("-1", 2), "no digits");
 }
 
 static void

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * bulk.fcgi: one operation for many users, a line of JSON about each as it ends.
+ * Each turn reads like the operation's own paragraph of the API manual.
+ */
+#include <json.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "ops/change.h"
+#include "ops/document.h"
+#include "ops/exec_answer.h"
+#include "ops/fleet.h"
+#include "ops/sync_answer.h"
+#include "ops/users.h"
+#include "ops/wait.h"
+
+#define PIECE (16 * 1024)
+
+struct bulk {
+	struct mw_req *req;
+	struct mw_fleet_request f;
+	struct mw_fleet run;
+};
+
+/* ---- one user's turn ---- */
+
+static enum mw_code
+change_members(struct mw_fleet_turn *t, const struct mw_change *c)
+{
+	(void)(mw_json_add(&t->more, "previousState", mw_user_state_words[c->before]) &&
+	    mw_json_add(&t->more, "currentState", mw_user_state_words[c->now]) &&
+	    mw_json_add(&t->more, "action", c->action) &&
+	    mw_json_add_int(&t->more, "waitedMs", c->waited));
+	return MW_OK;
+}
+
+static enum mw_code
+wake(void *arg, struct mw_fleet_turn *t)
+{
+	const struct mw_fleet_request *f = &((struct bulk *)arg)->f;
+	struct mw_change c = { .user = t->user, .max_wake = f->max_wake, .wait = f->wait };
+	enum mw_code code;
+
+	mw_app_limit(t->ctx, c.max_wake, 0);
+	t->status = c.wait ? 200 : 202;
+	code = mw_change_wake(t->app, t->ctx, &c);
+	return code == MW_OK ? change_members(t, &c) : code;
+}
+
+static enum mw_code
+restart(void *arg, struct mw_fleet_turn *t)
+{
+	const struct mw_fleet_request *f = &((struct bulk *)arg)->f;
+	struct mw_change c = { .user = t->user, .max_wake = f->max_wake, .sync = f->sync,
+	    .force = f->force };
+	enum mw_code code;
+
+	mw_app_limit(t->ctx, c.max_wake, mw_change_time(t->app->conf, &c));
+	code = mw_change_restart(t->app, t->ctx, &c);
+	return code == MW_OK ? change_members(t, &c) : code;
+}
+
+static bool
+client_gone(void *arg)
+{
+	return mw_fleet_gone(arg);
+}
+
+/* A key of the request's is one of its own for each user. */
+static enum mw_code
+exec(void *arg, struct mw_fleet_turn *t)
+{
+	struct bulk *b = arg;
+	struct mw_exec_request r = b->f.exec;
+	size_t max = (size_t)t->app->conf->exec.max_output;
+	struct mw_exec_view v;
+	enum mw_code code;
+
+	if (r.key != NULL && (r.key = mw_arena_printf(t->ctx->arena, "bulk:%s", r.key)) == NULL)
+		return mw_ctx_nomem(t->ctx);
+	r.user = t->user;
+	r.gone = client_gone;
+	r.arg = &b->run;
+	mw_app_limit(t->ctx, r.max_wake, r.timeout);
+	mw_exec_view_init(&v);
+	code = mw_exec_run(t->app, t->ctx, &r, max, &v);
+	if (code == MW_OK && r.stream)
+		(void)mw_exec_add_started(&t->more, &v);
+	else if (code == MW_OK || code == MW_COMMAND_TIMEOUT)
+		(void)mw_exec_add_result(&t->more, &v, max);
+	if (code == MW_COMMAND_TIMEOUT)
+		(void)mw_json_add_bool(&t->more, "partial", true);
+	mw_exec_view_free(&v);
+	return code;
+}
+
+/* The members of an object, which is freed. */
+static enum mw_code
+object_members(struct mw_fleet_turn *t, struct json_object *o)
+{
+	size_t n = 0;
+	const char *s = json_object_to_json_string_length(o,
+	    JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &n);
+	bool good = s != NULL && n > 2 && mw_buf_addc(&t->more, ',') &&
+	    mw_buf_add(&t->more, s + 1, n - 2);
+
+	json_object_put(o);
+	return good ? MW_OK : mw_ctx_nomem(t->ctx);
+}
+
+/* With paths that failed it has not succeeded, though it went on to its end. */
+static enum mw_code
+sync_user(void *arg, struct mw_fleet_turn *t)
+{
+	const struct mw_fleet_request *f = &((struct bulk *)arg)->f;
+	struct mw_sync s = { .user = t->user, .direction = f->direction, .remove = f->remove,
+	    .dry_run = f->dry_run, .force = f->force, .max_wake = f->max_wake };
+	struct json_object *o;
+	enum mw_code code;
+
+	mw_app_limit(t->ctx, s.max_wake, t->app->conf->sync.timeout);
+	if ((code = mw_sync(t->app, t->ctx, &s)) != MW_OK)
+		return code;
+	if ((o = json_object_new_object()) == NULL)
+		return mw_ctx_nomem(t->ctx);
+	mw_sync_add_result(o, t->ctx->arena, &s);
+	if ((code = object_members(t, o)) != MW_OK || s.failed.count == 0)
+		return code;
+	return mw_ctx_fail(t->ctx, s.failed.first->code, "The sync failed for %lld files, the "
+	    "first is /%.100s", (long long)s.failed.count, s.failed.first->path);
+}
+
+static enum mw_code
+patch_config(void *arg, struct mw_fleet_turn *t)
+{
+	const struct mw_fleet_request *f = &((struct bulk *)arg)->f;
+	struct mw_document d = { .user = t->user, .max_wake = f->max_wake, .force = f->force };
+	const struct mw_write *w = &d.written;
+	char modified[MW_RFC3339_LEN];
+	enum mw_code code;
+
+	mw_app_limit(t->ctx, d.max_wake, t->app->conf->sandbox.timeout);
+	code = mw_document_patch(t->app, t->ctx, &d, f->patch.data, f->patch.len);
+	if (code != MW_OK)
+		return code;
+	mw_rfc3339(d.modified, modified);
+	(void)(mw_json_add(&t->more, "etag", d.etag) && mw_json_add(&t->more, "source", d.from) &&
+	    mw_json_add(&t->more, "lastModified", d.modified > 0 ? modified : NULL) &&
+	    mw_json_add_bool(&t->more, "saved", d.saved) &&
+	    mw_json_add_bool(&t->more, "applied", d.applied) &&
+	    mw_buf_addf(&t->more, ",\"r2Sync\":{\"success\":%s",
+	    w->r2_synced ? "true" : "false") &&
+	    mw_json_add_bool(&t->more, "queued", w->r2_queued) &&
+	    mw_json_add(&t->more, "error", w->r2_error) && mw_buf_addc(&t->more, '}'));
+	return MW_OK;
+}
+
+static enum mw_code (*const turns[])(void *, struct mw_fleet_turn *) = {
+	[MW_FLEET_WAKE] = wake, [MW_FLEET_RESTART] = restart, [MW_FLEET_EXEC] = exec,
+	[MW_FLEET_SYNC] = sync_user, [MW_FLEET_CONFIG] = patch_config,
+};
+
+/* ---- the request ---- */
+
+/* Which row and member were bad, for programs. */
+static enum mw_code
+bad_request(struct mw_req *req, const struct mw_fleet_in *in, enum mw_code code)
+{
+	struct json_object *details;
+
+	if (code == MW_OK || in->field == NULL)
+		return code;
+	if ((details = json_object_new_object()) == NULL ||
+	    (req->extra == NULL && (req->extra = json_object_new_object()) == NULL)) {
+		json_object_put(details);
+		return code;
+	}
+	if (in->row >= 0)
+		json_object_object_add(details, "index", json_object_new_int64(in->row));
+	json_object_object_add(details, "field", json_object_new_string(in->field));
+	json_object_object_add(req->extra, "details", details);
+	return code;
+}
+
+static enum mw_code
+read_all(struct mw_req *req, struct mw_fleet_in *in)
+{
+	char piece[PIECE];
+	enum mw_code code;
+	size_t n;
+
+	do {
+		if ((code = mw_req_read(req, piece, sizeof(piece), &n)) != MW_OK ||
+		    (n > 0 && (code = mw_fleet_in_feed(in, piece, n)) != MW_OK))
+			return code;
+	} while (n > 0);
+	return mw_fleet_in_finish(in);
+}
+
+static enum mw_code
+read_request(struct bulk *b, enum mw_fleet_op op)
+{
+	struct mw_req *req = b->req;
+	struct mw_fleet_in in;
+	enum mw_code code;
+
+	mw_fleet_in_init(&in, &b->f, op, &req->ctx, req->app->conf, (size_t)req->max_body);
+	code = bad_request(req, &in, read_all(req, &in));
+	mw_fleet_in_free(&in);
+	return code;
+}
+
+/* Who "all" are: whoever is there now. */
+static enum mw_code
+everybody(struct bulk *b)
+{
+	struct mw_req *req = b->req;
+	enum mw_code code;
+	bool more;
+
+	req->touched = true;
+	code = mw_users_all(req->app, &req->ctx, MW_FLEET_USERS_MAX, &b->f.user, &b->f.n, &more);
+	if (code == MW_OK && more)
+		code = mw_ctx_fail(&req->ctx, MW_TOO_MANY_OPERATIONS, "userIds: \"all\" are more than "
+		    "%d; name them in several requests", MW_FLEET_USERS_MAX);
+	return code;
+}
+
+/* ---- the answer ---- */
+
+static bool
+say(void *arg, const char *line, size_t n)
+{
+	const struct bulk *b = arg;
+
+	return mw_res_write(b->req, line, n) && mw_res_flush(b->req);
+}
+
+static bool
+gone(void *arg)
+{
+	const struct bulk *b = arg;
+	const struct mw_io *io = b->req->io;
+
+	return b->req->broken || (io->gone != NULL && io->gone(io->t));
+}
+
+/* The last line says that there is no more. */
+static enum mw_code
+summary(struct bulk *b)
+{
+	struct mw_req *req = b->req;
+	const struct mw_fleet *r = &b->run;
+	struct mw_buf line;
+	bool sent;
+
+	mw_buf_init(&line, 1024);
+	(void)(mw_buf_adds(&line, "{\"summary\":true") &&
+	    mw_json_add(&line, "operation", r->what) &&
+	    mw_json_add_int(&line, "total", (int64_t)r->n) &&
+	    mw_json_add_int(&line, "succeeded", (int64_t)r->succeeded) &&
+	    mw_json_add_int(&line, "failed", (int64_t)r->failed) &&
+	    mw_json_add_int(&line, "skipped", (int64_t)r->skipped) &&
+	    mw_json_add_int(&line, "durationMs", mw_now() - req->started) &&
+	    mw_json_add(&line, "requestId", req->ctx.request_id) &&
+	    mw_json_add(&line, "timestamp", mw_req_time(req, mw_wall())) &&
+	    mw_buf_adds(&line, "}\n"));
+	if (line.failed)
+		return mw_ctx_nomem(&req->ctx);
+	sent = say(b, line.data, line.len);
+	mw_buf_free(&line);
+	return sent ? MW_OK : MW_CLIENT_GONE;
+}
+
+static enum mw_code
+stream(struct bulk *b)
+{
+	struct mw_req *req = b->req;
+	enum mw_code code;
+	int place;
+
+	b->run = (struct mw_fleet){ .what = mw_fleet_words[b->f.op], .user = b->f.user,
+	    .n = b->f.n, .concurrency = (size_t)b->f.concurrency, .turn = turns[b->f.op],
+	    .say = say, .gone = gone, .arg = b };
+	if ((code = mw_wait_begin(req->app, &req->ctx, &place)) != MW_OK)
+		return code;
+	mw_res_header(req, "X-Accel-Buffering", "no");
+	mw_res_start(req, 200, "application/x-ndjson", -1);
+	if (!mw_res_flush(req))
+		code = MW_CLIENT_GONE;
+	else
+		code = mw_fleet_run(req->app, &req->ctx, &b->run);
+	mw_wait_end(req->app, place);
+	if (code == MW_OK)
+		code = b->run.left ? MW_CLIENT_GONE : summary(b);
+	return code;
+}
+
+static enum mw_code
+bulk(struct mw_req *req, enum mw_fleet_op op)
+{
+	struct bulk b = { .req = req };
+	enum mw_code code = read_request(&b, op);
+
+	req->ctx.deadline = mw_now() + req->app->conf->bulk.timeout;
+	if (code == MW_OK && b.f.all)
+		code = everybody(&b);
+	if (code == MW_OK)
+		code = stream(&b);
+	mw_fleet_request_free(&b.f);
+	return code;
+}
+
+static enum mw_code
+post_wake(struct mw_req *req)
+{
+	return bulk(req, MW_FLEET_WAKE);
+}
+
+static enum mw_code
+post_restart(struct mw_req *req)
+{
+	return bulk(req, MW_FLEET_RESTART);
+}
+
+static enum mw_code
+post_exec(struct mw_req *req)
+{
+	return bulk(req, MW_FLEET_EXEC);
+}
+
+static enum mw_code
+post_sync(struct mw_req *req)
+{
+	return bulk(req, MW_FLEET_SYNC);
+}
+
+static enum mw_code
+post_config(struct mw_req *req)
+{
+	return bulk(req, MW_FLEET_CONFIG);
+}
+
+#define BULK "/api/super/bulk/"
+
+static const struct mw_route routes[] = {
+	{ BULK "wake", MW_POST, 0, post_wake },
+	{ BULK "restart", MW_POST, 0, post_restart },
+	{ BULK "exec", MW_POST, 0, post_exec },
+	{ BULK "sync", MW_POST, 0, post_sync },
+	{ BULK "config-patch", MW_POST, 0, post_config },
+	{ NULL, 0, 0, NULL }
+};
+
+int
+main(void)
+{
+	return mw_app_main("bulk", routes);
+}
