@@ -278,6 +278,7 @@ def replace(w, user, n):
         for pid in mine:
             if pid in holders or gateway.parent_of(pid) in holders:
                 kill(pid)
+        user.wipes += 1                 # what was written meanwhile may be in either
     shutil.rmtree(away, ignore_errors=True)
 
 
