@@ -130,7 +130,8 @@ judge(struct download *d, const struct mw_outbox_row *row, enum mw_mark mark,
 	if (mark == MW_MARK_DELETED_SANDBOX && !force)
 		o->act = there ? MW_ACT_NEWER : MW_ACT_KEEP;
 	else if (!there)
-		o->act = MW_ACT_COPY;
+		o->act = mark == MW_MARK_NEWER_SANDBOX && !force && !run->add_only ?
+		    MW_ACT_KEEP : MW_ACT_COPY;
 	else if (run->add_only)
 		o->act = MW_ACT_KEEP;
 	else if (row != NULL)

@@ -43,6 +43,8 @@ backup_absent(const struct mw_sides *s)
 		return MW_ACT_FORGET;
 	if (!s->remove || s->excluded)
 		return s->sandbox != NULL ? MW_ACT_CLASH : MW_ACT_KEEP;
+	if (s->mark == MW_MARK_NEWER_SANDBOX)
+		return MW_ACT_REMOVE;
 	return is_file(s->manifest) && !r2_as_was(s) ? MW_ACT_NEWER : MW_ACT_REMOVE;
 }
 
@@ -114,8 +116,10 @@ mw_plan_restore(const struct mw_sides *s)
 		return restore_absent(s);
 	if (s->mark == MW_MARK_DELETED_SANDBOX && !(s->force && !s->add_only))
 		return s->sandbox == NULL ? MW_ACT_KEEP : MW_ACT_NEWER;
+	/* Written there and gone: removed there since.  A fresh sandbox never had it. */
 	if (s->sandbox == NULL)
-		return MW_ACT_COPY;
+		return s->mark == MW_MARK_NEWER_SANDBOX && !s->force && !s->add_only ?
+		    MW_ACT_KEEP : MW_ACT_COPY;
 	return s->add_only ? MW_ACT_KEEP : restore_both(s);
 }
 

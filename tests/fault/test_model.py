@@ -351,7 +351,8 @@ def settle(w):
             break
         assert time.monotonic() < deadline, (status, out, err)
     for user in w.users:
-        for query in ("direction=backup", "direction=restore", "direction=backup"):
+        for query in ("direction=backup", "direction=restore",
+                      "direction=backup&delete=true&force=true", "direction=backup"):
             while True:
                 obj = do_sync(w, user, query + "&maxWakeTime=60000")
                 if obj is not None:
