@@ -91,6 +91,8 @@ take_state(struct mw_engine *e, struct json_object *inspect, struct mw_engine_st
 	st->started = mw_engine_time(mw_engine_str(s, "StartedAt"));
 	st->exit_code = mw_engine_int(s, "ExitCode");
 	st->misplaced = misplaced(e, inspect);
+	(void)snprintf(st->owner, sizeof(st->owner), "%.80s %s", mw_engine_str(inspect, "Image"),
+	    mw_engine_str(mw_engine_obj(inspect, "Config"), "User"));
 }
 
 enum mw_code
