@@ -105,9 +105,13 @@ struct mw_engine_state {
 	bool leaving;			/* being stopped or removed: look again */
 	int64_t started;		/* wall ms, 0 = unknown */
 	int64_t exit_code;
-	const char *misplaced;		/* what is wrong with its mounts, NULL = nothing */
+	const char **mounts;		/* where something else than its own layer is; in the arena */
+	const char *misplaced;		/* what is wrong with that, NULL = nothing */
 	char owner[MW_ENGINE_OWNER];	/* "IMAGE USER[:GROUP]", who its commands run as */
 };
+
+/* What `path` lies on: one of the mounts, or "/". */
+const char *mw_engine_mount(const struct mw_engine_state *st, const char *path);
 
 enum mw_code mw_engine_inspect(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
     struct mw_engine_state *st) MW_MUST;

@@ -24,8 +24,8 @@ static const struct {
 	const char *text;
 	enum mw_code code;
 } table[] = {
-	{ 0, "no space left on device", MW_STORAGE_FULL },
-	{ 0, "disk quota exceeded", MW_STORAGE_FULL },
+	{ 0, "o space left on device", MW_STORAGE_FULL },
+	{ 0, "isk quota exceeded", MW_STORAGE_FULL },
 	{ 404, "no such image", MW_SANDBOX_UNAVAILABLE },
 	{ 404, "No such container", MW_SANDBOX_NOT_FOUND },
 	{ 404, "no such container", MW_SANDBOX_NOT_FOUND },

@@ -296,7 +296,7 @@ mw_tar_feed(struct mw_tar *t, const void *data, size_t n)
 bool
 mw_tar_complete(const struct mw_tar *t)
 {
-	return !t->bad && (t->ended || (t->nblock == 0 && t->left == 0));
+	return !t->bad && t->ended;
 }
 
 /* ---- writing ---- */

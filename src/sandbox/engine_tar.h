@@ -47,7 +47,7 @@ void mw_tar_free(struct mw_tar *t);
 /* The next bytes.  false: a callback said so, or it is no tar (t->bad). */
 bool mw_tar_feed(struct mw_tar *t, const void *p, size_t n);
 
-/* Was it whole: did it end with an empty block, or at least between two entries? */
+/* Was it whole: did the empty block at its end come? */
 bool mw_tar_complete(const struct mw_tar *t);
 
 /* Append an entry's header (pax and ustar). */

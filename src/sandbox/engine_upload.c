@@ -24,6 +24,7 @@ struct upload {
 	struct mw_buf heads, tail;
 	const struct mw_engine_source *src;
 	struct mw_engine_owner owner;
+	const char *base;	/* the mount that all of it lies on: names are relative to it */
 	int64_t pad;
 	char answer[ANSWER_MAX];
 	size_t nanswer;
@@ -87,6 +88,15 @@ on_answer(void *arg, const void *p, size_t n)
 	return true;
 }
 
+/* An absolute path as a name below the base. */
+static const char *
+name_of(const struct upload *u, const char *abs)
+{
+	size_t n = strlen(u->base);
+
+	return abs + n + (u->base[n - 1] != '/');
+}
+
 /* An entry of the sandbox's own user. */
 static bool
 add(const struct upload *u, struct mw_buf *out, struct mw_tar_head h)
@@ -101,14 +111,15 @@ static bool
 add_parents(struct upload *u, const struct mw_engine_place *place)
 {
 	const char *p = place->abs + strlen(place->parent) + 1, *slash;
+	const char *start = name_of(u, place->abs);
 	char name[8192];
 	size_t n;
 
 	while ((slash = strchr(p, '/')) != NULL) {
-		n = (size_t)(slash - place->abs);
+		n = (size_t)(slash + 1 - start);
 		if (n + 1 > sizeof(name))
 			return false;
-		memcpy(name, place->abs + 1, n);	/* with its '/' */
+		memcpy(name, start, n);
 		name[n] = '\0';
 		if (!add(u, &u->tail, (struct mw_tar_head){ .type = '5', .name = name,
 		    .mode = 0755, .mtime = -1 }))
@@ -127,7 +138,7 @@ build(struct mw_engine *e, struct upload *u, const char *abs, const struct mw_en
 	const struct mw_engine_source *src = u->src;
 	struct mw_tar_head dir = { .type = '5', .mode = 0700, .mtime = -1 };
 	char name[8192];
-	int n = snprintf(name, sizeof(name), "%s/", e->run_dir + 1);
+	int n = snprintf(name, sizeof(name), "%s/", name_of(u, e->run_dir));
 	bool good;
 
 	dir.name = name;
@@ -135,13 +146,13 @@ build(struct mw_engine *e, struct upload *u, const char *abs, const struct mw_en
 	if (good)
 		memcpy(name + n, "in/", 4);
 	good = good && add(u, &u->heads, dir) && add(u, &u->heads, (struct mw_tar_head){
-	    .type = '0', .name = abs + 1, .size = src->size, .mode = src->mode,
+	    .type = '0', .name = name_of(u, abs), .size = src->size, .mode = src->mode,
 	    .mtime = src->mtime });
 	u->pad = (MW_TAR_BLOCK - src->size % MW_TAR_BLOCK) % MW_TAR_BLOCK;
 	if (good && place != NULL)
 		good = add_parents(u, place) && add(u, &u->tail, (struct mw_tar_head){
-		    .type = '1', .name = place->abs + 1, .link = abs + 1, .mode = src->mode,
-		    .mtime = src->mtime });
+		    .type = '1', .name = name_of(u, place->abs), .link = name_of(u, abs),
+		    .mode = src->mode, .mtime = src->mtime });
 	return good && mw_buf_add(&u->tail, zero, sizeof(zero));
 }
 
@@ -150,7 +161,7 @@ build(struct mw_engine *e, struct upload *u, const char *abs, const struct mw_en
 static enum mw_code
 send(struct mw_engine *e, struct mw_ctx *ctx, const char *user, struct upload *u)
 {
-	const char *path = mw_engine_path(e, ctx, user, "/archive?path=/");
+	const char *path = mw_engine_archive(e, ctx, user, u->base);
 	struct mw_net_header type = { "Content-Type", "application/x-tar" };
 	struct mw_net_req req = { .method = "PUT", .body_fd = -1, .body_read = on_read,
 	    .body_size = (int64_t)u->heads.len + u->src->size + u->pad + (int64_t)u->tail.len,
@@ -189,6 +200,11 @@ mw_engine_upload(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
 	mw_buf_init(&u->heads, HEADS_MAX);
 	mw_buf_init(&u->tail, HEADS_MAX);
 	u->src = src;
+	u->base = mw_engine_mount(st, e->run_dir);
+	/* The engine extracts on one mount, and a link does not leave it. */
+	if (place != NULL && strcmp(u->base, mw_engine_mount(st, place->abs)) != 0)
+		return mw_ctx_fail(ctx, MW_SANDBOX_HIBERNATING,
+		    "asleep nothing can be written there: it is another volume");
 	rc = mw_engine_owner(e, ctx, user, st, &u->owner);
 	if (rc == MW_OK)
 		rc = build(e, u, *abs, place) ? send(e, ctx, user, u) : mw_ctx_nomem(ctx);
