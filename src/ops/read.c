@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/range.h"
 #include "base/str.h"
@@ -104,7 +105,10 @@ unmodified(struct flow *f, const struct mw_object *obj)
 static enum mw_code
 r2_begin(void *arg, const struct mw_object *obj)
 {
-	return flow_begin(arg, obj);
+	struct flow *f = arg;
+
+	mw_retry_answered(f->app, f->ctx, MW_UP_STORE);
+	return flow_begin(f, obj);
 }
 
 static enum mw_code
@@ -255,6 +259,7 @@ sandbox_begin(void *arg, const struct mw_stat *st, int64_t from, int64_t to)
 	struct mw_object obj;
 	enum mw_code code;
 
+	mw_retry_answered(f->app, f->ctx, MW_UP_SANDBOX);
 	if ((code = mw_object_of_stat(f->ctx, f->r->path, st, &obj)) != MW_OK)
 		return code;
 	if (from > 0 || to < st->size - 1) {
@@ -329,17 +334,30 @@ fall_back(struct flow *f, enum mw_code r2_code, enum mw_mark mark)
 	return code;
 }
 
+#define R2_SHARE 10000		/* ms */
+
 /*
  * A hanging R2 must leave time for the sandbox to answer instead.  A raw answer
- * has an hour, of which that is a small part.
+ * has an hour, of which that is a small part; what a batch has left may be less,
+ * and then R2 gets its share of it.
  */
+static int64_t
+r2_deadline(const struct flow *f)
+{
+	int64_t left = mw_left(f->ctx->deadline);
+	int64_t least = left / 2 < R2_SHARE ? left / 2 : R2_SHARE;
+	int64_t most = left - f->app->conf->sandbox.timeout - f->r->max_wake;
+
+	return f->ctx->deadline - left + (most > least ? most : least);
+}
+
 static enum mw_code
 read_auto(struct flow *f, enum mw_mark mark)
 {
 	int64_t deadline = f->ctx->deadline;
 	enum mw_code code;
 
-	f->ctx->deadline -= f->app->conf->sandbox.timeout + f->r->max_wake;
+	f->ctx->deadline = r2_deadline(f);
 	code = read_r2(f);
 	f->ctx->deadline = deadline;
 	if (code != MW_FILE_NOT_FOUND && !mw_is_outage(code))
@@ -400,7 +418,10 @@ read_known(struct flow *f)
 	if (f->r->source == MW_SRC_AUTO &&
 	    (mark == MW_MARK_NEWER_SANDBOX || mark == MW_MARK_DELETED_SANDBOX)) {
 		code = read_container(f);
-		if (code != MW_FILE_NOT_FOUND || mark == MW_MARK_DELETED_SANDBOX)
+		/* Written there and gone: removed there since.  Only where nothing is restored
+		 * may it have been lost with an earlier sandbox. */
+		if (code != MW_FILE_NOT_FOUND || mark == MW_MARK_DELETED_SANDBOX ||
+		    f->app->conf->wake.restore)
 			return code;
 		mw_err_clear(&f->ctx->err);
 	}

@@ -18,6 +18,7 @@ struct mw_write {
 	int64_t max_wake;		/* ms */
 	const char *if_match;		/* header values against R2's ETag, or NULL */
 	const char *if_none_match;
+	bool locked;			/* the caller holds the path's lock */
 
 	/* results */
 	bool existed;			/* delete: one of the places had it */

@@ -189,6 +189,7 @@ engine_enumerate(struct mw_sandbox *s, struct mw_ctx *ctx, mw_user_fn fn, void *
 const struct mw_sandbox_ops mw_sandbox_engine = {
 	.name = "engine",
 	.flags = MW_SB_FILES_ASLEEP | MW_SB_CAN_STOP | MW_SB_CAN_CREATE,
+	.input_max = 32 << 20,
 	.open = engine_open,
 	.close = engine_close,
 	.enumerate = engine_enumerate,

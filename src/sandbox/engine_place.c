@@ -150,7 +150,9 @@ mw_engine_proven(struct mw_engine *e, struct mw_ctx *ctx, const char *user)
 		return mw_ctx_nomem(ctx);
 	if (!e->base.allow_unproven) {
 		rc = look(&w, abs, &what, &st, &target);
-		if (rc != MW_OK || (what == LOOK_OTHER && st.type == MW_FT_FILE && st.size > 0))
+		/* 16 hex digits, and perhaps a newline. */
+		if (rc != MW_OK || (what == LOOK_OTHER && st.type == MW_FT_FILE &&
+		    (st.size == 16 || st.size == 17)))
 			return rc;
 	}
 	rc = mw_engine_inspect(e, ctx, user, &is);

@@ -21,7 +21,10 @@ enum {
  * what is asked for.  Afterwards the working directory is it, by no link that leads out.
  */
 const char mw_engine_walk[] =
-    "[ \"$1\" = 1 ] || [ -f \"$MW_RUN_DIR/instance\" ] || exit 20\n"
+    "if [ \"$1\" != 1 ]; then\n"
+    "	m=; [ -f \"$MW_RUN_DIR/instance\" ] && read -r m <\"$MW_RUN_DIR/instance\"\n"
+    "	case $m in *[!0-9a-f]*) exit 20 ;; ???????????????" "?) ;; *) exit 20 ;; esac\n"
+    "fi\n"
     "[ -d \"$MW_ROOT\" ] || mkdir -p \"$MW_ROOT\" || exit 24\n"
     "cd -P \"$MW_ROOT\" || exit 24\n"
     "top=$PWD; at=\n"

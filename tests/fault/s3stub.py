@@ -62,11 +62,22 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 
+    def date_time_string(self, timestamp=None):
+        return formatdate(time.time() + self.server.stub.clock, usegmt=True)
+
     def handle_one_request(self):
         try:
             super().handle_one_request()
         except (ConnectionError, TimeoutError):
             self.close_connection = True
+
+    def client_gone(self):
+        try:
+            return self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def cut_off(self):
         self.close_connection = True
@@ -129,6 +140,9 @@ class Handler(BaseHTTPRequestHandler):
         """True if that was the answer."""
         if fault.delay:
             time.sleep(fault.delay)
+            if self.client_gone():      # what nobody waits for is not done any more
+                self.close_connection = True
+                return True
         if fault.hang:
             self.server.stub.wait(fault.hang)
             self.cut_off()
@@ -282,6 +296,7 @@ class Stub:
         self.host, self.port, self.bucket = "127.0.0.1", port, BUCKET
         self.key, self.secret, self.region = KEY, SECRET, REGION
         self.lock, self.objects, self.calls, self.faults = threading.Lock(), {}, [], []
+        self.clock = 0              # of its Date headers, s ahead of ours
         self.stopping = threading.Event()
         self.server = None
         self.up()

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * config.fcgi: a user's configuration document, its history, and bringing it to
+ * the gateway.  Each handler reads like its paragraph of the API manual.
+ */
+#include <json.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/str.h"
+#include "ops/app.h"
+#include "ops/document.h"
+#include "ops/history.h"
+#include "ops/params.h"
+#include "ops/read.h"
+
+#define ANSWER_MAX (MW_DOCUMENT_MAX + 64 * 1024)	/* bytes */
+#define SMALL 1024					/* bytes of a body with a version in it */
+
+/* ---- parameters ---- */
+
+static enum mw_code
+begin(struct mw_req *req, struct mw_document *d)
+{
+	enum mw_code code;
+
+	d->user = req->user;
+	if ((code = mw_app_max_wake(req, &d->max_wake)) != MW_OK ||
+	    (code = mw_req_query_bool(req, "force", &d->force)) != MW_OK ||
+	    (code = mw_header_conditions(req, &d->if_match, &d->if_none_match)) != MW_OK)
+		return code;
+	mw_app_deadline(req, d->max_wake, req->app->conf->sandbox.timeout);
+	req->touched = true;
+	return MW_OK;
+}
+
+/* ---- the document in an answer: as it was written, never read by json-c ---- */
+
+static bool
+buf_writer(void *arg, const void *p, size_t n)
+{
+	return mw_buf_add(arg, p, n);
+}
+
+static void
+text(struct mw_buf *b, const char *name, const char *value)
+{
+	(void)mw_buf_addf(b, ",\"%s\":", name);
+	if (value == NULL) {
+		(void)mw_buf_adds(b, "null");
+		return;
+	}
+	(void)mw_buf_addc(b, '"');
+	if (!mw_json_escape(buf_writer, b, value, strlen(value)))
+		return;			/* the buffer has failed */
+	(void)mw_buf_addc(b, '"');
+}
+
+/* {"userId" and the document. */
+static void
+head(struct mw_req *req, struct mw_buf *b, const struct mw_document *d, bool changed)
+{
+	(void)mw_buf_addf(b, "{\"userId\":\"%s\"", req->user);
+	if (changed)
+		(void)mw_buf_adds(b, ",\"success\":true");
+	(void)mw_buf_adds(b, ",\"config\":");
+	(void)mw_buf_add(b, d->text, d->len);
+	text(b, "etag", d->etag);
+	text(b, "source", d->from);
+	text(b, "lastModified", d->modified > 0 ? mw_req_time(req, d->modified) : NULL);
+}
+
+static enum mw_code
+finish(struct mw_req *req, struct mw_buf *b, const struct mw_document *d)
+{
+	enum mw_code code = MW_OK;
+
+	text(b, "timestamp", mw_req_time(req, mw_wall()));
+	if (!mw_buf_adds(b, "}\n"))
+		return mw_ctx_nomem(&req->ctx);
+	req->source = d->from;
+	if (d->etag != NULL)
+		mw_res_header(req, "ETag", d->etag);
+	mw_res_start(req, 200, "application/json", (int64_t)b->len);
+	if (!mw_res_write(req, b->data, b->len))
+		code = MW_CLIENT_GONE;
+	return code;
+}
+
+static enum mw_code
+answer_document(struct mw_req *req, const struct mw_document *d)
+{
+	struct mw_buf b;
+	enum mw_code code;
+
+	mw_buf_init(&b, ANSWER_MAX);
+	head(req, &b, d, false);
+	code = finish(req, &b, d);
+	mw_buf_free(&b);
+	return code;
+}
+
+static enum mw_code
+answer_change(struct mw_req *req, const struct mw_document *d)
+{
+	const struct mw_write *w = &d->written;
+	struct mw_buf b;
+	enum mw_code code;
+
+	mw_buf_init(&b, ANSWER_MAX);
+	head(req, &b, d, true);
+	(void)mw_buf_addf(&b, ",\"saved\":%s,\"applied\":%s,\"r2Sync\":{\"success\":%s,\"queued\":%s",
+	    d->saved ? "true" : "false", d->applied ? "true" : "false",
+	    w->r2_synced ? "true" : "false", w->r2_queued ? "true" : "false");
+	text(&b, "error", w->r2_error);
+	(void)mw_buf_addc(&b, '}');
+	code = finish(req, &b, d);
+	mw_buf_free(&b);
+	return code;
+}
+
+/* Of a document that is not there, where we looked; of a broken one, its ETag. */
+static enum mw_code
+failed(struct mw_req *req, const struct mw_document *d, enum mw_code code)
+{
+	struct json_object *list;
+
+	if (code == MW_CONFLICT && d->etag != NULL)
+		mw_res_header(req, "ETag", d->etag);
+	if (code != MW_FILE_NOT_FOUND || d->tried == 0)
+		return code;
+	list = json_object_new_array();
+	if (d->tried & MW_TRIED_R2)
+		json_object_array_add(list, json_object_new_string("r2"));
+	if (d->tried & MW_TRIED_CONTAINER)
+		json_object_array_add(list, json_object_new_string("container"));
+	if (req->extra == NULL)
+		req->extra = json_object_new_object();
+	json_object_object_add(req->extra, "triedSources", list);
+	return code;
+}
+
+/* ---- GET, PUT, PATCH …/config ---- */
+
+static enum mw_code
+get_config(struct mw_req *req)
+{
+	struct mw_document d = { .user = req->user };
+	enum mw_code code;
+
+	mw_app_deadline(req, 0, req->app->conf->sandbox.timeout);
+	req->touched = true;
+	if ((code = mw_document_get(req->app, &req->ctx, &d)) != MW_OK)
+		return failed(req, &d, code);
+	return answer_document(req, &d);
+}
+
+static enum mw_code
+change(struct mw_req *req, enum mw_code (*how)(struct mw_app *, struct mw_ctx *,
+    struct mw_document *, const char *, size_t))
+{
+	struct mw_document d = { .user = req->user };
+	enum mw_code code;
+	char *body;
+	size_t n;
+
+	if ((code = mw_req_body(req, MW_DOCUMENT_MAX, &body, &n)) != MW_OK ||
+	    (code = begin(req, &d)) != MW_OK)
+		return code;
+	if ((code = how(req->app, &req->ctx, &d, body, n)) != MW_OK)
+		return failed(req, &d, code);
+	return answer_change(req, &d);
+}
+
+static enum mw_code
+put_config(struct mw_req *req)
+{
+	return change(req, mw_document_put);
+}
+
+static enum mw_code
+patch_config(struct mw_req *req)
+{
+	return change(req, mw_document_patch);
+}
+
+/* ---- …/config/history, rollback, reload ---- */
+
+static struct json_object *
+version_row(struct mw_req *req, size_t i, const struct mw_version *v)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_object_object_add(o, "version", json_object_new_int64((int64_t)i + 1));
+	json_object_object_add(o, "savedAt", json_object_new_string(mw_req_time(req, v->saved)));
+	json_object_object_add(o, "size", json_object_new_int64(v->size));
+	json_object_object_add(o, "etag", json_object_new_string(v->etag));
+	return o;
+}
+
+static enum mw_code
+get_history(struct mw_req *req)
+{
+	struct mw_version version[MW_HISTORY_MAX];
+	struct json_object *o, *list;
+	enum mw_code code;
+	size_t i, n;
+
+	mw_app_deadline(req, 0, req->app->conf->store.timeout);
+	req->touched = true;
+	if ((code = mw_history_list(req->app, &req->ctx, req->user, version, &n)) != MW_OK)
+		return code;
+	o = json_object_new_object();
+	list = json_object_new_array();
+	for (i = 0; i < n; i++)
+		json_object_array_add(list, version_row(req, i, &version[i]));
+	json_object_object_add(o, "userId", json_object_new_string(req->user));
+	json_object_object_add(o, "versions", list);
+	json_object_object_add(o, "count", json_object_new_int64((int64_t)n));
+	json_object_object_add(o, "timestamp", json_object_new_string(mw_req_time(req, mw_wall())));
+	return mw_res_json(req, 200, o);
+}
+
+/* {"version": N}: the only member that counts. */
+struct wanted {
+	struct mw_err *err;
+	bool next;			/* its value comes next */
+	int64_t version;		/* 0 = not told */
+};
+
+static enum mw_code
+wanted_event(void *arg, enum mw_json_event ev, const char *s, size_t n, unsigned depth)
+{
+	struct wanted *w = arg;
+	bool mine = w->next;
+
+	if (depth == 0 && ev != MW_JSON_OBJECT && ev != MW_JSON_OBJECT_END)
+		return mw_fail(w->err, MW_INVALID_ARGUMENT, "body: expected {\"version\":NUMBER}");
+	if (depth != 1)
+		return MW_OK;
+	w->next = ev == MW_JSON_KEY && n == 7 && memcmp(s, "version", 7) == 0;
+	if (!mine)
+		return MW_OK;
+	if (ev == MW_JSON_NUMBER && w->version == 0 && mw_str_uint(s, n, INT64_MAX, &w->version) &&
+	    w->version > 0)
+		return MW_OK;
+	return mw_fail(w->err, MW_INVALID_ARGUMENT, "version: expected a number, 1 = the newest backup");
+}
+
+static enum mw_code
+read_version(struct mw_req *req, int64_t *version)
+{
+	struct wanted w = { .err = &req->ctx.err };
+	struct mw_json json;
+	enum mw_code code;
+	char *body;
+	size_t n;
+
+	mw_json_init(&json, wanted_event, &w);
+	if ((code = mw_req_body(req, SMALL, &body, &n)) != MW_OK ||
+	    (code = mw_json_feed(&json, body, n, &req->ctx.err)) != MW_OK ||
+	    (code = mw_json_finish(&json, &req->ctx.err)) != MW_OK)
+		return code;
+	*version = w.version;
+	return w.version > 0 ? MW_OK : mw_ctx_fail(&req->ctx, MW_INVALID_ARGUMENT,
+	    "version: missing; expected a number, 1 = the newest backup");
+}
+
+static enum mw_code
+post_rollback(struct mw_req *req)
+{
+	struct mw_document d = { .user = req->user };
+	int64_t version;
+	enum mw_code code;
+
+	if ((code = read_version(req, &version)) != MW_OK || (code = begin(req, &d)) != MW_OK)
+		return code;
+	if ((code = mw_document_rollback(req->app, &req->ctx, &d, version)) != MW_OK)
+		return failed(req, &d, code);
+	return answer_change(req, &d);
+}
+
+static enum mw_code
+post_reload(struct mw_req *req)
+{
+	struct mw_document d = { .user = req->user };
+	struct json_object *o;
+	enum mw_code code;
+
+	if ((code = begin(req, &d)) != MW_OK)
+		return code;
+	if ((code = mw_document_reload(req->app, &req->ctx, &d)) != MW_OK)
+		return failed(req, &d, code);
+	req->source = d.from;
+	o = json_object_new_object();
+	json_object_object_add(o, "userId", json_object_new_string(req->user));
+	json_object_object_add(o, "success", json_object_new_boolean(true));
+	json_object_object_add(o, "applied", json_object_new_boolean(d.applied));
+	json_object_object_add(o, "etag", d.etag != NULL ? json_object_new_string(d.etag) : NULL);
+	json_object_object_add(o, "timestamp", json_object_new_string(mw_req_time(req, mw_wall())));
+	return mw_res_json(req, 200, o);
+}
+
+#define CONFIG "/api/super/users/{user}/config"
+
+static const struct mw_route routes[] = {
+	{ CONFIG, MW_GET | MW_HEAD, 0, get_config },
+	{ CONFIG, MW_PUT, 0, put_config },
+	{ CONFIG, MW_PATCH, 0, patch_config },
+	{ CONFIG "/history", MW_GET | MW_HEAD, 0, get_history },
+	{ CONFIG "/rollback", MW_POST, 0, post_rollback },
+	{ CONFIG "/reload", MW_POST, 0, post_reload },
+	{ NULL, 0, 0, NULL }
+};
+
+int
+main(void)
+{
+	return mw_app_main("config", routes);
+}

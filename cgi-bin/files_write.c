@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* PUT and DELETE of a file. */
+#include "files.h"
+
+#include <json.h>
+
+#include "base/clock.h"
+#include "ops/body.h"
+#include "ops/params.h"
+
+static enum mw_code
+write_params(struct mw_req *req, struct mw_write *w)
+{
+	enum mw_code code;
+	bool skip = false;
+	int target = MW_TARGET_BOTH;
+
+	if ((code = mw_app_max_wake(req, &w->max_wake)) != MW_OK ||
+	    (code = mw_req_query_choice(req, "target", mw_target_words, &target)) != MW_OK ||
+	    (code = mw_req_query_bool(req, "skipR2", &skip)) != MW_OK)
+		return code;
+	if (skip && target == MW_TARGET_R2)
+		return mw_ctx_fail(&req->ctx, MW_INVALID_ARGUMENT,
+		    "skipR2: it contradicts target=r2");
+	w->target = skip ? MW_TARGET_CONTAINER : (enum mw_target)target;
+	return mw_header_conditions(req, &w->if_match, &w->if_none_match);
+}
+
+static enum mw_code
+put_answer(struct mw_req *req, const struct mw_write *w, int64_t size)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_object_object_add(o, "userId", json_object_new_string(req->user));
+	json_object_object_add(o, "path", json_object_new_string(mw_file_shown(req, w->path)));
+	json_object_object_add(o, "success", json_object_new_boolean(true));
+	json_object_object_add(o, "bytesWritten", json_object_new_int64(size));
+	json_object_object_add(o, "mimeType", json_object_new_string(mw_path_mime(w->path)));
+	if (w->etag != NULL)
+		json_object_object_add(o, "etag", json_object_new_string(w->etag));
+	mw_add_r2_sync(o, w);
+	json_object_object_add(o, "timestamp", json_object_new_string(mw_req_time(req, mw_wall())));
+	return mw_res_json(req, 200, o);
+}
+
+enum mw_code
+mw_files_write(struct mw_req *req, const char *path)
+{
+	struct mw_write w = { .user = req->user, .path = path };
+	struct mw_spool body = { .fd = -1 };
+	enum mw_code code;
+
+	if ((code = write_params(req, &w)) != MW_OK)
+		return code;
+	if ((code = mw_body_spool(req, &body)) == MW_OK) {
+		mw_app_deadline(req, w.max_wake, MW_TRANSFER_TIME);
+		req->touched = true;
+		if ((code = mw_write_file(req->app, &req->ctx, &w, &body)) == MW_OK)
+			code = put_answer(req, &w, body.size);
+	}
+	mw_spool_drop(&body);
+	return code;
+}
+
+enum mw_code
+mw_files_remove(struct mw_req *req, const char *path)
+{
+	struct mw_write w = { .user = req->user, .path = path };
+	struct json_object *o;
+	enum mw_code code;
+
+	if ((code = write_params(req, &w)) != MW_OK)
+		return code;
+	mw_app_deadline(req, w.max_wake, req->app->conf->sandbox.timeout);
+	req->touched = true;
+	if ((code = mw_delete_file(req->app, &req->ctx, &w)) != MW_OK)
+		return mw_file_failed(req, code, w.tried);
+	o = json_object_new_object();
+	json_object_object_add(o, "userId", json_object_new_string(req->user));
+	json_object_object_add(o, "path", json_object_new_string(mw_file_shown(req, path)));
+	json_object_object_add(o, "success", json_object_new_boolean(true));
+	json_object_object_add(o, "existed", json_object_new_boolean(w.existed));
+	mw_add_r2_sync(o, &w);
+	json_object_object_add(o, "timestamp", json_object_new_string(mw_req_time(req, mw_wall())));
+	return mw_res_json(req, 200, o);
+}
