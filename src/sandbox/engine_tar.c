@@ -195,7 +195,7 @@ entry(struct mw_tar *t, char type)
 	bool go;
 
 	if (!names(t) || !number(t->block, MODE, &mode) || !number(t->block, SIZE, &size) ||
-	    !number(t->block, MTIME, &mtime)) {
+	    !number(t->block, MTIME, &mtime) || mtime > INT64_MAX / 1000) {
 		t->bad = true;
 		return false;
 	}
