@@ -127,6 +127,7 @@ enum mw_code mw_sandbox_open(const struct mw_conf *conf, struct mw_sandbox **sp,
 void mw_sandbox_close(struct mw_sandbox *s);	/* accepts NULL */
 
 extern const struct mw_sandbox_ops mw_sandbox_local;
+extern const struct mw_sandbox_ops mw_sandbox_engine;
 
 /* The holder of one running local sandbox: `moltctl hold USER`.  Returns its exit status. */
 int mw_local_hold(const struct mw_conf *conf, const char *user);
