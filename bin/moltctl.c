@@ -21,6 +21,7 @@ static const struct mw_verb verbs[] = {
 	  "send what waits for the object store; 0 nothing is left, 1 rows left, 2 parked rows",
 	  mw_verb_drain, false },
 	{ "hold", "USER", "hold a running local sandbox", mw_verb_hold, true },
+	{ "wake", "USER LEVEL LIMIT REQUEST-ID [insist]", "lead a wake", mw_verb_wake, true },
 };
 
 #define NVERBS (sizeof(verbs) / sizeof(verbs[0]))

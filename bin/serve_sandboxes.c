@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "ops/wake.h"
 #include "sandbox/sandbox.h"
 #include "serve.h"
 
@@ -96,12 +97,27 @@ mw_running_get(const struct mw_conf *conf, struct mw_running *r)
 	session_close(&x);
 }
 
+/* A wake that goes on would start one again. */
+static void
+stop_wakes(const struct mw_conf *conf)
+{
+	struct mw_err err = { 0 };
+	struct mw_shm *shm = NULL;
+
+	if (mw_shm_open(conf->state.path, &shm, &err) == MW_OK)
+		mw_wakes_stop(shm);
+	else
+		mw_log(MW_WARN, "wakes are not ended: %s", err.msg);
+	mw_shm_close(shm);
+}
+
 void
 mw_running_stop(const struct mw_conf *conf, const struct mw_running *before)
 {
 	struct mw_running now = { 0 };
 	struct session x;
 
+	stop_wakes(conf);
 	if (!session_open(conf, &x))
 		return;
 	enumerate(&x, &now);

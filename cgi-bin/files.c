@@ -19,17 +19,9 @@
 #include "ops/read.h"
 #include "ops/write.h"
 
-#define MAX_WAKE 180000			/* ms; what a client may ask for at most */
 #define TRANSFER_TIME 3600000		/* ms; the time limit of a raw transfer */
 
 /* ---- parameters that several routes share ---- */
-
-static enum mw_code
-query_max_wake(struct mw_req *req, int64_t *max_wake)
-{
-	*max_wake = req->app->conf->wake.max_wait;
-	return mw_req_query_int(req, "maxWakeTime", 0, MAX_WAKE, true, max_wake);
-}
 
 static enum mw_code
 query_source(struct mw_req *req, enum mw_source *source)
@@ -327,7 +319,7 @@ read_file(struct mw_req *req, const char *path, bool raw)
 	enum mw_code code;
 
 	if ((code = query_source(req, &r.source)) != MW_OK ||
-	    (code = query_max_wake(req, &r.max_wake)) != MW_OK ||
+	    (code = mw_app_max_wake(req, &r.max_wake)) != MW_OK ||
 	    (code = mw_req_query_bool(req, "raw", &raw)) != MW_OK)
 		return code;
 	r.if_none_match = mw_req_header(req, "If-None-Match");
@@ -404,7 +396,7 @@ list_files(struct mw_req *req, const char *path)
 	enum mw_code code;
 
 	if ((code = query_source(req, &l.source)) != MW_OK ||
-	    (code = query_max_wake(req, &l.max_wake)) != MW_OK ||
+	    (code = mw_app_max_wake(req, &l.max_wake)) != MW_OK ||
 	    (code = mw_req_query_bool(req, "recursive", &l.recursive)) != MW_OK ||
 	    (code = mw_req_query_int(req, "limit", 1, MW_LIST_MAX, true, &l.limit)) != MW_OK)
 		return code;
@@ -437,7 +429,7 @@ write_params(struct mw_req *req, struct mw_write *w)
 	bool skip = false;
 	int target = MW_TARGET_BOTH;
 
-	if ((code = query_max_wake(req, &w->max_wake)) != MW_OK ||
+	if ((code = mw_app_max_wake(req, &w->max_wake)) != MW_OK ||
 	    (code = mw_req_query_choice(req, "target", mw_target_words, &target)) != MW_OK ||
 	    (code = mw_req_query_bool(req, "skipR2", &skip)) != MW_OK)
 		return code;

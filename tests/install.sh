@@ -52,6 +52,7 @@ cat >"$work/wanted" <<'LIST'
 ./libexec/moltworker/agent
 ./libexec/moltworker/files.fcgi
 ./libexec/moltworker/health.fcgi
+./libexec/moltworker/sync.fcgi
 ./share/doc/NEWS
 ./share/doc/README.md
 ./share/doc/SECURITY.md

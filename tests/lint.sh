@@ -6,7 +6,7 @@ cd "$srcdir" || exit 99
 
 scripts()
 {
-	find tests -name '*.sh' ! -name tap.sh | sort
+	find tests src -name '*.sh' ! -name tap.sh | sort
 	echo bootstrap .ci/run tests/http/run
 }
 

@@ -13,9 +13,11 @@ struct mw_ctx {
 	struct mw_arena *arena;		/* results are allocated here */
 	int64_t deadline;		/* monotonic ms; no call may outlive it */
 	const char *request_id;		/* sent along upstream; never NULL */
+	const char *user;		/* whom it is about, or NULL; borrowed */
 	unsigned attempts;		/* calls made to upstreams so far */
 	bool counted;			/* the next call is in attempts already */
 	unsigned retries;		/* those of them that repeated a failed one */
+	bool waking;			/* a wake by name: it may be the trial of the user's open breaker */
 	struct mw_err err;		/* the first failure, see mw_fail() */
 };
 

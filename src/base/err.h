@@ -69,6 +69,8 @@ const struct mw_code_info *mw_code_info(enum mw_code code);
 struct mw_err {
 	enum mw_code code;
 	unsigned retry_after;	/* seconds; 0 = no hint from upstream */
+	const char *details;	/* a JSON object for the answer's "details", arena; NULL = none */
+	bool timed_out;		/* the upstream was silent for too long */
 	char msg[256];
 };
 

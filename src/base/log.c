@@ -17,7 +17,7 @@
 static struct {
 	char name[32];
 	int fd;
-	enum mw_level level;
+	enum mw_log_level level;
 	bool json;
 } sink = { "moltworker", STDERR_FILENO, MW_INFO, false };
 
@@ -31,7 +31,7 @@ static const char *const labels[] = {
 };
 
 bool
-mw_log_open(const char *name, const char *path, enum mw_level level, bool json)
+mw_log_open(const char *name, const char *path, enum mw_log_level level, bool json)
 {
 	int fd = STDERR_FILENO;
 
@@ -50,13 +50,13 @@ mw_log_open(const char *name, const char *path, enum mw_level level, bool json)
 }
 
 bool
-mw_log_level(const char *word, enum mw_level *out)
+mw_log_level(const char *word, enum mw_log_level *out)
 {
 	unsigned i;
 
 	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		if (strcmp(word, words[i]) == 0) {
-			*out = (enum mw_level)i;
+			*out = (enum mw_log_level)i;
 			return true;
 		}
 	}
@@ -106,7 +106,7 @@ quote(char *out, size_t room, const char *msg)
 }
 
 static size_t
-json_line(char *line, size_t size, enum mw_level level, const char *when, const char *msg)
+json_line(char *line, size_t size, enum mw_log_level level, const char *when, const char *msg)
 {
 	static const char tail[] = "\"}";
 	char name[2 * sizeof(sink.name)];
@@ -127,7 +127,7 @@ json_line(char *line, size_t size, enum mw_level level, const char *when, const 
 }
 
 void
-mw_log(enum mw_level level, const char *fmt, ...)
+mw_log(enum mw_log_level level, const char *fmt, ...)
 {
 	/* One byte less than the line: its newline. */
 	char when[MW_RFC3339_LEN], msg[MW_LOG_LINE], line[MW_LOG_LINE];

@@ -14,16 +14,16 @@
 
 #define MW_LOG_LINE 2048
 
-enum mw_level { MW_DEBUG, MW_INFO, MW_WARN, MW_ERROR };
+enum mw_log_level { MW_DEBUG, MW_INFO, MW_WARN, MW_ERROR };
 
 /* name: of this program, begins each line.  path "" = stderr.  Keeps the old
  * destination and returns false when the file cannot be opened. */
-bool mw_log_open(const char *name, const char *path, enum mw_level level, bool json);
+bool mw_log_open(const char *name, const char *path, enum mw_log_level level, bool json);
 
 /* Words for `level` in the configuration: debug info warn error. */
-bool mw_log_level(const char *word, enum mw_level *out);
+bool mw_log_level(const char *word, enum mw_log_level *out);
 
-void mw_log(enum mw_level level, const char *fmt, ...) MW_PRINTF(2, 3);
+void mw_log(enum mw_log_level level, const char *fmt, ...) MW_PRINTF(2, 3);
 
 /* A line that is already JSON (no newline), written whatever the level. */
 void mw_log_raw(const char *line, size_t n);

@@ -3,6 +3,10 @@
 
 #include <signal.h>
 
+#include "base/clock.h"
+
+#define PIECE 100	/* ms; a signal may come just before the sleep */
+
 static volatile sig_atomic_t told;
 
 void
@@ -15,4 +19,14 @@ bool
 mw_stopping(void)
 {
 	return told != 0;
+}
+
+bool
+mw_nap(int64_t ms)
+{
+	int64_t end = mw_now() + ms, left;
+
+	while (!mw_stopping() && (left = mw_left(end)) > 0)
+		mw_sleep_ms(left < PIECE ? left : PIECE);
+	return !mw_stopping();
 }

@@ -253,7 +253,7 @@ warn_environment(void)
 {
 	/* What the client verbs of moltctl and the test programs take from there. */
 	static const char *const others[] = { "CONFIG", "URL", "SECRET", "SECRET_FILE",
-	    "MOLTCTL", "AGENT", "LIBEXEC", "DATA", "PROCS" };
+	    "MOLTCTL", "AGENT", "LIBEXEC", "DATA", "PROCS", "POOL" };
 	static bool warned;
 	char env[MW_SET_ENV_MAX];
 	size_t i, n;

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/stop.h"
 #include "http/internal.h"
 
 #define OUT_SIZE (16 * 1024)
@@ -146,6 +147,27 @@ drain(struct cgi *c)
 	}
 }
 
+static void
+on_stop(int sig)
+{
+	(void)sig;
+	mw_stop();
+}
+
+/* TERM ends the request's waits, not its transfers; nobody else has to be told. */
+static void
+signals_install(void)
+{
+	struct sigaction sa;
+
+	memset(&sa, 0, sizeof(sa));
+	sa.sa_handler = on_stop;
+	sa.sa_flags = SA_RESTART;
+	(void)sigaction(SIGTERM, &sa, NULL);
+	sa.sa_handler = SIG_IGN;
+	(void)sigaction(SIGPIPE, &sa, NULL);
+}
+
 int
 mw_cgi_serve(const struct mw_http *http)
 {
@@ -167,7 +189,7 @@ mw_cgi_serve(const struct mw_http *http)
 		mw_log(MW_ERROR, "out of memory");
 		return 1;
 	}
-	(void)signal(SIGPIPE, SIG_IGN);
+	signals_install();
 	mw_http_one(http, &io, arena);
 	sent = out_flush(&c);
 	drain(&c);

@@ -44,6 +44,8 @@ error_body(struct mw_req *req, enum mw_code code, const char *text)
 	put_text(o, "userId", req->user);
 	if (req->path != NULL)
 		put_text(o, "path", mw_arena_printf(req->ctx.arena, "/%s", req->path));
+	if (req->ctx.err.details != NULL)
+		put(o, "details", json_tokener_parse(req->ctx.err.details));
 	if (req->extra != NULL) {
 		json_object_object_foreach(req->extra, name, value)
 			put(o, name, json_object_get(value));

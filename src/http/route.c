@@ -91,6 +91,7 @@ take_user(struct mw_req *req, const struct piece *raw)
 		    "starting with a letter or digit, without \"..\"", MW_USER_MAX);
 	s[n] = '\0';
 	req->user = s;
+	req->ctx.user = s;
 	return MW_OK;
 }
 

@@ -400,32 +400,9 @@ classify(struct mw_net *n, CURLcode rc)
 		return MW_NET_TOO_LARGE;
 	if (n->body_failed)
 		return MW_NET_BAD;
-	switch (rc) {
-	case CURLE_OK:
+	if (rc == CURLE_OK)
 		return n->head_done ? MW_NET_DONE : MW_NET_CUT;
-	case CURLE_COULDNT_RESOLVE_HOST:
-	case CURLE_COULDNT_CONNECT:
-	case CURLE_SSL_CONNECT_ERROR:
-	case CURLE_PEER_FAILED_VERIFICATION:
-	case CURLE_SSL_CACERT_BADFILE:
-	case CURLE_SSL_CERTPROBLEM:
-	case CURLE_SSL_CIPHER:
-	case CURLE_SSL_ISSUER_ERROR:
-	case CURLE_SSL_INVALIDCERTSTATUS:
-		return MW_NET_NO_CONNECT;
-	case CURLE_OPERATION_TIMEDOUT:
-	case CURLE_ABORTED_BY_CALLBACK:
-		return nothing_sent(n) ? MW_NET_NO_CONNECT : MW_NET_TIMEOUT;
-	case CURLE_GOT_NOTHING:
-	case CURLE_PARTIAL_FILE:
-	case CURLE_RECV_ERROR:
-	case CURLE_SEND_ERROR:
-	case CURLE_SEND_FAIL_REWIND:
-	case CURLE_SSL_SHUTDOWN_FAILED:
-		return MW_NET_CUT;
-	default:
-		return MW_NET_BAD;
-	}
+	return mw_net_end_of(rc, nothing_sent(n));
 }
 
 static const char *

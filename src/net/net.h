@@ -62,6 +62,9 @@ struct mw_net_res {
 void mw_net_call(struct mw_net *n, struct mw_ctx *ctx,
     const struct mw_net_req *req, struct mw_net_res *res);
 
+/* The class of a libcurl code that is no success (net_classify.c). */
+enum mw_net_end mw_net_end_of(int curl, bool nothing_sent);
+
 /* A response header of the call in progress or the last one, NULL if absent.
  * Valid until the next call. */
 const char *mw_net_header(struct mw_net *n, const char *name);

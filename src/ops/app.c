@@ -25,7 +25,7 @@
 static void
 open_log(const char *name, const struct mw_conf *conf)
 {
-	enum mw_level level = MW_INFO;
+	enum mw_log_level level = MW_INFO;
 
 	(void)mw_log_level(conf->log.level, &level);
 	if (!mw_log_open(name, conf->log.file, level, strcmp(conf->log.format, "json") == 0))
@@ -233,6 +233,7 @@ end(struct mw_req *req)
 struct responder {
 	const char *name;
 	const struct mw_route *routes;
+	unsigned procs;		/* of the pool, 0 = not known */
 };
 
 static int
@@ -252,6 +253,7 @@ serve(void *arg)
 		return 1;
 	}
 	http.app = a;
+	a->procs = r->procs;
 	status = mw_http_serve(&http);
 	mw_app_close(a);
 	return status;
@@ -271,7 +273,7 @@ warm_up(void)
 }
 
 static int
-serve_pool(struct responder *r, unsigned procs)
+serve_pool(struct responder *r)
 {
 	struct mw_err err = { .code = MW_OK };
 	struct mw_supervisor sup;
@@ -279,7 +281,7 @@ serve_pool(struct responder *r, unsigned procs)
 	(void)mw_log_open(r->name, "", MW_INFO, false);
 	warm_up();
 	if (mw_sup_init(&sup, environ, &err) != MW_OK ||
-	    mw_sup_add_run(&sup, r->name, serve, r, STDIN_FILENO, procs, &err) != MW_OK) {
+	    mw_sup_add_run(&sup, r->name, serve, r, STDIN_FILENO, r->procs, &err) != MW_OK) {
 		(void)fprintf(stderr, "%s.fcgi: %s\n", r->name, err.msg);
 		return 1;
 	}
@@ -290,17 +292,27 @@ serve_pool(struct responder *r, unsigned procs)
 	return 0;
 }
 
+/* A number of processes in the environment; 0 = none. */
+static unsigned
+count_of(const char *variable, int64_t max)
+{
+	const char *s = getenv(variable);
+	int64_t n;
+
+	return s != NULL && mw_str_uint(s, strlen(s), max, &n) ? (unsigned)n : 0;
+}
+
 int
 mw_app_main(const char *name, const struct mw_route *routes)
 {
 	struct responder r = { .name = name, .routes = routes };
-	const char *procs = getenv("MOLTWORKER_PROCS");
-	int64_t n;
 
-	/* Plain CGI may inherit the variable from the server's environment. */
-	if (procs != NULL && mw_http_listening() &&
-	    mw_str_uint(procs, strlen(procs), MW_SERVICE_PROCS_MAX, &n) && n > 0)
-		return serve_pool(&r, (unsigned)n);
+	/* Plain CGI may inherit the variables from the server's environment. */
+	if (!mw_http_listening())
+		return serve(&r);
+	if ((r.procs = count_of("MOLTWORKER_PROCS", MW_SERVICE_PROCS_MAX)) > 0)
+		return serve_pool(&r);
+	r.procs = count_of("MOLTWORKER_POOL", INT32_MAX);
 	return serve(&r);
 }
 
@@ -308,4 +320,11 @@ void
 mw_app_deadline(struct mw_req *req, int64_t max_wake, int64_t own)
 {
 	req->ctx.deadline = mw_now() + max_wake + own + DEADLINE_SLACK;
+}
+
+enum mw_code
+mw_app_max_wake(struct mw_req *req, int64_t *max_wake)
+{
+	*max_wake = req->app->conf->wake.max_wait;
+	return mw_req_query_int(req, "maxWakeTime", 0, MW_MAX_WAKE, true, max_wake);
 }

@@ -13,6 +13,13 @@
 #include "state/shm.h"
 #include "store/store.h"
 
+/* Where jitter and pauses come from; NULL = the system.  For tests of theirs. */
+struct mw_chance {
+	uint32_t (*draw)(void *arg);
+	void (*sleep)(void *arg, int64_t ms);
+	void *arg;
+};
+
 struct mw_app {
 	const char *name;		/* "files", "moltctl" */
 	struct mw_conf_watch *watch;
@@ -30,6 +37,8 @@ struct mw_app {
 	struct mw_err store_err;
 	struct mw_sandbox *sandbox;	/* NULL likewise */
 	struct mw_err sandbox_err;
+	unsigned procs;			/* of this responder's pool, 0 = not known; see wait.h */
+	struct mw_chance chance;
 };
 
 /*
@@ -43,7 +52,8 @@ void mw_app_close(struct mw_app *a);
 /*
  * main() of a responder.  With MOLTWORKER_PROCS=N in the environment it becomes
  * N processes on the one listening socket, forked after the libraries are loaded,
- * so that their pages are shared, and respawned when they die.
+ * so that their pages are shared, and respawned when they die.  MOLTWORKER_POOL=N
+ * tells it how many of it another master keeps (mod_fcgid).
  */
 int mw_app_main(const char *name, const struct mw_route *routes);
 
@@ -52,6 +62,10 @@ int mw_app_main(const char *name, const struct mw_route *routes);
  * more (ms).  Counts from the moment the body is in, not from its first byte.
  */
 void mw_app_deadline(struct mw_req *req, int64_t max_wake, int64_t own);
+
+/* The query's maxWakeTime, ms: 0 = do not wake; more than the maximum is the maximum. */
+#define MW_MAX_WAKE 180000
+enum mw_code mw_app_max_wake(struct mw_req *req, int64_t *max_wake) MW_MUST;
 
 /* The store / the sandbox, or the failure to open it. */
 enum mw_code mw_app_store(struct mw_app *a, struct mw_ctx *ctx, struct mw_store **s) MW_MUST;

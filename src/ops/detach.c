@@ -50,7 +50,7 @@ build_env(const char *envp[ENV_MAX], char *path)
  * that are safe after the fork of a process with threads.
  */
 static void
-become(const char *file, char *const argv[], char *const envp[])
+become(const char *file, char *const argv[], char *const envp[], int keep)
 {
 	struct sigaction dfl = { .sa_handler = SIG_DFL };
 	sigset_t none;
@@ -61,9 +61,14 @@ become(const char *file, char *const argv[], char *const envp[])
 		(void)sigaction(i, &dfl, NULL);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	/* Out of the way of the places that are filled now. */
+	if (keep >= 0 && (keep = fcntl(keep, F_DUPFD, MW_DETACH_FD + 1)) < 0)
+		_exit(127);
 	null = open("/dev/null", O_RDWR);
 	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0 ||
-	    close_range(3, ~0U, 0) < 0 || chdir("/") < 0)
+	    (keep >= 0 && dup2(keep, MW_DETACH_FD) < 0) ||
+	    close_range(keep >= 0 ? MW_DETACH_FD + 1 : MW_DETACH_FD, ~0U, 0) < 0 ||
+	    chdir("/") < 0)
 		_exit(127);
 	(void)execve(file, argv, envp);
 	_exit(127);
@@ -84,6 +89,12 @@ wait_for(pid_t pid)
 
 enum mw_code
 mw_detach(const char *const *args, struct mw_err *err)
+{
+	return mw_detach_with(args, -1, err);
+}
+
+enum mw_code
+mw_detach_with(const char *const *args, int keep, struct mw_err *err)
 {
 	char name[] = "moltctl", path[] = DEFAULT_PATH;
 	const char *file = moltctl_path(), *argv[ARGS_MAX + 2], *envp[ENV_MAX];
@@ -107,7 +118,8 @@ mw_detach(const char *const *args, struct mw_err *err)
 		pid = fork();
 		if (pid == 0)
 			/* execve takes its lists without const for C's history only. */
-			become(file, (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)envp);
+			become(file, (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)envp,
+			    keep);
 		_exit(pid < 0 ? 1 : 0);
 	}
 	if (!wait_for(pid))

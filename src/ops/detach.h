@@ -15,4 +15,9 @@
  */
 enum mw_code mw_detach(const char *const *args, struct mw_err *err) MW_MUST;
 
+/* The same with one descriptor kept, as MW_DETACH_FD: a lock that the helper is to hold
+ * from its first moment.  The caller's own copy stays open. */
+#define MW_DETACH_FD 3
+enum mw_code mw_detach_with(const char *const *args, int keep, struct mw_err *err) MW_MUST;
+
 #endif

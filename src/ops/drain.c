@@ -13,8 +13,10 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "ops/app.h"
+#include "ops/classify.h"
 #include "ops/detach.h"
 #include "ops/pathlock.h"
+#include "ops/retry.h"
 
 #define ROW_MEMORY (1 << 20)
 #define LOCK_WAIT 2000		/* ms for a path that a request is writing */
@@ -255,21 +257,34 @@ settle_row(struct pass *p, const struct mw_outbox_row *row, enum mw_code code)
 	return MW_OK;
 }
 
-/* Under the path's lock: read the row again, for it may have been replaced.
- * Fails when the outbox does. */
+/*
+ * Under the path's lock: read the row again, for it may have been replaced.
+ * Fails when the outbox does.  With the store's breaker open the row waits, unless
+ * somebody asked for it by hand: then it is the trial.
+ */
 static enum mw_code
 drain_locked(struct pass *p, const struct mw_outbox_row *seen, int64_t deadline)
 {
 	const struct mw_outbox_row *row;
+	struct mw_breaker b;
 	enum mw_code code;
 	int64_t needed;
+	bool guarded;
 
 	code = mw_outbox_find(p->app->outbox, p->ctx, seen->user, seen->path, &row);
 	if (code != MW_OK || row == NULL)
 		return code;
 	needed = mw_now() + p->app->conf->store.timeout + row->size / SLOWEST;
 	p->ctx->deadline = needed < deadline ? needed : deadline;
-	return settle_row(p, row, send_row(p, row));
+	guarded = mw_retry_breaker(p->app, p->ctx, MW_UP_STORE, &b);
+	if (guarded && mw_breaker_begin(&b, (p->flags & MW_DRAIN_NOW) != 0) > 0) {
+		p->in_a_row = DOWN_AFTER;
+		return MW_OK;
+	}
+	code = send_row(p, row);
+	if (guarded)
+		mw_breaker_end(&b, mw_class(code)->verdict);
+	return settle_row(p, row, code);
 }
 
 static enum mw_code
@@ -302,11 +317,13 @@ drain_rows(struct pass *p, int64_t deadline)
 	    p->nfailed < FAILED_MAX) {
 		mw_arena_reset(p->ctx->arena);
 		mw_err_clear(&p->ctx->err);
+		p->ctx->user = NULL;	/* it was in the arena */
 		p->ctx->deadline = deadline;
 		code = mw_outbox_next(p->app->outbox, p->ctx, after, &row);
 		if (code != MW_OK || row == NULL)
 			return code;
 		after = row->id;
+		p->ctx->user = row->user;
 		if (must_wait(p, row->user))
 			continue;
 		if ((code = mw_app_store(p->app, p->ctx, &store)) == MW_OK)

@@ -12,6 +12,8 @@
 #include "ops/wake.h"
 
 #define CURSOR_MAX 4096
+#define KEPT_MAX (4 * (MW_LIST_MAX + 1))	/* entries of a sandbox held at a time */
+#define NAMES_MAX ((size_t)16 << 20)		/* bytes of their names */
 
 /* Entries on the way to an answer. */
 struct gather {
@@ -20,8 +22,13 @@ struct gather {
 	struct mw_listing *l;
 	const char *after;		/* from the cursor, or NULL */
 	struct rows { struct mw_listed *entry; size_t n, cap; } rows;
+	struct mw_arena *names;		/* of their strings */
+	/* the sandbox */
+	struct mw_arena *spare;
+	const char *bound;		/* as many as needed come before it, NULL = not yet */
 	/* R2 */
 	struct rows over;		/* pending rows; etag NULL and size -1 in a file: a delete */
+	struct rows doubtful;		/* directories that pending deletes may have emptied */
 	const char *prefix;
 	const char *last_key;
 	bool more;
@@ -47,12 +54,21 @@ add(struct gather *g, struct rows *r, const struct mw_listed *e)
 	}
 	grown = &r->entry[r->n];
 	*grown = *e;
-	if ((grown->path = mw_arena_strdup(g->ctx->arena, e->path)) == NULL ||
+	if ((grown->path = mw_arena_strdup(g->names, e->path)) == NULL ||
 	    (e->etag != NULL &&
-	    (grown->etag = mw_arena_strdup(g->ctx->arena, e->etag)) == NULL))
+	    (grown->etag = mw_arena_strdup(g->names, e->etag)) == NULL))
 		return mw_ctx_nomem(g->ctx);
 	r->n++;
 	return MW_OK;
+}
+
+/* The same, but for one that was added just before. */
+static enum mw_code
+add_new(struct gather *g, struct rows *r, const struct mw_listed *e)
+{
+	if (r->n > 0 && strcmp(r->entry[r->n - 1].path, e->path) == 0)
+		return MW_OK;
+	return add(g, r, e);
 }
 
 static void
@@ -151,13 +167,12 @@ overlay_row(void *arg, const struct mw_outbox_row *row)
 	char hex[33], etag[40];
 
 	if (!g->l->recursive && (slash = strchr(e.path, '/')) != NULL) {
-		/* A directory that this delete may empty is R2's to list. */
-		if (row->op == MW_OUTBOX_DELETE)
-			return MW_OK;
 		e.type = MW_FT_DIR;
 		e.path = mw_arena_dup(g->ctx->arena, e.path, (size_t)(slash - e.path));
 		if (e.path == NULL)
 			return mw_ctx_nomem(g->ctx);
+		if (row->op == MW_OUTBOX_DELETE)
+			return add_new(g, &g->doubtful, &e);
 	} else if (row->op == MW_OUTBOX_PUT) {
 		mw_str_hex(row->md5, sizeof(row->md5), hex);
 		(void)snprintf(etag, sizeof(etag), "\"%s\"", hex);
@@ -166,6 +181,94 @@ overlay_row(void *arg, const struct mw_outbox_row *row)
 		e.etag = etag;
 	}
 	return add(g, &g->over, &e);
+}
+
+/* ---- directories that are empty but for what is to be deleted ---- */
+
+struct look {
+	struct gather *g;
+	const char *prefix, *last;
+	bool more, found;
+};
+
+static enum mw_code
+look_row(void *arg, const struct mw_list_row *row)
+{
+	struct look *k = arg;
+	struct gather *g = k->g;
+	const char *path = row->key + strlen(g->prefix) - strlen(g->l->path);
+	const struct mw_outbox_row *pending;
+	enum mw_code code;
+
+	if (g->l->path[0] != '\0')
+		path--;			/* the '/' between the two */
+	if (k->found)
+		return MW_OK;
+	if ((k->last = mw_arena_strdup(g->ctx->arena, row->key)) == NULL)
+		return mw_ctx_nomem(g->ctx);
+	code = mw_outbox_find(g->app->outbox, g->ctx, g->l->user, path, &pending);
+	k->found = pending == NULL || pending->op != MW_OUTBOX_DELETE;
+	return code;
+}
+
+static enum mw_code
+try_look(void *arg)
+{
+	struct look *k = arg;
+	struct mw_store *store = k->g->app->store;
+	struct mw_list_req req = { .prefix = k->prefix, .recursive = true, .after = k->last,
+	    .max = MW_LIST_MAX };
+
+	return store->ops->list(store, k->g->ctx, &req, look_row, k, &k->more);
+}
+
+/* Does R2 keep anything in this directory once the pending deletes are done? */
+static enum mw_code
+keeps(struct gather *g, const char *dir, bool *kept)
+{
+	struct look k = { .g = g, .more = true };
+	enum mw_code code = MW_OK;
+
+	if ((k.prefix = mw_arena_printf(g->ctx->arena, "%s%s/", g->prefix, dir)) == NULL)
+		return mw_ctx_nomem(g->ctx);
+	while (code == MW_OK && k.more && !k.found)
+		code = mw_retry(g->app, g->ctx, MW_UP_STORE, try_look, &k);
+	*kept = k.found;
+	return code;
+}
+
+static bool
+is_doubtful(const struct gather *g, const char *dir)
+{
+	size_t i;
+
+	for (i = 0; i < g->doubtful.n; i++) {
+		if (strcmp(g->doubtful.entry[i].path, dir) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Take those directories of R2's out that would be empty. */
+static enum mw_code
+drop_emptied(struct gather *g)
+{
+	enum mw_code code = MW_OK;
+	bool kept = true;
+	size_t i, n = 0;
+
+	for (i = 0; i < g->rows.n && code == MW_OK; i++) {
+		struct mw_listed *e = &g->rows.entry[i];
+
+		kept = true;
+		if (e->type == MW_FT_DIR && is_doubtful(g, e->path))
+			code = keeps(g, e->path, &kept);
+		if (kept)
+			g->rows.entry[n++] = *e;
+	}
+	if (code == MW_OK)
+		g->rows.n = n;
+	return code;
 }
 
 /*
@@ -219,6 +322,8 @@ read_r2(struct gather *g)
 				return code;
 		} while (g->more && (!g->l->recursive || g->rows.n < (size_t)g->l->limit));
 		bound = g->more ? g->last_key + strlen(g->prefix) : NULL;
+		if (g->doubtful.n > 0 && (code = drop_emptied(g)) != MW_OK)
+			return code;
 		if ((code = merge(g, bound)) != MW_OK)
 			return code;
 	} while (g->rows.n == 0 && g->more);
@@ -285,6 +390,30 @@ from_r2(struct gather *g)
 
 /* ---- the sandbox ---- */
 
+/* Keep the first entries, one more than the page has, and give back the names of
+ * the others. */
+static enum mw_code
+keep_first(struct gather *g)
+{
+	struct mw_arena *full = g->names;
+	size_t i, most = (size_t)g->l->limit + 1;
+
+	sort(&g->rows);
+	if (g->rows.n > most)
+		g->rows.n = most;
+	mw_arena_reset(g->spare);
+	for (i = 0; i < g->rows.n; i++) {
+		g->rows.entry[i].path = mw_arena_strdup(g->spare, g->rows.entry[i].path);
+		if (g->rows.entry[i].path == NULL)
+			return mw_ctx_nomem(g->ctx);
+	}
+	g->names = g->spare;
+	g->spare = full;
+	g->bound = g->rows.n == most ? g->rows.entry[most - 1].path : NULL;
+	return MW_OK;
+}
+
+/* Entries come in any order, and of any number. */
 static enum mw_code
 container_entry(void *arg, const struct mw_entry *entry)
 {
@@ -292,10 +421,15 @@ container_entry(void *arg, const struct mw_entry *entry)
 	char path[MW_PATH_MAX + 1];
 	struct mw_listed e = { .type = entry->st.type, .size = entry->st.size,
 	    .modified = entry->st.mtime, .mode = entry->st.mode };
+	enum mw_code code;
 
 	if (entry->st.type == MW_FT_OTHER ||
-	    (e.path = clean_name(g, entry->path, path)) == NULL)
+	    (e.path = clean_name(g, entry->path, path)) == NULL ||
+	    (g->after != NULL && strcmp(e.path, g->after) <= 0) ||
+	    (g->bound != NULL && strcmp(e.path, g->bound) >= 0))
 		return MW_OK;
+	if (g->rows.n >= KEPT_MAX && (code = keep_first(g)) != MW_OK)
+		return code;
 	return add(g, &g->rows, &e);
 }
 
@@ -306,8 +440,24 @@ try_container(void *arg, struct mw_sandbox *sb)
 
 	g->rows.n = 0;
 	g->l->skipped = 0;
+	g->bound = NULL;
+	mw_arena_reset(g->names);
 	return sb->ops->list(sb, g->ctx, g->l->user, g->l->path, g->l->recursive,
 	    container_entry, g);
+}
+
+/* The names of what is left, into the request's memory. */
+static enum mw_code
+own_names(struct gather *g)
+{
+	size_t i;
+
+	for (i = 0; i < g->rows.n; i++) {
+		g->rows.entry[i].path = mw_arena_strdup(g->ctx->arena, g->rows.entry[i].path);
+		if (g->rows.entry[i].path == NULL)
+			return mw_ctx_nomem(g->ctx);
+	}
+	return MW_OK;
 }
 
 static enum mw_code
@@ -317,8 +467,19 @@ from_container(struct gather *g)
 
 	g->l->tried |= MW_TRIED_CONTAINER;
 	g->l->from_source = "container";
-	code = mw_in_sandbox(g->app, g->ctx, g->l->user, g->l->max_wake, try_container, g);
-	sort(&g->rows);
+	g->names = mw_arena_open(NAMES_MAX);
+	g->spare = mw_arena_open(NAMES_MAX);
+	if (g->names == NULL || g->spare == NULL)
+		code = mw_ctx_nomem(g->ctx);
+	else
+		code = mw_in_sandbox(g->app, g->ctx, g->l->user, g->l->max_wake, try_container, g);
+	if (code == MW_OK)
+		code = keep_first(g);
+	if (code == MW_OK)
+		code = own_names(g);
+	mw_arena_close(g->names);
+	mw_arena_close(g->spare);
+	g->names = g->ctx->arena;
 	return code;
 }
 
@@ -432,11 +593,12 @@ gather_all(struct gather *g)
 enum mw_code
 mw_list_files(struct mw_app *app, struct mw_ctx *ctx, struct mw_listing *l)
 {
-	struct gather g = { .app = app, .ctx = ctx, .l = l };
+	struct gather g = { .app = app, .ctx = ctx, .l = l, .names = ctx->arena };
 	enum mw_code code;
 
 	code = gather_all(&g);
 	free(g.rows.entry);
 	free(g.over.entry);
+	free(g.doubtful.entry);
 	return code;
 }

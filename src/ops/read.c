@@ -104,7 +104,10 @@ unmodified(struct flow *f, const struct mw_object *obj)
 static enum mw_code
 r2_begin(void *arg, const struct mw_object *obj)
 {
-	return flow_begin(arg, obj);
+	struct flow *f = arg;
+
+	mw_retry_answered(f->app, f->ctx, MW_UP_STORE);
+	return flow_begin(f, obj);
 }
 
 static enum mw_code
@@ -255,6 +258,7 @@ sandbox_begin(void *arg, const struct mw_stat *st, int64_t from, int64_t to)
 	struct mw_object obj;
 	enum mw_code code;
 
+	mw_retry_answered(f->app, f->ctx, MW_UP_SANDBOX);
 	if ((code = mw_object_of_stat(f->ctx, f->r->path, st, &obj)) != MW_OK)
 		return code;
 	if (from > 0 || to < st->size - 1) {

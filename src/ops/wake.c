@@ -1,97 +1,80 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "ops/wake.h"
-
+/* Leading a wake, in a process of its own: see ops/flight.h for who waits for it. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
 
 #include "base/clock.h"
-#include "base/lockfile.h"
 #include "base/log.h"
-#include "base/str.h"
+#include "base/stop.h"
 #include "ops/classify.h"
+#include "ops/gateway.h"
 #include "ops/restore.h"
 #include "ops/retry.h"
 
-/* Prints the instance marker; says nothing when there is none. */
-static const char probe_script[] =
-    "m=$MW_RUN_DIR/instance; [ -f \"$m\" ] && cat \"$m\"; exit 0";
+/* ---- steps ---- */
 
-/* Written beside and renamed: a marker is whole or absent. */
-static const char marker_script[] =
-    "umask 077; mkdir -p \"$MW_RUN_DIR\" && cat >\"$MW_RUN_DIR/instance.new\" && "
-    "mv \"$MW_RUN_DIR/instance.new\" \"$MW_RUN_DIR/instance\"";
-
-struct leader {
-	struct mw_app *app;
-	struct mw_ctx *ctx;
-	struct mw_sandbox *sb;
-	const char *user;
-	const char *phase;
-};
+void
+mw_leader_enter(struct mw_leader *l, enum mw_phase phase)
+{
+	l->phase = phase;
+	atomic_store(&l->row->wake_phase, (int32_t)phase);
+}
 
 static enum mw_code
 try_start(void *arg)
 {
-	struct leader *l = arg;
-
-	return l->sb->ops->start(l->sb, l->ctx, l->user);
-}
-
-/* Run a script of ours; its output (at most 256 bytes) into out. */
-static enum mw_code
-run_script(struct leader *l, const char *script, const char *input, char out[257])
-{
-	const char *argv[] = { "sh", "-c", script, NULL };
-	struct mw_exec x = {
-		.argv = argv, .input = input, .input_len = input != NULL ? strlen(input) : 0,
-		.timeout = l->app->conf->wake.health_timeout,
-	};
-	struct mw_exec_result r = { .exit_code = -1 };
+	struct mw_leader *l = arg;
+	struct mw_sandbox_status st;
 	enum mw_code code;
 
-	mw_buf_init(&r.out, 256);
-	mw_buf_init(&r.err, 256);
-	out[0] = '\0';
-	code = l->sb->ops->exec(l->sb, l->ctx, l->user, &x, &r);
-	if (code == MW_OK && r.exit_code != 0)
-		code = mw_ctx_fail(l->ctx, MW_SANDBOX_UNAVAILABLE,
-		    "%s: the sandbox of %s cannot run our script: exit %d, %.120s",
-		    l->phase, l->user, r.exit_code, r.err.len > 0 ? r.err.data : "no output");
-	if (code == MW_OK && r.out.len > 0)
-		memcpy(out, r.out.data, r.out.len + 1);
-	mw_buf_free(&r.out);
-	mw_buf_free(&r.err);
+	code = l->sb->ops->status(l->sb, l->ctx, l->user, &st);
+	if (code == MW_OK && st.state == MW_SB_RUNNING)
+		return code;
+	mw_err_clear(&l->ctx->err);
+	l->action = MW_ACTION_STARTED;
+	code = l->sb->ops->start(l->sb, l->ctx, l->user);
+	l->refusal = code == MW_SANDBOX_CAPACITY || code == MW_SANDBOX_UNAVAILABLE ? code : MW_OK;
 	return code;
 }
 
-struct script_try {
-	struct leader *l;
-	const char *script, *input;
-	char *out;
-};
-
 static enum mw_code
-try_script(void *arg)
+try_probe(void *arg)
 {
-	struct script_try *t = arg;
+	struct mw_leader *l = arg;
+	struct mw_probe_ask ask = {
+		.gateway = l->level == MW_LEVEL_GATEWAY, .pass = true,
+	};
 
-	return run_script(t->l, t->script, t->input, t->out);
+	return mw_probe_run(l->app->conf, l->ctx, l->sb, l->user, &ask, &l->probe);
 }
 
-/* Both scripts give the same result however often they run. */
 static enum mw_code
-script(struct leader *l, const char *text, const char *input, char out[257])
+try_mark(void *arg)
 {
-	struct script_try t = { .l = l, .script = text, .input = input, .out = out };
+	struct mw_leader *l = arg;
 
-	return mw_retry(l->app, l->ctx, MW_UP_SANDBOX, try_script, &t);
+	return mw_mark(l->app->conf, l->ctx, l->sb, l->user, l->probe.marker);
+}
+
+/* 64 random bits; 0 means none. */
+static uint64_t
+fresh_marker(void)
+{
+	uint64_t v = 0;
+
+	while (v == 0) {
+		if (getrandom(&v, sizeof(v), 0) != (ssize_t)sizeof(v))
+			v = 0;
+	}
+	return v;
 }
 
 /* An instance without a marker gets the user's files, and the marker last. */
 static enum mw_code
-fill(struct leader *l)
+fill(struct mw_leader *l)
 {
-	char fresh[33], out[257];
 	enum mw_code code = MW_OK;
 
 	l->sb->allow_unproven = true;
@@ -102,173 +85,182 @@ fill(struct leader *l)
 	l->sb->allow_unproven = false;
 	if (code != MW_OK)
 		return code;
-	mw_str_random_hex(fresh, 16);
-	return script(l, marker_script, fresh, out);
+	l->probe.marker = fresh_marker();
+	return mw_retry(l->app, l->ctx, MW_UP_SANDBOX, try_mark, l);
+}
+
+/* The first level is reached: those who want no more need not wait for the second. */
+static void
+tell_sandbox(struct mw_leader *l)
+{
+	mw_still_ready(l->app, l->user, l->probe.marker);
+	atomic_fetch_add(&l->row->sandbox_gen, 1);
 }
 
 static enum mw_code
-lead(struct leader *l)
+once(struct mw_leader *l)
 {
-	char marker[257];
 	enum mw_code code;
-	int64_t began = mw_now();
 
-	l->phase = "sandbox_start";
-	mw_log(MW_INFO, "[WAKE] Attempt 1/%lld userId=%s requestId=%s",
-	    (long long)l->app->conf->retry.attempts, l->user, l->ctx->request_id);
-	if ((code = mw_retry(l->app, l->ctx, MW_UP_SANDBOX, try_start, l)) != MW_OK)
+	mw_leader_enter(l, MW_PHASE_SANDBOX_START);
+	if ((code = mw_retry(l->app, l->ctx, MW_UP_SANDBOX, try_start, l)) != MW_OK ||
+	    (code = mw_retry(l->app, l->ctx, MW_UP_SANDBOX, try_probe, l)) != MW_OK)
 		return code;
-	l->phase = "probe";
-	if ((code = script(l, probe_script, NULL, marker)) != MW_OK)
-		return code;
-	l->phase = "restore";
-	code = marker[0] == '\0' ? fill(l) : mw_apply_marks(l->app, l->ctx, l->sb, l->user);
+	mw_leader_enter(l, MW_PHASE_RESTORE);
+	code = l->probe.marker == 0 ? fill(l) :
+	    mw_apply_marks(l->app, l->ctx, l->sb, l->user);
 	if (code != MW_OK)
 		return code;
-	mw_log(MW_INFO, "[WAKE] userId=%s ready after %lld ms requestId=%s", l->user,
-	    (long long)(mw_now() - began), l->ctx->request_id);
-	return MW_OK;
+	tell_sandbox(l);
+	if (l->level == MW_LEVEL_SANDBOX)
+		return MW_OK;
+	mw_leader_enter(l, MW_PHASE_GATEWAY_START);
+	return mw_gateway_up(l);
 }
 
-/* Say where a wake died; time that ran out in any phase is one code, and what
- * would blame the client's request is not the client's fault. */
-static enum mw_code
-wake_failed(struct leader *l, enum mw_code code, int64_t max_wait)
+static bool
+put_to_sleep(const struct mw_leader *l)
 {
-	struct mw_err cause = l->ctx->err;
-
-	if (mw_left(l->ctx->deadline) == 0 ||
-	    code == MW_SANDBOX_TIMEOUT || code == MW_DEADLINE_EXCEEDED)
-		code = MW_WAKE_TIMEOUT;
-	else if (code == MW_SANDBOX_HIBERNATING ||
-	    strcmp(mw_code_info(code)->type, "client_error") == 0)
-		code = MW_SANDBOX_UNAVAILABLE;
-	mw_err_clear(&l->ctx->err);
-	l->ctx->err.retry_after = cause.retry_after;
-	(void)mw_ctx_fail(l->ctx, code, "%s of the sandbox of %s failed within %lld ms: %.150s",
-	    l->phase, l->user, (long long)max_wait, cause.msg);
-	mw_log(MW_WARN, "[WAKE] userId=%s failed in phase %s (%s): %s", l->user, l->phase,
-	    mw_code_info(code)->name, cause.msg);
-	return code;
+	return atomic_load(&l->row->sleeps) != l->sleeps;
 }
 
+/* A sandbox that goes away under us is woken again, unless somebody wants it asleep. */
 static enum mw_code
-wake_locked(struct mw_app *app, struct mw_ctx *ctx, const char *user, int64_t max_wait,
-    struct mw_shm_user *row)
+lead(struct mw_leader *l)
 {
-	struct leader l = { .app = app, .ctx = ctx, .user = user };
+	unsigned rounds = (unsigned)l->app->conf->retry.attempts;
 	enum mw_code code;
 
-	if ((code = mw_app_sandbox(app, ctx, &l.sb)) != MW_OK)
-		return code;
-	if ((code = lead(&l)) != MW_OK)
-		code = wake_failed(&l, code, max_wait);
+	for (;;) {
+		code = once(l);
+		if (mw_classify(code) != MW_NEXT_WAKE || put_to_sleep(l) || --rounds == 0 ||
+		    mw_left(l->ctx->deadline) == 0)
+			return code;
+		mw_err_clear(&l->ctx->err);
+		mw_not_ready(l->app, l->user);
+	}
+}
+
+/* ---- the end ---- */
+
+static const char *
+text_of(const struct mw_leader *l, enum mw_code code, const char *cause, char *out, size_t size)
+{
+	const char *phase = mw_phase_words[l->phase];
+
+	if (code == MW_GATEWAY_FAILED)
+		(void)snprintf(out, size, "Moltbot gateway failed to start for %s (%s): %.120s",
+		    l->user, phase, cause);
+	else if (code == MW_WAKE_TIMEOUT)
+		(void)snprintf(out, size, "Wake timeout: %s was not ready within %lld ms; it died "
+		    "in phase %s%s%.100s", l->user, (long long)l->limit, phase,
+		    *cause != '\0' ? ": " : "", cause);
 	else
-		atomic_store(&row->ready_until, mw_now() + app->conf->wake.ready_ttl);
-	atomic_store(&row->wake_code, (int32_t)code);
-	atomic_fetch_add(&row->wake_gen, 1);
+		(void)snprintf(out, size, "%s of the sandbox of %s failed: %.150s", phase,
+		    l->user, cause);
+	return out;
+}
+
+/* Time that ran out in any phase is one code, and what would blame the client's
+ * request is not the client's fault. */
+static enum mw_code
+code_of(const struct mw_leader *l, enum mw_code code)
+{
+	if (put_to_sleep(l))
+		return MW_SANDBOX_HIBERNATING;
+	if (code == MW_GATEWAY_FAILED)
+		return code;
+	if (mw_left(l->ctx->deadline) == 0)
+		return MW_WAKE_TIMEOUT;
+	if (code == MW_DEADLINE_EXCEEDED)
+		return MW_SANDBOX_TIMEOUT;
+	if (code == MW_SANDBOX_HIBERNATING ||
+	    strcmp(mw_code_info(code)->type, "client_error") == 0)
+		return MW_SANDBOX_UNAVAILABLE;
 	return code;
 }
 
-static enum mw_code
-wake_within(struct mw_app *app, struct mw_ctx *ctx, const char *user, int64_t max_wait)
+/* Only what would come out the same again: a gateway that ended, a platform that
+ * refuses, the whole time spent. */
+static bool
+worth_remembering(const struct mw_leader *l, enum mw_code code)
 {
-	struct mw_shm_user *row = mw_shm_user(app->shm, user);
-	uint32_t gen = atomic_load(&row->wake_gen);
-	enum mw_code code;
-	char *name;
-	int lock;
+	return code == MW_GATEWAY_FAILED || code == MW_WAKE_TIMEOUT ||
+	    (code != MW_OK && code == l->refusal);
+}
 
-	if ((name = mw_arena_printf(ctx->arena, "wake:%s", user)) == NULL)
-		return mw_ctx_nomem(ctx);
-	code = mw_lockfile_take(app->lock_path, name, ctx->deadline, &lock, &ctx->err);
-	if (code == MW_DEADLINE_EXCEEDED) {
-		mw_err_clear(&ctx->err);
-		return mw_ctx_fail(ctx, MW_WAKE_TIMEOUT,
-		    "The sandbox of %s is being woken by another request and was not ready "
-		    "within %lld ms; try again", user, (long long)max_wait);
+static void
+tell_failure(struct mw_leader *l, enum mw_code code)
+{
+	int64_t ttl = l->app->conf->wake.failure_ttl;
+	struct mw_outcome o = {
+		.gen = atomic_load(&l->row->wake_gen) + 1, .code = code, .phase = l->phase,
+		.level = l->phase >= MW_PHASE_GATEWAY_START ? MW_LEVEL_GATEWAY : MW_LEVEL_SANDBOX,
+		.limit = code == MW_WAKE_TIMEOUT ? l->limit : 0,
+		.retry_after = l->ctx->err.retry_after, .log = l->log,
+	};
+
+	(void)text_of(l, code, l->ctx->err.msg, o.text, sizeof(o.text));
+	mw_log(MW_WARN, "[WAKE] userId=%s failed in phase %s (%s) requestId=%s: %s", l->user,
+	    mw_phase_words[l->phase], mw_code_info(code)->name, l->ctx->request_id, o.text);
+	mw_outcome_save(l->app, l->user, &o);
+	atomic_store(&l->row->failed_level, (int32_t)o.level);
+	atomic_store(&l->row->failed_limit, o.limit);
+	atomic_store(&l->row->failed_until, worth_remembering(l, code) ? mw_now() + ttl : 0);
+}
+
+static void
+tell_success(struct mw_leader *l)
+{
+	atomic_store(&l->row->failed_until, 0);
+	mw_outcome_forget(l->app, l->user);
+	if (l->level == MW_LEVEL_GATEWAY) {
+		atomic_store(&l->row->gateway_probed, mw_now());
+		atomic_store(&l->row->gateway_until, mw_now() + l->app->conf->wake.ready_ttl);
+	}
+	mw_log(MW_INFO, "[WAKE] userId=%s ready after %lld ms requestId=%s", l->user,
+	    (long long)(mw_now() - l->began), l->ctx->request_id);
+}
+
+static void
+tell(struct mw_leader *l, enum mw_code code)
+{
+	if (code == MW_OK)
+		tell_success(l);
+	else
+		tell_failure(l, code);
+	atomic_store(&l->row->wake_code, (int32_t)code);
+	atomic_store(&l->row->wake_level, (int32_t)l->level);
+	atomic_store(&l->row->wake_action, (int32_t)l->action);
+	atomic_store(&l->row->wake_attempts, l->ctx->attempts);
+	atomic_store(&l->row->wake_phase, MW_PHASE_NONE);
+	atomic_store(&l->row->wake_pid, 0);
+	atomic_fetch_add(&l->row->wake_gen, 1);
+}
+
+enum mw_code
+mw_wake_lead(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level level,
+    int64_t limit)
+{
+	struct mw_leader l = { .app = app, .ctx = ctx, .user = user, .level = level,
+	    .limit = limit, .began = mw_now(), .row = mw_shm_user(app->shm, user) };
+	enum mw_code code;
+
+	ctx->deadline = l.began + limit;
+	l.sleeps = atomic_load(&l.row->sleeps);
+	atomic_store(&l.row->wake_until, ctx->deadline);
+	atomic_store(&l.row->wake_pid, (int32_t)getpid());
+	mw_log(MW_INFO, "[WAKE] Attempt 1/%lld userId=%s requestId=%s",
+	    (long long)app->conf->retry.attempts, user, ctx->request_id);
+	if ((code = mw_app_sandbox(app, ctx, &l.sb)) == MW_OK)
+		code = lead(&l);
+	/* Told to end: nothing came of it, and whoever still waits takes over. */
+	if (code != MW_OK && mw_stopping()) {
+		atomic_store(&l.row->wake_pid, 0);
+		return code;
 	}
 	if (code != MW_OK)
-		return code;
-	/* Somebody woke it while we waited: their success is ours.  Their failure
-	 * may have been their own short deadline, so we try for ourselves. */
-	if (atomic_load(&row->wake_gen) != gen && atomic_load(&row->wake_code) == MW_OK)
-		code = MW_OK;
-	else
-		code = wake_locked(app, ctx, user, max_wait, row);
-	mw_lockfile_give(lock);
+		code = code_of(&l, code);
+	tell(&l, code);
 	return code;
-}
-
-enum mw_code
-mw_wake(struct mw_app *app, struct mw_ctx *ctx, const char *user, int64_t max_wait)
-{
-	int64_t deadline = ctx->deadline;
-	enum mw_code code;
-
-	if (mw_now() + max_wait < deadline)
-		ctx->deadline = mw_now() + max_wait;
-	code = wake_within(app, ctx, user, max_wait);
-	ctx->deadline = deadline;
-	return code;
-}
-
-struct sandbox_try {
-	mw_sandbox_fn fn;
-	void *arg;
-	struct mw_sandbox *sb;
-};
-
-static enum mw_code
-try_sandbox(void *arg)
-{
-	struct sandbox_try *t = arg;
-
-	return t->fn(t->arg, t->sb);
-}
-
-/* The client does not want it woken.  A sandbox that a wake would make is
- * asleep to the client; one that only somebody else can make does not exist. */
-static enum mw_code
-not_woken(const struct sandbox_try *t, struct mw_ctx *ctx, const char *user, enum mw_code code)
-{
-	if (code == MW_SANDBOX_NOT_FOUND && (t->sb->ops->flags & MW_SB_CAN_CREATE) == 0)
-		return code;
-	mw_err_clear(&ctx->err);
-	return mw_ctx_fail(ctx, MW_SANDBOX_HIBERNATING,
-	    "The sandbox of %s is hibernating and maxWakeTime=0 forbids waking it; "
-	    "allow a wake or read with source=r2", user);
-}
-
-enum mw_code
-mw_in_sandbox(struct mw_app *app, struct mw_ctx *ctx, const char *user,
-    int64_t max_wait, mw_sandbox_fn fn, void *arg)
-{
-	struct sandbox_try t = { .fn = fn, .arg = arg };
-	enum mw_code code;
-
-	if ((code = mw_app_sandbox(app, ctx, &t.sb)) != MW_OK)
-		return code;
-	code = mw_retry(app, ctx, MW_UP_SANDBOX, try_sandbox, &t);
-	if (mw_classify(code) != MW_NEXT_WAKE)
-		return code;
-	if (max_wait == 0)
-		return not_woken(&t, ctx, user, code);
-	mw_err_clear(&ctx->err);
-	if ((code = mw_wake(app, ctx, user, max_wait)) != MW_OK)
-		return code;
-	return mw_retry(app, ctx, MW_UP_SANDBOX, try_sandbox, &t);
-}
-
-bool
-mw_known_awake(struct mw_app *app, const char *user)
-{
-	return atomic_load(&mw_shm_user(app->shm, user)->ready_until) > mw_now();
-}
-
-bool
-mw_files_at_hand(struct mw_app *app, const char *user)
-{
-	return app->sandbox != NULL &&
-	    ((app->sandbox->ops->flags & MW_SB_FILES_ASLEEP) != 0 || mw_known_awake(app, user));
 }

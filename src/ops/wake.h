@@ -1,21 +1,67 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Waking a sandbox: start it, prove or restore its content, write the instance
- * marker.  Single flight per user across all processes.
+ * Readiness and waking.  A user is sandbox-ready (running, restored, marker known) or
+ * gateway-ready (its gateway passes the probe, too).  What is known is believed for
+ * wake.ready_ttl; a wake happens once per user at a time, across all processes.
  */
 #ifndef MW_OPS_WAKE_H
 #define MW_OPS_WAKE_H
 
 #include "ops/app.h"
+#include "ops/probe.h"
+
+enum mw_level { MW_LEVEL_SANDBOX, MW_LEVEL_GATEWAY };
+
+enum mw_action { MW_ACTION_NONE, MW_ACTION_STARTED, MW_ACTION_RESTARTED, MW_ACTION_JOINED };
+
+/* Indexed by enum mw_action. */
+extern const char *const mw_action_words[];
 
 /*
- * Make `user` sandbox-ready (running, restored, marker known), within max_wait
- * ms and ctx->deadline.  If somebody else is waking it, wait for that with our
- * own deadline and take its result.  Fails with MW_WAKE_TIMEOUT or with what
- * kept it from running; the text names the phase (sandbox_start, restore, probe).
+ * Make `user` ready for `level` within max_wait ms (0 = do not wake:
+ * MW_SANDBOX_HIBERNATING) and ctx->deadline; *marker is the instance this holds for.
+ * Known ready costs no upstream call.  Without a gateway.start both levels are one.
+ *
+ * Fails with what kept the user from being ready (MW_GATEWAY_FAILED, MW_WAKE_TIMEOUT,
+ * MW_SANDBOX_...), ctx->err.details naming the phase; at once, with the same answer, while
+ * an earlier failure is remembered.  The deadline ends the waiting, never the wake.
+ */
+enum mw_code mw_ready(struct mw_app *app, struct mw_ctx *ctx, const char *user,
+    enum mw_level level, int64_t max_wait, uint64_t *marker) MW_MUST;
+
+/* It turned out asleep, unreachable or replaced: forget what is known of it. */
+void mw_not_ready(struct mw_app *app, const char *user);
+
+/*
+ * A success in the sandbox: known ready for wake.ready_ttl from now.  A gateway known
+ * ready stays so too, but for no more than ten ready_ttl after its last probe.
+ */
+void mw_still_ready(struct mw_app *app, const char *user, uint64_t marker);
+
+/*
+ * The same as mw_ready() for whoever asks for the wake itself: nothing is believed, the
+ * sandbox is always asked.  *action says what this call has brought about.
  */
 enum mw_code mw_wake(struct mw_app *app, struct mw_ctx *ctx, const char *user,
-    int64_t max_wait) MW_MUST;
+    enum mw_level level, int64_t max_wait, enum mw_action *action) MW_MUST;
+
+/* MW_OK, or the failure of an earlier wake that is remembered: no upstream call. */
+enum mw_code mw_wake_remembered(struct mw_app *app, struct mw_ctx *ctx, const char *user,
+    enum mw_level level, int64_t max_wait) MW_MUST;
+
+/* Start a wake that goes on by itself for up to max_wait ms, and return at once. */
+enum mw_code mw_wake_begin(struct mw_app *app, struct mw_ctx *ctx, const char *user,
+    enum mw_level level, int64_t max_wait, enum mw_action *action) MW_MUST;
+
+/*
+ * Lead a wake, in a process of its own: `moltctl wake`.  The caller holds the lock
+ * "wake:USER".  Whatever comes of it is told to those who wait (ops/outcome.h).
+ */
+enum mw_code mw_wake_lead(struct mw_app *app, struct mw_ctx *ctx, const char *user,
+    enum mw_level level, int64_t limit) MW_MUST;
+
+/* End the wakes in hand, and wait a little for that: for who stops a private instance. */
+void mw_wakes_stop(struct mw_shm *shm);
 
 /*
  * Do something in the sandbox: at once, and if it turns out asleep or unproven,

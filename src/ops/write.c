@@ -27,6 +27,7 @@ struct job {
 	const char *current;		/* R2's ETag when we came, NULL = none or not asked */
 	bool unknown;			/* a delete could not learn whether R2 has it */
 	bool unsure;			/* a put had no definite answer: R2 may have taken it */
+	int64_t written;		/* when, by our clock: the content's mtime in R2 */
 };
 
 #define GRACE 5000	/* ms */
@@ -158,7 +159,7 @@ try_r2(void *arg)
 	put = (struct mw_put){
 		.fd = j->body->fd, .size = j->body->size,
 		.sha256 = j->body->sha256, .md5 = j->body->md5,
-		.content_type = mw_path_mime(j->w->path), .mode = -1, .mtime = -1,
+		.content_type = mw_path_mime(j->w->path), .mode = -1, .mtime = j->written,
 		.if_match = j->w->if_match != NULL ? j->current : NULL,
 		.if_none_match = j->w->if_none_match != NULL &&
 		    strcmp(j->w->if_none_match, "*") == 0,
@@ -189,6 +190,13 @@ bind_row(const struct job *j, struct mw_outbox_row *row)
 	}
 }
 
+/* What only R2 has got then. */
+static enum mw_mark
+r2_mark(const struct job *j)
+{
+	return j->body != NULL ? MW_MARK_NEWER_R2 : MW_MARK_DELETED_R2;
+}
+
 /* The queued twin of try_r2: durable when it returns. */
 static enum mw_code
 enqueue(struct job *j)
@@ -196,7 +204,7 @@ enqueue(struct job *j)
 	struct mw_outbox_row row = {
 		.user = j->w->user, .path = j->w->path, .store = j->app->store->identity,
 		.op = j->body != NULL ? MW_OUTBOX_PUT : MW_OUTBOX_DELETE,
-		.created = mw_wall(), .mode = -1, .mtime = -1,
+		.created = mw_wall(), .mode = -1, .mtime = j->written,
 	};
 	char hex[33];
 	enum mw_code code;
@@ -214,7 +222,11 @@ enqueue(struct job *j)
 	}
 	bind_row(j, &row);
 	deadline = grace(j);
-	if ((code = mw_outbox_put(j->app->outbox, j->ctx, &row, j->body)) == MW_OK)
+	if (j->w->target == MW_TARGET_R2)
+		code = mw_outbox_put_marked(j->app->outbox, j->ctx, &row, j->body, r2_mark(j));
+	else
+		code = mw_outbox_put(j->app->outbox, j->ctx, &row, j->body);
+	if (code == MW_OK)
 		j->w->r2_queued = true;
 	j->ctx->deadline = deadline;
 	return code;
@@ -252,6 +264,64 @@ was_ours(struct job *j)
 	return ours;
 }
 
+static enum mw_code
+send(struct job *j)
+{
+	enum mw_code code = mw_retry(j->app, j->ctx, MW_UP_STORE, try_r2, j);
+
+	if (code == MW_PRECONDITION_FAILED && j->unsure && was_ours(j))
+		code = MW_OK;
+	j->w->r2_synced = code == MW_OK;
+	return code;
+}
+
+/* R2 has it, or refuses it: the row is not needed, and after a refusal the mark
+ * neither.  If that cannot be written down, the drainer finds out the same. */
+static void
+take_back(struct job *j, const struct mw_outbox_row *row, bool sent)
+{
+	struct mw_ctx aside = *j->ctx;
+	enum mw_code code;
+
+	mw_err_clear(&aside.err);
+	if (aside.deadline < mw_now() + GRACE)
+		aside.deadline = mw_now() + GRACE;
+	code = sent ? mw_outbox_done(j->app->outbox, &aside, row) :
+	    mw_outbox_undo(j->app->outbox, &aside, row, j->mark);
+	if (code != MW_OK)
+		mw_log(MW_ERROR, "[SYNC] userId=%s: /%s stays in the outbox: %s", j->w->user,
+		    j->w->path, aside.err.msg);
+	else
+		j->w->r2_queued = false;
+	if (sent)
+		j->mark = r2_mark(j);
+}
+
+/*
+ * For R2 alone: it is in the outbox, with its mark, before R2 is asked.  So the
+ * sandbox will hear of it, however this request ends.
+ */
+static enum mw_code
+outbox_first(struct job *j)
+{
+	const struct mw_outbox_row *row;
+	struct mw_write *w = j->w;
+	enum mw_code code;
+
+	if ((code = enqueue(j)) != MW_OK ||
+	    (code = mw_outbox_find(j->app->outbox, j->ctx, w->user, w->path, &row)) != MW_OK)
+		return code;
+	code = send(j);
+	if (row != NULL && (code == MW_OK || code == MW_PRECONDITION_FAILED || gives_up(w, code)))
+		take_back(j, row, code == MW_OK);
+	if (code == MW_OK || code == MW_PRECONDITION_FAILED || gives_up(w, code))
+		return code;
+	j->mark = r2_mark(j);
+	w->r2_error = mw_arena_strdup(j->ctx->arena, j->ctx->err.msg);
+	mw_err_clear(&j->ctx->err);
+	return MW_OK;
+}
+
 /* Put it or queue it.  A path with a pending row only queues: order is kept. */
 static enum mw_code
 to_r2(struct job *j)
@@ -264,14 +334,11 @@ to_r2(struct job *j)
 		w->r2_error = "an earlier change of this path still waits for R2";
 		return enqueue(j);
 	}
-	code = mw_retry(j->app, j->ctx, MW_UP_STORE, try_r2, j);
-	if (code == MW_PRECONDITION_FAILED && j->unsure && was_ours(j))
-		code = MW_OK;
-	if (code == MW_OK) {
-		w->r2_synced = true;
-		return MW_OK;
-	}
-	if (code == MW_PRECONDITION_FAILED || gives_up(w, code))
+	if (w->target == MW_TARGET_R2 &&
+	    mw_outbox_room(j->app->outbox, j->ctx, j->body != NULL ? j->body->size : 0))
+		return outbox_first(j);
+	code = send(j);
+	if (code == MW_OK || code == MW_PRECONDITION_FAILED || gives_up(w, code))
 		return code;
 	w->r2_error = mw_arena_strdup(j->ctx->arena, j->ctx->err.msg);
 	mw_log(MW_WARN, "[SYNC] userId=%s: R2 did not take /%s (%s), queued", w->user, w->path,
@@ -344,7 +411,7 @@ follow_r2(struct job *j)
 {
 	enum mw_code code;
 
-	code = set_mark(j, j->body != NULL ? MW_MARK_NEWER_R2 : MW_MARK_DELETED_R2);
+	code = set_mark(j, r2_mark(j));
 	if (code != MW_OK || !mw_files_at_hand(j->app, j->w->user))
 		return code;
 	code = follow_now(j);
@@ -352,14 +419,32 @@ follow_r2(struct job *j)
 	return code == MW_OK ? set_mark(j, MW_MARK_NONE) : MW_OK;
 }
 
+/*
+ * The mark first, so that a full disk stops it before anything has changed; but not
+ * over a mark that says more, for if this request dies then, its mark would lie.
+ */
 static enum mw_code
 container_only(struct job *j)
 {
-	enum mw_code code = to_sandbox(j);
+	enum mw_mark mark = j->body != NULL ? MW_MARK_NEWER_SANDBOX : MW_MARK_DELETED_SANDBOX;
+	bool first = j->mark == MW_MARK_NONE;
+	struct mw_err cause;
+	enum mw_code code;
 
-	if (code != MW_OK || (j->body == NULL && !j->w->existed))
+	if (first && (code = set_mark(j, mark)) != MW_OK)
 		return code;
-	return set_mark(j, j->body != NULL ? MW_MARK_NEWER_SANDBOX : MW_MARK_DELETED_SANDBOX);
+	code = to_sandbox(j);
+	if (code == MW_OK && (j->body != NULL || j->w->existed))
+		return first ? MW_OK : set_mark(j, mark);
+	if (first) {
+		cause = j->ctx->err;
+		mw_err_clear(&j->ctx->err);
+		if (set_mark(j, MW_MARK_NONE) != MW_OK)
+			mw_log(MW_ERROR, "[FILES] userId=%s: /%s stays marked as changed in the "
+			    "sandbox: %s", j->w->user, j->w->path, j->ctx->err.msg);
+		j->ctx->err = cause;
+	}
+	return code;
 }
 
 /* ---- the two verbs ---- */
@@ -373,6 +458,7 @@ job_begin(struct job *j, int *lock)
 	*lock = -1;
 	if ((code = mw_path_lock(j->app, j->ctx, j->w->user, j->w->path, lock)) != MW_OK)
 		return code;
+	j->written = mw_wall();
 	if (j->w->target != MW_TARGET_CONTAINER || j->w->if_match != NULL ||
 	    j->w->if_none_match != NULL) {
 		if ((code = mw_app_store(j->app, j->ctx, &store)) != MW_OK)
@@ -419,7 +505,7 @@ r2_first(struct job *j)
 		return code;
 	cause = j->ctx->err;
 	mw_err_clear(&j->ctx->err);
-	marked = set_mark(j, j->body != NULL ? MW_MARK_NEWER_R2 : MW_MARK_DELETED_R2);
+	marked = set_mark(j, r2_mark(j));
 	if (marked != MW_OK)
 		mw_log(MW_ERROR, "[FILES] userId=%s: R2 has a newer /%s, and no mark says so: %s",
 		    j->w->user, j->w->path, j->ctx->err.msg);

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/path.h"
+#include "sandbox/agent.h"
 
 #define STATUS_WAIT 5000	/* ms for an agent to say how it is */
 
@@ -154,7 +155,8 @@ local_status(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
 	(void)close(dir);
 	rc = mw_local_state(l, user, deadline < ctx->deadline ? deadline : ctx->deadline, st);
 	if (rc == MW_SANDBOX_HIBERNATING) {
-		st->state = MW_SB_ASLEEP;
+		/* Nobody listens: not yet, or not any more. */
+		st->state = mw_local_held(l, ctx, user) ? MW_SB_STARTING : MW_SB_ASLEEP;
 		return MW_OK;
 	}
 	if (rc != MW_OK)
@@ -166,6 +168,7 @@ local_status(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
 const struct mw_sandbox_ops mw_sandbox_local = {
 	.name = "local",
 	.flags = MW_SB_FILES_ASLEEP | MW_SB_CAN_STOP | MW_SB_CAN_CREATE,
+	.input_max = MW_AG_REQUEST_MAX / 2,	/* the rest is for arguments */
 	.open = local_open,
 	.close = local_close,
 	.enumerate = local_enumerate,

@@ -27,6 +27,7 @@
 #define MW_LOCAL_SETTING "sandbox.local.isolation"
 #define MW_LOCAL_HELD "this sandbox has another holder"
 
+#define MW_LOCAL_LOOK 500	/* ms; how often a wait asks whether we are to end */
 #define MW_LOCAL_LEFTOVER 3600	/* s after which an unfinished file is swept */
 
 struct mw_local {
@@ -63,7 +64,15 @@ int mw_local_openat(const struct mw_local *l, int root, const char *path, int fl
 /* Open `path` below `dir` through no symbolic link at all. */
 int mw_local_openat_nolink(int dir, const char *path, int flags);
 
-/* What an errno of a file operation on `path` means to a caller. */
+/* ---- local_classify.c: the tables from this driver's failures to codes ---- */
+
+/* An errno of a file operation; of connecting to the agent; the stage at which the
+ * agent could not start a command (enum mw_ag_stage). */
+enum mw_code mw_local_of_errno(int e);
+enum mw_code mw_local_of_connect(int e);
+enum mw_code mw_local_of_stage(unsigned stage);
+
+/* Record what an errno of a file operation on `path` means. */
 enum mw_code mw_local_errno(struct mw_ctx *ctx, int e, const char *path);
 
 /* Remove `name` in `dir` and all below it, however deep.  False with errno. */
@@ -99,6 +108,8 @@ enum mw_code mw_local_state(const struct mw_local *l, const char *user, int64_t 
     struct mw_sandbox_status *st) MW_MUST;
 /* Ask it to end; returns once the connection is closed or the time is over. */
 void mw_local_ask_stop(int fd, int64_t deadline);
+/* MW_SANDBOX_UNAVAILABLE: this process was told to end while it waited. */
+enum mw_code mw_local_stopping(struct mw_ctx *ctx);
 enum mw_code mw_local_exec(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
     const struct mw_exec *x, struct mw_exec_result *r);
 
@@ -106,6 +117,8 @@ enum mw_code mw_local_exec(struct mw_sandbox *s, struct mw_ctx *ctx, const char 
 
 enum mw_code mw_local_start(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user);
 enum mw_code mw_local_stop(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user);
+/* Is there a holder, or something of a sandbox that it has left? */
+bool mw_local_held(const struct mw_local *l, struct mw_ctx *ctx, const char *user);
 /* May anything be run here at all?  MW_SANDBOX_UNAVAILABLE says why not. */
 enum mw_code mw_local_may_run(const struct mw_local *l, struct mw_err *err) MW_MUST;
 

@@ -15,11 +15,15 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/stop.h"
 #include "sandbox/agent.h"
 
 /* ---- bytes ---- */
 
-/* Wait for `events`.  MW_SANDBOX_TIMEOUT when the time is over. */
+/*
+ * Wait for `events`.  MW_SANDBOX_TIMEOUT when the time is over, MW_SANDBOX_UNAVAILABLE
+ * when this process is to end and nothing comes.
+ */
 static enum mw_code
 wait_for(int fd, short events, int64_t deadline)
 {
@@ -29,13 +33,15 @@ wait_for(int fd, short events, int64_t deadline)
 
 	for (;;) {
 		left = mw_left(deadline);
-		n = poll(&pfd, 1, left > INT32_MAX ? INT32_MAX : (int)left);
+		n = poll(&pfd, 1, left > MW_LOCAL_LOOK ? MW_LOCAL_LOOK : (int)left);
 		if (n > 0)
 			return MW_OK;
 		if (n < 0 && errno != EINTR)
 			return MW_SANDBOX_UNREACHABLE;
 		if (n == 0 && mw_left(deadline) == 0)
 			return MW_SANDBOX_TIMEOUT;
+		if (n == 0 && mw_stopping())
+			return MW_SANDBOX_UNAVAILABLE;
 	}
 }
 
@@ -147,13 +153,6 @@ mw_local_connect(const struct mw_local *l, const char *user, int64_t deadline)
 }
 
 static enum mw_code
-connect_code(int e)
-{
-	return e == ENOENT || e == ECONNREFUSED || e == ENOTDIR ? MW_SANDBOX_HIBERNATING :
-	    e == EAGAIN ? MW_SANDBOX_TIMEOUT : MW_SANDBOX_UNREACHABLE;
-}
-
-static enum mw_code
 ask(const struct mw_local *l, const char *user, enum mw_ag_type type, enum mw_ag_type answer,
     unsigned char *p, size_t n, int64_t deadline)
 {
@@ -161,7 +160,7 @@ ask(const struct mw_local *l, const char *user, enum mw_ag_type type, enum mw_ag
 	enum mw_code rc;
 
 	if (fd < 0)
-		return connect_code(errno);
+		return mw_local_of_connect(errno);
 	rc = send_request(fd, type, NULL, 0, deadline);
 	if (rc == MW_OK)
 		rc = recv_answer(fd, answer, p, n, deadline);
@@ -255,6 +254,17 @@ build(struct mw_ctx *ctx, const struct mw_exec *x, const struct mw_exec_result *
 	    "a command with its input takes at most %d bytes", MW_AG_REQUEST_MAX) : MW_OK;
 }
 
+enum mw_code
+mw_local_stopping(struct mw_ctx *ctx)
+{
+	enum mw_code rc = mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE,
+	    "This process of the gateway is being stopped; try again");
+
+	if (ctx->err.retry_after == 0)
+		ctx->err.retry_after = 1;
+	return rc;
+}
+
 static enum mw_code
 garbled(struct mw_ctx *ctx)
 {
@@ -267,6 +277,8 @@ lost(struct mw_ctx *ctx, enum mw_code rc)
 {
 	if (rc == MW_SANDBOX_TIMEOUT)
 		return mw_ctx_fail(ctx, rc, "the sandbox did not answer in time; the command may run on");
+	if (rc == MW_SANDBOX_UNAVAILABLE)
+		return mw_local_stopping(ctx);
 	return mw_ctx_fail(ctx, rc, "the connection to the sandbox was lost");
 }
 
@@ -275,16 +287,17 @@ static enum mw_code
 refused(struct mw_ctx *ctx, const struct mw_exec *x, const unsigned char *p)
 {
 	const char *why = strerror((int)(mw_ag_get32(p + 4) & 0xffff));
+	enum mw_ag_stage stage = (enum mw_ag_stage)mw_ag_get32(p);
+	enum mw_code code = mw_local_of_stage(stage);
 
-	switch (mw_ag_get32(p)) {
+	switch (stage) {
 	case MW_AG_AT_CHDIR:
-		return mw_ctx_fail(ctx, MW_COMMAND_ERROR, "working directory %s: %s",
+		return mw_ctx_fail(ctx, code, "working directory %s: %s",
 		    x->cwd == NULL ? "" : x->cwd, why);
 	case MW_AG_AT_EXEC:
-		return mw_ctx_fail(ctx, MW_COMMAND_ERROR, "%s: %s", x->argv[0], why);
+		return mw_ctx_fail(ctx, code, "%s: %s", x->argv[0], why);
 	case MW_AG_AT_RESOURCES:
-		return mw_ctx_fail(ctx, MW_SANDBOX_CAPACITY, "the sandbox cannot start a command: %s",
-		    why);
+		return mw_ctx_fail(ctx, code, "the sandbox cannot start a command: %s", why);
 	default:
 		return garbled(ctx);
 	}
@@ -360,7 +373,7 @@ take_result(struct mw_ctx *ctx, int fd, const struct mw_exec *x, struct mw_exec_
 static enum mw_code
 nobody(const struct mw_local *l, struct mw_ctx *ctx, int e)
 {
-	enum mw_code rc = connect_code(e);
+	enum mw_code rc = mw_local_of_connect(e);
 
 	if (rc != MW_SANDBOX_HIBERNATING)
 		return mw_ctx_fail(ctx, rc, "the sandbox's agent cannot be reached: %s", strerror(e));

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/path.h"
 
+#define MARKER_LEN 16		/* bytes of an instance marker */
 #define LINKS_MAX 40		/* as the kernel's own limit */
 #define RACES_MAX 64		/* EAGAIN: something was renamed while a ".." was resolved */
 
@@ -164,6 +165,19 @@ mw_local_make_run_dir(const struct mw_local *l, const char *user)
 	return fd;
 }
 
+/* 16 lower-case hex digits, and perhaps a newline. */
+static bool
+is_marker(int fd)
+{
+	char text[MARKER_LEN + 2];
+	ssize_t n = read(fd, text, sizeof(text));
+
+	if (n == MARKER_LEN + 1 && text[MARKER_LEN] == '\n')
+		n--;
+	text[n == MARKER_LEN ? MARKER_LEN : 0] = '\0';
+	return n == MARKER_LEN && strspn(text, "0123456789abcdef") == MARKER_LEN;
+}
+
 /* 1 = the marker is there, 0 = it is not, -1 = errno. */
 static int
 proven(const struct mw_local *l, const char *user)
@@ -176,12 +190,12 @@ proven(const struct mw_local *l, const char *user)
 		return errno == ENOENT ? 0 : -1;
 	rc = snprintf(name, sizeof(name), "%s/instance", l->run_tail);
 	fd = rc < 0 || (size_t)rc >= sizeof(name) ? -1 :
-	    mw_local_openat_nolink(dir, name, O_PATH);
+	    mw_local_openat_nolink(dir, name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 	e = errno;
 	(void)close(dir);
 	if (fd < 0)
 		return e == EMFILE || e == ENFILE || e == ENOMEM ? (errno = e, -1) : 0;
-	rc = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	rc = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && is_marker(fd);
 	(void)close(fd);
 	return rc;
 }
@@ -211,43 +225,10 @@ mw_local_files(const struct mw_local *l, struct mw_ctx *ctx, const char *user, i
 	return MW_OK;
 }
 
-static enum mw_code
-errno_code(int e)
-{
-	switch (e) {
-	case ENOENT:
-	case ENOTDIR:
-		return MW_FILE_NOT_FOUND;
-	case EACCES:
-	case EPERM:
-	case EROFS:
-	case ELOOP:
-	case EXDEV:
-		return MW_PERMISSION_DENIED;
-	case EISDIR:
-	case EEXIST:
-	case ENOTEMPTY:
-	case ENXIO:
-	case ENODEV:
-	case ETXTBSY:
-		return MW_CONFLICT;
-	case ENAMETOOLONG:
-	case EINVAL:
-		return MW_INVALID_PATH;
-	case ENOSPC:
-	case EDQUOT:
-		return MW_STORAGE_FULL;
-	case EAGAIN:	/* the tree is being renamed all the time */
-		return MW_SANDBOX_UNREACHABLE;
-	default:
-		return MW_INTERNAL_ERROR;
-	}
-}
-
 enum mw_code
 mw_local_errno(struct mw_ctx *ctx, int e, const char *path)
 {
-	return mw_ctx_fail(ctx, errno_code(e), "%s: %s", *path == '\0' ? "/" : path, strerror(e));
+	return mw_ctx_fail(ctx, mw_local_of_errno(e), "%s: %s", *path == '\0' ? "/" : path, strerror(e));
 }
 
 /* Moving or emptying a directory takes write permission on it.  If that cannot

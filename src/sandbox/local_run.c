@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/lockfile.h"
+#include "base/stop.h"
 
 #define PREFIX "MOLTWORKER_"
 #define ENV_MAX 256
@@ -83,6 +84,19 @@ is_free(const struct mw_local *l, struct mw_ctx *ctx, const char *user, int64_t 
 		return false;
 	mw_lockfile_give(fd);
 	return true;
+}
+
+bool
+mw_local_held(const struct mw_local *l, struct mw_ctx *ctx, const char *user)
+{
+	struct mw_err err = { .code = MW_OK };
+	int fd;
+
+	if (take(l, ctx, user, "holder", 0, &fd, &err) == MW_OK) {
+		mw_lockfile_give(fd);
+		return false;
+	}
+	return err.code == MW_DEADLINE_EXCEEDED;
 }
 
 /* ---- the detached holder ---- */
@@ -200,7 +214,9 @@ hear(struct mw_ctx *ctx, int fd)
 	ssize_t n;
 
 	for (;;) {
-		n = poll(&pfd, 1, (int)sooner(mw_left(ctx->deadline), INT32_MAX));
+		n = poll(&pfd, 1, (int)sooner(mw_left(ctx->deadline), MW_LOCAL_LOOK));
+		if (n == 0 && mw_stopping())
+			return mw_local_stopping(ctx);
 		if (n == 0 && mw_left(ctx->deadline) == 0)
 			return mw_ctx_fail(ctx, MW_SANDBOX_TIMEOUT, "the sandbox is still starting");
 		if (n <= 0)
@@ -354,6 +370,8 @@ start_it(const struct mw_local *l, struct mw_ctx *ctx, const char *user)
 		rc = mw_local_ping(l, user, ctx->deadline);
 		if (rc == MW_OK)
 			return MW_OK;
+		if (mw_stopping())
+			return mw_local_stopping(ctx);
 		if (rc != MW_SANDBOX_HIBERNATING && mw_left(ctx->deadline) == 0)
 			return mw_ctx_fail(ctx, MW_SANDBOX_UNREACHABLE,
 			    "the sandbox's agent does not answer");

@@ -84,6 +84,7 @@ struct mw_sandbox;
 struct mw_sandbox_ops {
 	const char *name;
 	unsigned flags;
+	size_t input_max;	/* bytes of stdin that one exec takes */
 	enum mw_code (*open)(const struct mw_conf *conf, struct mw_sandbox **sp, struct mw_err *err);
 	void (*close)(struct mw_sandbox *s);
 	enum mw_code (*enumerate)(struct mw_sandbox *s, struct mw_ctx *ctx, mw_user_fn fn, void *arg);

@@ -21,27 +21,16 @@ mw_outbox_open(const char *state_path, struct mw_shm *shm, int64_t max_bytes,
 {
 	struct mw_outbox *o = calloc(1, sizeof(*o));
 	enum mw_code code;
-	char *real;
 
 	*op = NULL;
 	if (o == NULL)
 		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
 	o->shm = shm;
 	o->max_bytes = max_bytes;
-	o->pid = getpid();
 	o->spool_dir = -1;
-	(void)pthread_mutex_init(&o->mutex, NULL);
-	/* SQLITE_OPEN_NOFOLLOW minds links in the whole path; ours may have some. */
-	real = realpath(state_path, NULL);
-	if (real == NULL)
-		code = mw_fail(err, MW_INTERNAL_ERROR, "state.path %s: %s", state_path,
-		    strerror(errno));
-	else if (asprintf(&o->db_path, "%s/outbox.db", real) < 0 ||
-	    asprintf(&o->lock_path, "%s/locks", real) < 0)
-		code = mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
-	else
-		code = mw_spool_dir(real, &o->spool_dir, err);
-	free(real);
+	code = mw_db_init(&o->db, &mw_odb_kind, state_path, err);
+	if (code == MW_OK)
+		code = mw_spool_dir(state_path, &o->spool_dir, err);
 	if (code == MW_OK)
 		*op = o;
 	else
@@ -58,45 +47,15 @@ mw_outbox_limit(struct mw_outbox *o, int64_t max_bytes)
 void
 mw_outbox_close(struct mw_outbox *o)
 {
-	unsigned i;
-
 	if (o == NULL)
 		return;
-	/* After a fork the connection is the parent's: to close it here would hurt it. */
-	if (o->pid == getpid()) {
-		for (i = 0; i < MW_ODB_COUNT; i++)
-			(void)sqlite3_finalize(o->stmt[i]);
-		(void)sqlite3_close(o->db);
-	}
+	mw_db_close(&o->db);
 	if (o->spool_dir >= 0)
 		(void)close(o->spool_dir);
-	(void)pthread_mutex_destroy(&o->mutex);
-	free(o->db_path);
-	free(o->lock_path);
 	free(o);
 }
 
 /* ---- rows ---- */
-
-static const char *
-dup_text(struct mw_arena *a, sqlite3_stmt *st, int col, bool *good)
-{
-	const char *s = (const char *)sqlite3_column_text(st, col);
-	const char *copy;
-
-	if (s == NULL)
-		return NULL;
-	if ((copy = mw_arena_strdup(a, s)) == NULL)
-		*good = false;
-	return copy;
-}
-
-static void
-copy_blob(sqlite3_stmt *st, int col, unsigned char *out, size_t n)
-{
-	if (sqlite3_column_bytes(st, col) == (int)n)
-		memcpy(out, sqlite3_column_blob(st, col), n);
-}
 
 /* The columns come in the order of COLUMNS in outbox_db.c. */
 static struct mw_outbox_row *
@@ -108,24 +67,24 @@ read_row(sqlite3_stmt *st, struct mw_arena *a)
 	if (r == NULL)
 		return NULL;
 	r->id = sqlite3_column_int64(st, 0);
-	r->user = dup_text(a, st, 1, &good);
-	r->path = dup_text(a, st, 2, &good);
-	r->store = dup_text(a, st, 3, &good);
+	r->user = mw_db_text(a, st, 1, &good);
+	r->path = mw_db_text(a, st, 2, &good);
+	r->store = mw_db_text(a, st, 3, &good);
 	r->op = sqlite3_column_int(st, 4) == MW_OUTBOX_DELETE ?
 	    MW_OUTBOX_DELETE : MW_OUTBOX_PUT;
-	r->spool = dup_text(a, st, 5, &good);
+	r->spool = mw_db_text(a, st, 5, &good);
 	r->size = sqlite3_column_int64(st, 6);
-	copy_blob(st, 7, r->sha256, sizeof(r->sha256));
-	copy_blob(st, 8, r->md5, sizeof(r->md5));
-	r->content_type = dup_text(a, st, 9, &good);
-	r->if_match = dup_text(a, st, 10, &good);
+	mw_db_blob(st, 7, r->sha256, sizeof(r->sha256));
+	mw_db_blob(st, 8, r->md5, sizeof(r->md5));
+	r->content_type = mw_db_text(a, st, 9, &good);
+	r->if_match = mw_db_text(a, st, 10, &good);
 	r->if_none_match = sqlite3_column_int(st, 11) != 0;
 	r->mode = sqlite3_column_int64(st, 12);
 	r->mtime = sqlite3_column_int64(st, 13);
 	r->created = sqlite3_column_int64(st, 14);
 	r->tries = (unsigned)sqlite3_column_int(st, 15);
 	r->parked = sqlite3_column_int(st, 16) != 0;
-	r->error = dup_text(a, st, 17, &good);
+	r->error = mw_db_text(a, st, 17, &good);
 	return good ? r : NULL;
 }
 
@@ -137,7 +96,7 @@ fetch(struct mw_outbox *o, struct mw_ctx *ctx, sqlite3_stmt *st,
 	enum mw_code code;
 	bool found;
 
-	if ((code = mw_odb_step(o, ctx, st, &found)) != MW_OK || !found)
+	if ((code = mw_db_step(&o->db, ctx, st, &found)) != MW_OK || !found)
 		return code;
 	if ((*row = read_row(st, ctx->arena)) == NULL)
 		return mw_ctx_nomem(ctx);
@@ -154,13 +113,13 @@ mw_outbox_find(struct mw_outbox *o, struct mw_ctx *ctx, const char *user,
 	*row = NULL;
 	if (mw_odb_clean(o, user))
 		return MW_OK;
-	if ((code = mw_odb_enter(o, ctx)) != MW_OK)
+	if ((code = mw_db_enter(&o->db, ctx)) != MW_OK)
 		return code;
-	if ((code = mw_odb_bind(o, ctx, MW_ODB_FIND, &st, "tt", user, path)) == MW_OK)
+	if ((code = mw_db_bind(&o->db, ctx, MW_ODB_FIND, &st, "tt", user, path)) == MW_OK)
 		code = fetch(o, ctx, st, row);
 	if (code == MW_OK && *row == NULL)
 		mw_odb_settle(o, user);
-	mw_odb_leave(o);
+	mw_db_leave(&o->db);
 	return code;
 }
 
@@ -172,13 +131,13 @@ mw_outbox_next(struct mw_outbox *o, struct mw_ctx *ctx, int64_t after,
 	sqlite3_stmt *st;
 
 	*row = NULL;
-	if ((code = mw_odb_enter(o, ctx)) != MW_OK)
+	if ((code = mw_db_enter(&o->db, ctx)) != MW_OK)
 		return code;
-	if ((code = mw_odb_bind(o, ctx, MW_ODB_NEXT, &st, "i", after)) == MW_OK)
+	if ((code = mw_db_bind(&o->db, ctx, MW_ODB_NEXT, &st, "i", after)) == MW_OK)
 		code = fetch(o, ctx, st, row);
 	if (code == MW_OK && *row == NULL && after == 0)
 		mw_odb_settle_queue(o);
-	mw_odb_leave(o);
+	mw_db_leave(&o->db);
 	return code;
 }
 
@@ -192,12 +151,12 @@ fetch_page(struct mw_outbox *o, struct mw_ctx *ctx, struct mw_arena *a, const ch
 	bool found;
 
 	*n = 0;
-	if ((code = mw_odb_enter(o, ctx)) != MW_OK)
+	if ((code = mw_db_enter(&o->db, ctx)) != MW_OK)
 		return code;
-	code = mw_odb_bind(o, ctx, MW_ODB_EACH, &st, "ttti", user, prefix, after,
+	code = mw_db_bind(&o->db, ctx, MW_ODB_EACH, &st, "ttti", user, prefix, after,
 	    (int64_t)PAGE);
 	while (code == MW_OK && *n < PAGE) {
-		if ((code = mw_odb_step(o, ctx, st, &found)) != MW_OK || !found)
+		if ((code = mw_db_step(&o->db, ctx, st, &found)) != MW_OK || !found)
 			break;
 		if ((rows[*n] = read_row(st, a)) == NULL)
 			code = mw_ctx_nomem(ctx);
@@ -206,7 +165,7 @@ fetch_page(struct mw_outbox *o, struct mw_ctx *ctx, struct mw_arena *a, const ch
 	}
 	if (code == MW_OK && *n == 0)
 		mw_odb_settle(o, user);
-	mw_odb_leave(o);
+	mw_db_leave(&o->db);
 	return code;
 }
 
@@ -267,8 +226,8 @@ check_room(struct mw_outbox *o, struct mw_ctx *ctx, const struct mw_outbox_row *
 	int64_t cost;
 	bool found;
 
-	if ((code = mw_odb_bind(o, ctx, MW_ODB_OLD, &st, "tt", row->user, row->path)) != MW_OK ||
-	    (code = mw_odb_step(o, ctx, st, &found)) != MW_OK)
+	if ((code = mw_db_bind(&o->db, ctx, MW_ODB_OLD, &st, "tt", row->user, row->path)) != MW_OK ||
+	    (code = mw_db_step(&o->db, ctx, st, &found)) != MW_OK)
 		return code;
 	if (!found)
 		return mw_ctx_fail(ctx, MW_INTERNAL_ERROR, "outbox: its sum is missing");
@@ -292,10 +251,10 @@ insert(struct mw_outbox *o, struct mw_ctx *ctx, const struct mw_outbox_row *row,
 	int64_t created = row->created > 0 ? row->created : mw_wall();
 	enum mw_code code;
 
-	code = mw_odb_run(o, ctx, MW_ODB_DELETE, "tt", row->user, row->path);
+	code = mw_db_run(&o->db, ctx, MW_ODB_DELETE, "tt", row->user, row->path);
 	if (code != MW_OK)
 		return code;
-	return mw_odb_run(o, ctx, MW_ODB_INSERT, "itttitibbttiiii",
+	return mw_db_run(&o->db, ctx, MW_ODB_INSERT, "itttitibbttiiii",
 	    (int64_t)mw_shm_bucket(row->user), row->user, row->path,
 	    row->store == NULL ? "" : row->store,
 	    (int64_t)(spool == NULL ? MW_OUTBOX_DELETE : MW_OUTBOX_PUT),
@@ -306,9 +265,20 @@ insert(struct mw_outbox *o, struct mw_ctx *ctx, const struct mw_outbox_row *row,
 	    row->mtime, created);
 }
 
-enum mw_code
-mw_outbox_put(struct mw_outbox *o, struct mw_ctx *ctx, const struct mw_outbox_row *row,
-    struct mw_spool *spool)
+static enum mw_code
+set_mark(struct mw_outbox *o, struct mw_ctx *ctx, const struct mw_outbox_row *row,
+    enum mw_mark mark)
+{
+	if (mark == MW_MARK_NONE)
+		return mw_db_run(&o->db, ctx, MW_ODB_UNMARK, "tt", row->user, row->path);
+	return mw_db_run(&o->db, ctx, MW_ODB_MARK, "ttii", row->user, row->path,
+	    (int64_t)mw_shm_bucket(row->user), (int64_t)mark);
+}
+
+/* mark NULL: it stays as it is. */
+static enum mw_code
+put(struct mw_outbox *o, struct mw_ctx *ctx, const struct mw_outbox_row *row,
+    struct mw_spool *spool, const enum mw_mark *mark)
 {
 	char old_spool[MW_TMPNAME_LEN] = "";
 	enum mw_code code;
@@ -317,15 +287,17 @@ mw_outbox_put(struct mw_outbox *o, struct mw_ctx *ctx, const struct mw_outbox_ro
 		return mw_ctx_fail(ctx, MW_INVALID_PATH, "the path is too long for the outbox");
 	if (spool != NULL && (code = sync_body(ctx, spool)) != MW_OK)
 		return code;
-	if ((code = mw_odb_enter(o, ctx)) != MW_OK)
+	if ((code = mw_db_enter(&o->db, ctx)) != MW_OK)
 		return code;
 	if ((code = mw_odb_begin(o, ctx, row->user, true)) == MW_OK) {
 		code = check_room(o, ctx, row, spool == NULL ? 0 : spool->size, old_spool);
 		if (code == MW_OK)
 			code = insert(o, ctx, row, spool);
+		if (code == MW_OK && mark != NULL)
+			code = set_mark(o, ctx, row, *mark);
 		code = mw_odb_end(o, ctx, code);
 	}
-	mw_odb_leave(o);
+	mw_db_leave(&o->db);
 	if (code != MW_OK)
 		return code;
 	if (spool != NULL)
@@ -336,16 +308,49 @@ mw_outbox_put(struct mw_outbox *o, struct mw_ctx *ctx, const struct mw_outbox_ro
 }
 
 enum mw_code
+mw_outbox_put(struct mw_outbox *o, struct mw_ctx *ctx, const struct mw_outbox_row *row,
+    struct mw_spool *spool)
+{
+	return put(o, ctx, row, spool, NULL);
+}
+
+enum mw_code
+mw_outbox_put_marked(struct mw_outbox *o, struct mw_ctx *ctx, const struct mw_outbox_row *row,
+    struct mw_spool *spool, enum mw_mark mark)
+{
+	return put(o, ctx, row, spool, &mark);
+}
+
+enum mw_code
+mw_outbox_undo(struct mw_outbox *o, struct mw_ctx *ctx, const struct mw_outbox_row *row,
+    enum mw_mark mark)
+{
+	enum mw_code code;
+
+	if ((code = mw_db_enter(&o->db, ctx)) != MW_OK)
+		return code;
+	if ((code = mw_odb_begin(o, ctx, row->user, false)) == MW_OK) {
+		if ((code = mw_db_run(&o->db, ctx, MW_ODB_DONE, "i", row->id)) == MW_OK)
+			code = set_mark(o, ctx, row, mark);
+		code = mw_odb_end(o, ctx, code);
+	}
+	mw_db_leave(&o->db);
+	if (code == MW_OK && row->spool != NULL)
+		(void)unlinkat(o->spool_dir, row->spool, 0);
+	return code;
+}
+
+enum mw_code
 mw_outbox_done(struct mw_outbox *o, struct mw_ctx *ctx, const struct mw_outbox_row *row)
 {
 	enum mw_code code;
 	bool removed = false;
 
-	if ((code = mw_odb_enter(o, ctx)) != MW_OK)
+	if ((code = mw_db_enter(&o->db, ctx)) != MW_OK)
 		return code;
-	if ((code = mw_odb_run(o, ctx, MW_ODB_DONE, "i", row->id)) == MW_OK)
-		removed = sqlite3_changes(o->db) == 1;
-	mw_odb_leave(o);
+	if ((code = mw_db_run(&o->db, ctx, MW_ODB_DONE, "i", row->id)) == MW_OK)
+		removed = sqlite3_changes(o->db.handle) == 1;
+	mw_db_leave(&o->db);
 	if (removed && row->spool != NULL)
 		(void)unlinkat(o->spool_dir, row->spool, 0);
 	return code;
@@ -357,10 +362,10 @@ mw_outbox_failed(struct mw_outbox *o, struct mw_ctx *ctx, int64_t id, bool parke
 {
 	enum mw_code code;
 
-	if ((code = mw_odb_enter(o, ctx)) != MW_OK)
+	if ((code = mw_db_enter(&o->db, ctx)) != MW_OK)
 		return code;
-	code = mw_odb_run(o, ctx, MW_ODB_FAILED, "iit", id, (int64_t)parked, error);
-	mw_odb_leave(o);
+	code = mw_db_run(&o->db, ctx, MW_ODB_FAILED, "iit", id, (int64_t)parked, error);
+	mw_db_leave(&o->db);
 	return code;
 }
 
@@ -369,10 +374,10 @@ mw_outbox_unpark(struct mw_outbox *o, struct mw_ctx *ctx)
 {
 	enum mw_code code;
 
-	if ((code = mw_odb_enter(o, ctx)) != MW_OK)
+	if ((code = mw_db_enter(&o->db, ctx)) != MW_OK)
 		return code;
 	if ((code = mw_odb_begin(o, ctx, NULL, true)) == MW_OK)
-		code = mw_odb_end(o, ctx, mw_odb_run(o, ctx, MW_ODB_UNPARK, ""));
-	mw_odb_leave(o);
+		code = mw_odb_end(o, ctx, mw_db_run(&o->db, ctx, MW_ODB_UNPARK, ""));
+	mw_db_leave(&o->db);
 	return code;
 }

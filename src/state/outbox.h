@@ -68,6 +68,24 @@ enum mw_code mw_outbox_each(struct mw_outbox *o, struct mw_ctx *ctx, const char 
 enum mw_code mw_outbox_put(struct mw_outbox *o, struct mw_ctx *ctx,
     const struct mw_outbox_row *row, struct mw_spool *spool) MW_MUST;
 
+/* What only one side has got. */
+enum mw_mark {
+	MW_MARK_NONE,
+	MW_MARK_NEWER_SANDBOX,	/* written in the sandbox only */
+	MW_MARK_NEWER_R2,	/* written in R2 only */
+	MW_MARK_DELETED_R2,	/* deleted in R2 only: remove from the sandbox */
+	MW_MARK_DELETED_SANDBOX	/* deleted in the sandbox only */
+};
+
+/* put, and in the same transaction the path's mark. */
+enum mw_code mw_outbox_put_marked(struct mw_outbox *o, struct mw_ctx *ctx,
+    const struct mw_outbox_row *row, struct mw_spool *spool, enum mw_mark mark) MW_MUST;
+
+/* Take back what put_marked did, before anybody else saw the row: the row goes if
+ * it is still there, and the mark is what it was. */
+enum mw_code mw_outbox_undo(struct mw_outbox *o, struct mw_ctx *ctx,
+    const struct mw_outbox_row *row, enum mw_mark mark) MW_MUST;
+
 /* Would a write of `size` bytes fit under max_bytes?  A look, no promise. */
 bool mw_outbox_room(struct mw_outbox *o, struct mw_ctx *ctx, int64_t size);
 
@@ -95,14 +113,7 @@ enum mw_code mw_outbox_stat(struct mw_outbox *o, struct mw_ctx *ctx, const char 
 enum mw_code mw_outbox_body(struct mw_outbox *o, struct mw_ctx *ctx,
     const struct mw_outbox_row *row, int *fd) MW_MUST;
 
-/* One-sided writes. */
-enum mw_mark {
-	MW_MARK_NONE,
-	MW_MARK_NEWER_SANDBOX,	/* written in the sandbox only */
-	MW_MARK_NEWER_R2,	/* written in R2 only */
-	MW_MARK_DELETED_R2,	/* deleted in R2 only: remove from the sandbox */
-	MW_MARK_DELETED_SANDBOX	/* deleted in the sandbox only */
-};
+/* Marks of one-sided writes, one for a path. */
 enum mw_code mw_outbox_mark(struct mw_outbox *o, struct mw_ctx *ctx, const char *user,
     const char *path, enum mw_mark mark) MW_MUST;	/* NONE removes; durable */
 enum mw_code mw_outbox_marked(struct mw_outbox *o, struct mw_ctx *ctx, const char *user,

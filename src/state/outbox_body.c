@@ -23,13 +23,13 @@ has(struct mw_outbox *o, struct mw_ctx *ctx, enum mw_odb_id id, int64_t row_id,
 	enum mw_code code;
 	sqlite3_stmt *st;
 
-	if ((code = mw_odb_enter(o, ctx)) != MW_OK)
+	if ((code = mw_db_enter(&o->db, ctx)) != MW_OK)
 		return code;
-	code = spool == NULL ? mw_odb_bind(o, ctx, id, &st, "i", row_id) :
-	    mw_odb_bind(o, ctx, id, &st, "t", spool);
+	code = spool == NULL ? mw_db_bind(&o->db, ctx, id, &st, "i", row_id) :
+	    mw_db_bind(&o->db, ctx, id, &st, "t", spool);
 	if (code == MW_OK)
-		code = mw_odb_step(o, ctx, st, found);
-	mw_odb_leave(o);
+		code = mw_db_step(&o->db, ctx, st, found);
+	mw_db_leave(&o->db);
 	return code;
 }
 

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "state/outbox_db.h"
 
-#include <errno.h>
-#include <stdarg.h>
-#include <unistd.h>
-
 #include "base/clock.h"
 #include "base/lockfile.h"
 #include "base/log.h"
@@ -52,163 +48,44 @@ static const char *const sql[] = {
 	[MW_ODB_ANY_WAITS] = "SELECT 1 FROM outbox WHERE parked = 0 LIMIT 1",
 };
 
+/* id is never given twice: it tells a row from the one that replaced it.  The
+ * triggers keep the sum that max_bytes is compared with. */
+static const char schema[] =
+    "CREATE TABLE outbox("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT, bucket INTEGER NOT NULL,"
+    " user TEXT NOT NULL, path TEXT NOT NULL, store TEXT NOT NULL, op INTEGER NOT NULL,"
+    " spool TEXT, size INTEGER NOT NULL, sha256 BLOB, md5 BLOB, content_type TEXT,"
+    " if_match TEXT, if_none_match INTEGER NOT NULL, mode INTEGER NOT NULL,"
+    " mtime INTEGER NOT NULL, created INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0,"
+    " parked INTEGER NOT NULL DEFAULT 0, error TEXT, UNIQUE(user, path));"
+    "CREATE INDEX outbox_bucket ON outbox(bucket);"
+    "CREATE INDEX outbox_spool ON outbox(spool);"
+    "CREATE INDEX outbox_waits ON outbox(id) WHERE parked = 0;"
+    "CREATE TABLE mark("
+    " user TEXT NOT NULL, path TEXT NOT NULL, bucket INTEGER NOT NULL,"
+    " mark INTEGER NOT NULL, PRIMARY KEY(user, path)) WITHOUT ROWID;"
+    "CREATE INDEX mark_bucket ON mark(bucket);"
+    "CREATE TABLE total(cost INTEGER NOT NULL);"
+    "INSERT INTO total VALUES(0);"
+    "CREATE TRIGGER outbox_added AFTER INSERT ON outbox BEGIN"
+    " UPDATE total SET cost = cost + new.size + 4096; END;"
+    "CREATE TRIGGER outbox_removed AFTER DELETE ON outbox BEGIN"
+    " UPDATE total SET cost = cost - old.size - 4096; END;"
+    "PRAGMA user_version = 1;";
+
+_Static_assert(MW_ODB_ROW_COST == 4096, "the schema says so too");
 _Static_assert(sizeof(sql) / sizeof(sql[0]) == MW_ODB_COUNT, "every statement needs its text");
+_Static_assert(MW_ODB_COUNT <= MW_DB_STATEMENTS, "and its place");
 
-enum mw_code
-mw_odb_fail(struct mw_outbox *o, struct mw_ctx *ctx, int rc)
-{
-	int e = o->db == NULL ? 0 : sqlite3_system_errno(o->db);
-
-	switch (rc & 0xFF) {
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		return mw_ctx_fail(ctx, MW_DEADLINE_EXCEEDED, "the outbox was busy for too long");
-	case SQLITE_FULL:
-		return mw_ctx_fail(ctx, MW_STORAGE_FULL, "no room on the disk of the outbox");
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-		return mw_ctx_fail(ctx, MW_INTERNAL_ERROR, "the outbox %s is damaged (%s); "
-		    "it holds unsaved writes: keep a copy, then mend or move it",
-		    o->db_path, sqlite3_errstr(rc));
-	case SQLITE_IOERR:
-		if (e == ENOSPC || e == EDQUOT)
-			return mw_ctx_fail(ctx, MW_STORAGE_FULL,
-			    "no room on the disk of the outbox");
-		break;
-	default:
-		break;
-	}
-	return mw_ctx_fail(ctx, MW_INTERNAL_ERROR, "outbox %s: %s", o->db_path,
-	    o->db == NULL ? sqlite3_errstr(rc) : sqlite3_errmsg(o->db));
-}
-
-enum mw_code
-mw_odb_enter(struct mw_outbox *o, struct mw_ctx *ctx)
-{
-	enum mw_code code = MW_OK;
-	int64_t left;
-	int fd;
-
-	if (o->pid != getpid())
-		return mw_ctx_fail(ctx, MW_INTERNAL_ERROR,
-		    "the outbox belongs to another process: open it after the fork");
-	if (pthread_mutex_lock(&o->mutex) != 0)
-		return mw_ctx_fail(ctx, MW_INTERNAL_ERROR, "the outbox cannot be locked");
-	if (o->db == NULL) {
-		code = mw_lockfile_take(o->lock_path, "outbox", ctx->deadline, &fd, &ctx->err);
-		if (code == MW_OK) {
-			code = mw_odb_open(o, ctx);
-			mw_lockfile_give(fd);
-		}
-	} else {
-		left = mw_left(ctx->deadline);
-		(void)sqlite3_busy_timeout(o->db, left > INT32_MAX ? INT32_MAX : (int)left);
-	}
-	if (code != MW_OK)
-		(void)pthread_mutex_unlock(&o->mutex);
-	return code;
-}
-
-/* A statement left open would hold its view of the database, and the log's tail. */
-void
-mw_odb_leave(struct mw_outbox *o)
-{
-	unsigned i;
-
-	for (i = 0; i < MW_ODB_COUNT; i++) {
-		if (o->stmt[i] != NULL)
-			(void)sqlite3_reset(o->stmt[i]);
-	}
-	(void)pthread_mutex_unlock(&o->mutex);
-}
-
-static int
-bind_all(sqlite3_stmt *st, const char *types, va_list ap)
-{
-	const void *blob;
-	int i, rc = SQLITE_OK;
-
-	for (i = 1; *types != '\0' && rc == SQLITE_OK; types++, i++) {
-		switch (*types) {
-		case 't':
-			rc = sqlite3_bind_text(st, i, va_arg(ap, const char *), -1,
-			    SQLITE_TRANSIENT);
-			break;
-		case 'i':
-			rc = sqlite3_bind_int64(st, i, va_arg(ap, int64_t));
-			break;
-		case 'b':
-			blob = va_arg(ap, const void *);
-			rc = sqlite3_bind_blob(st, i, blob, va_arg(ap, int), SQLITE_TRANSIENT);
-			break;
-		default:
-			rc = SQLITE_MISUSE;
-		}
-	}
-	return rc;
-}
-
-static enum mw_code
-bind(struct mw_outbox *o, struct mw_ctx *ctx, enum mw_odb_id id, const char *types,
-    va_list ap)
-{
-	int rc = SQLITE_OK;
-
-	if (o->stmt[id] == NULL)
-		rc = sqlite3_prepare_v3(o->db, sql[id], -1, SQLITE_PREPARE_PERSISTENT,
-		    &o->stmt[id], NULL);
-	if (rc == SQLITE_OK) {
-		(void)sqlite3_reset(o->stmt[id]);
-		rc = bind_all(o->stmt[id], types, ap);
-	}
-	return rc == SQLITE_OK ? MW_OK : mw_odb_fail(o, ctx, rc);
-}
-
-enum mw_code
-mw_odb_bind(struct mw_outbox *o, struct mw_ctx *ctx, enum mw_odb_id id,
-    sqlite3_stmt **sp, const char *types, ...)
-{
-	enum mw_code code;
-	va_list ap;
-
-	va_start(ap, types);
-	code = bind(o, ctx, id, types, ap);
-	va_end(ap);
-	*sp = o->stmt[id];
-	return code;
-}
-
-enum mw_code
-mw_odb_step(struct mw_outbox *o, struct mw_ctx *ctx, sqlite3_stmt *st, bool *row)
-{
-	enum mw_code code = MW_OK;
-	int rc = sqlite3_step(st);
-
-	*row = rc == SQLITE_ROW;
-	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-		code = mw_odb_fail(o, ctx, rc);
-	if (rc != SQLITE_ROW)
-		(void)sqlite3_reset(st);
-	return code;
-}
-
-enum mw_code
-mw_odb_run(struct mw_outbox *o, struct mw_ctx *ctx, enum mw_odb_id id, const char *types, ...)
-{
-	enum mw_code code;
-	va_list ap;
-	bool row;
-
-	va_start(ap, types);
-	code = bind(o, ctx, id, types, ap);
-	va_end(ap);
-	return code != MW_OK ? code : mw_odb_step(o, ctx, o->stmt[id], &row);
-}
+const struct mw_db_kind mw_odb_kind = {
+	.name = "outbox", .schema = schema, .version = 1, .sql = sql, .nsql = MW_ODB_COUNT,
+	.damaged = "it holds unsaved writes: keep a copy, then mend or move it",
+};
 
 enum mw_code
 mw_odb_begin(struct mw_outbox *o, struct mw_ctx *ctx, const char *user, bool queues)
 {
-	enum mw_code code = mw_odb_run(o, ctx, MW_ODB_BEGIN, "");
+	enum mw_code code = mw_db_run(&o->db, ctx, MW_ODB_BEGIN, "");
 
 	if (code != MW_OK || o->shm == NULL)
 		return code;
@@ -225,8 +102,8 @@ roll_back(struct mw_outbox *o)
 	struct mw_ctx aside = { .deadline = 0 };
 
 	/* A full disk may have ended the transaction already. */
-	if (sqlite3_get_autocommit(o->db) == 0 &&
-	    mw_odb_run(o, &aside, MW_ODB_ROLLBACK, "") != MW_OK)
+	if (sqlite3_get_autocommit(o->db.handle) == 0 &&
+	    mw_db_run(&o->db, &aside, MW_ODB_ROLLBACK, "") != MW_OK)
 		mw_log(MW_ERROR, "%s", aside.err.msg);
 }
 
@@ -234,7 +111,7 @@ enum mw_code
 mw_odb_end(struct mw_outbox *o, struct mw_ctx *ctx, enum mw_code code)
 {
 	if (code == MW_OK)
-		code = mw_odb_run(o, ctx, MW_ODB_COMMIT, "");
+		code = mw_db_run(&o->db, ctx, MW_ODB_COMMIT, "");
 	if (code != MW_OK)
 		roll_back(o);
 	return code;
@@ -258,8 +135,8 @@ is_empty(struct mw_outbox *o, struct mw_ctx *ctx, enum mw_odb_id id, const char 
 	sqlite3_stmt *st;
 	bool row = true;
 
-	if (mw_odb_bind(o, ctx, id, &st, types, bucket) != MW_OK ||
-	    mw_odb_step(o, ctx, st, &row) != MW_OK)
+	if (mw_db_bind(&o->db, ctx, id, &st, types, bucket) != MW_OK ||
+	    mw_db_step(&o->db, ctx, st, &row) != MW_OK)
 		return false;
 	(void)sqlite3_reset(st);
 	return !row;
@@ -290,7 +167,7 @@ mw_odb_settle(struct mw_outbox *o, const char *user)
 
 	if (o->shm == NULL || !is_empty(o, &aside, MW_ODB_BUCKET_USED, "i", bucket))
 		return;
-	(void)sqlite3_busy_timeout(o->db, 0);
+	(void)sqlite3_busy_timeout(o->db.handle, 0);
 	if (mw_odb_begin(o, &aside, NULL, false) != MW_OK)
 		return;
 	settle_locked(o, &aside, bucket);
@@ -305,7 +182,7 @@ mw_odb_settle_queue(struct mw_outbox *o)
 
 	if (o->shm == NULL)
 		return;
-	(void)sqlite3_busy_timeout(o->db, 0);
+	(void)sqlite3_busy_timeout(o->db.handle, 0);
 	if (mw_odb_begin(o, &aside, NULL, false) != MW_OK)
 		return;
 	queued = atomic_load(&o->shm->queued);

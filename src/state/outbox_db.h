@@ -3,10 +3,7 @@
 #ifndef MW_STATE_OUTBOX_DB_H
 #define MW_STATE_OUTBOX_DB_H
 
-#include <pthread.h>
-#include <sqlite3.h>
-#include <sys/types.h>
-
+#include "state/db.h"
 #include "state/outbox.h"
 
 /* Every statement there is; each is prepared once per handle. */
@@ -40,43 +37,16 @@ enum mw_odb_id {
 };
 
 struct mw_outbox {
-	char *db_path, *lock_path;	/* without symbolic links */
+	struct mw_db db;
 	struct mw_shm *shm;		/* or NULL */
 	int64_t max_bytes;
 	int spool_dir;
-	pid_t pid;			/* of the process that opened it */
-	pthread_mutex_t mutex;
-	sqlite3 *db;			/* NULL until first need */
-	sqlite3_stmt *stmt[MW_ODB_COUNT];
 };
 
-/* The first opening: called by enter, with the opening lock held. */
-enum mw_code mw_odb_open(struct mw_outbox *o, struct mw_ctx *ctx) MW_MUST;
-
-/* Map an SQLite result. */
-enum mw_code mw_odb_fail(struct mw_outbox *o, struct mw_ctx *ctx, int rc);
+extern const struct mw_db_kind mw_odb_kind;
 
 /* Counted against max_bytes for each row beside its body. */
 #define MW_ODB_ROW_COST 4096
-
-/* Have the database to ourselves (among threads), opened.  Pair with leave. */
-enum mw_code mw_odb_enter(struct mw_outbox *o, struct mw_ctx *ctx) MW_MUST;
-void mw_odb_leave(struct mw_outbox *o);
-
-/*
- * The statement with its parameters bound, one letter each: t = const char *
- * (or NULL), i = int64_t, b = const void * and int (bytes).
- */
-enum mw_code mw_odb_bind(struct mw_outbox *o, struct mw_ctx *ctx, enum mw_odb_id id,
-    sqlite3_stmt **sp, const char *types, ...) MW_MUST;
-
-/* *row: a row is there to read.  A statement without one is reset. */
-enum mw_code mw_odb_step(struct mw_outbox *o, struct mw_ctx *ctx, sqlite3_stmt *st,
-    bool *row) MW_MUST;
-
-/* Bind and step a statement that has no rows. */
-enum mw_code mw_odb_run(struct mw_outbox *o, struct mw_ctx *ctx, enum mw_odb_id id,
-    const char *types, ...) MW_MUST;
 
 /*
  * A write transaction that changes the bucket of `user` (NULL = none): its dirty

@@ -18,16 +18,16 @@ mw_outbox_mark(struct mw_outbox *o, struct mw_ctx *ctx, const char *user,
 		return mw_ctx_fail(ctx, MW_INVALID_PATH, "the path is too long for a mark");
 	if (mark == MW_MARK_NONE && mw_odb_clean(o, user))
 		return MW_OK;
-	if ((code = mw_odb_enter(o, ctx)) != MW_OK)
+	if ((code = mw_db_enter(&o->db, ctx)) != MW_OK)
 		return code;
 	if (mark == MW_MARK_NONE) {
-		code = mw_odb_run(o, ctx, MW_ODB_UNMARK, "tt", user, path);
+		code = mw_db_run(&o->db, ctx, MW_ODB_UNMARK, "tt", user, path);
 	} else if ((code = mw_odb_begin(o, ctx, user, false)) == MW_OK) {
-		code = mw_odb_run(o, ctx, MW_ODB_MARK, "ttii", user, path,
+		code = mw_db_run(&o->db, ctx, MW_ODB_MARK, "ttii", user, path,
 		    (int64_t)mw_shm_bucket(user), (int64_t)mark);
 		code = mw_odb_end(o, ctx, code);
 	}
-	mw_odb_leave(o);
+	mw_db_leave(&o->db);
 	return code;
 }
 
@@ -42,14 +42,14 @@ mw_outbox_marked(struct mw_outbox *o, struct mw_ctx *ctx, const char *user,
 	*mark = MW_MARK_NONE;
 	if (mw_odb_clean(o, user))
 		return MW_OK;
-	if ((code = mw_odb_enter(o, ctx)) != MW_OK)
+	if ((code = mw_db_enter(&o->db, ctx)) != MW_OK)
 		return code;
-	if ((code = mw_odb_bind(o, ctx, MW_ODB_MARKED, &st, "tt", user, path)) == MW_OK &&
-	    (code = mw_odb_step(o, ctx, st, &found)) == MW_OK && found)
+	if ((code = mw_db_bind(&o->db, ctx, MW_ODB_MARKED, &st, "tt", user, path)) == MW_OK &&
+	    (code = mw_db_step(&o->db, ctx, st, &found)) == MW_OK && found)
 		*mark = (enum mw_mark)sqlite3_column_int(st, 0);
 	if (code == MW_OK && !found)
 		mw_odb_settle(o, user);
-	mw_odb_leave(o);
+	mw_db_leave(&o->db);
 	return code;
 }
 
@@ -70,11 +70,11 @@ fetch_page(struct mw_outbox *o, struct mw_ctx *ctx, const char *user, const char
 	bool found;
 
 	p->n = 0;
-	if ((code = mw_odb_enter(o, ctx)) != MW_OK)
+	if ((code = mw_db_enter(&o->db, ctx)) != MW_OK)
 		return code;
-	code = mw_odb_bind(o, ctx, MW_ODB_MARKS, &st, "tti", user, after, (int64_t)PAGE);
+	code = mw_db_bind(&o->db, ctx, MW_ODB_MARKS, &st, "tti", user, after, (int64_t)PAGE);
 	while (code == MW_OK && p->n < PAGE) {
-		if ((code = mw_odb_step(o, ctx, st, &found)) != MW_OK || !found)
+		if ((code = mw_db_step(&o->db, ctx, st, &found)) != MW_OK || !found)
 			break;
 		(void)snprintf(p->row[p->n].path, sizeof(p->row[p->n].path), "%s",
 		    (const char *)sqlite3_column_text(st, 0));
@@ -82,7 +82,7 @@ fetch_page(struct mw_outbox *o, struct mw_ctx *ctx, const char *user, const char
 	}
 	if (code == MW_OK && p->n == 0)
 		mw_odb_settle(o, user);
-	mw_odb_leave(o);
+	mw_db_leave(&o->db);
 	return code;
 }
 

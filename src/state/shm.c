@@ -15,8 +15,8 @@
 #include "base/lockfile.h"
 #include "base/tmpfile.h"
 
-#define SHM_NAME "shared-v1"
-#define SHM_MAGIC UINT64_C(0x6d6f6c7477303031)
+#define SHM_NAME "shared-v2"
+#define SHM_MAGIC UINT64_C(0x6d6f6c7477303032)
 #define LOCK_WAIT 10000			/* ms for another process to make the file */
 
 /* Not in every version of linux/magic.h. */

@@ -17,24 +17,51 @@
 #define MW_SHM_USERS 4096	/* rows of the hashed user table; 8 probes, then eviction */
 #define MW_SHM_BUCKETS 1024	/* of the outbox's dirty marks, by hash of user */
 #define MW_SHM_ADDRS 256	/* client addresses that sent wrong secrets */
+#define MW_SHM_SLOTS 4096	/* of slot.h, all kinds together */
+#define MW_SHM_STORES 16	/* stores with a breaker; a host has one, or two while it moves */
 
 /* Per user; the key is the 64-bit hash of the id.  Times are monotonic ms. */
 struct mw_shm_user {
 	_Atomic uint64_t key;
 	_Atomic int64_t ready_until;		/* sandbox known ready (running, restored) until */
 	_Atomic int64_t gateway_until;		/* and its gateway */
-	_Atomic uint64_t marker;		/* hash of the instance marker seen, 0 = none */
+	_Atomic uint64_t marker;		/* the instance that ready_until is about, 0 = unknown */
 	_Atomic uint32_t wake_gen;		/* raised when a wake ends */
 	_Atomic int32_t wake_code;		/* enum mw_code it ended with */
 	_Atomic int64_t failed_until;		/* a remembered failure */
 	_Atomic int64_t used;			/* for eviction */
 	_Atomic int64_t drain_after;		/* backoff of this user's outbox rows */
+	_Atomic uint64_t breaker;		/* of this user's sandbox, see breaker.h */
+	/* Waking.  Who leads a wake holds the lock "wake:USER" and writes these; wake_gen
+	 * is raised last.  Levels, phases and actions are those of ops/wake.h. */
+	_Atomic uint32_t sandbox_gen;		/* raised when a wake has reached the sandbox level */
+	_Atomic int32_t wake_phase;		/* of the wake in hand, 0 = none */
+	_Atomic int32_t wake_pid;		/* of the process that leads it, 0 = none */
+	_Atomic int64_t wake_until;		/* when its time is over */
+	_Atomic int32_t wake_level;		/* level, action and calls of the wake that ended */
+	_Atomic int32_t wake_action;
+	_Atomic uint32_t wake_attempts;
+	_Atomic uint32_t sleeps;		/* raised by what puts it to sleep: a wake in hand ends */
+	_Atomic int32_t failed_level;		/* the remembered failure keeps from this level */
+	_Atomic int64_t failed_limit;		/* ms that it was tried for; 0 = a failure at any time */
+	_Atomic int64_t gateway_probed;		/* the gateway's last good probe */
+	_Atomic int64_t active;			/* last success in the sandbox, wall ms */
 };
 
 struct mw_shm_addr {
 	_Atomic uint64_t key;
 	_Atomic int64_t window;			/* start of the 60 s window */
 	_Atomic uint32_t count;
+};
+
+struct mw_shm_slot {
+	_Atomic uint64_t owner;			/* process, 0 = free; see slot.c */
+	_Atomic uint64_t what;			/* kind and hash of the key */
+};
+
+struct mw_shm_store {
+	_Atomic uint64_t key;			/* hash of the store's identity, 0 = free */
+	_Atomic uint64_t breaker;
 };
 
 struct mw_shm {
@@ -51,6 +78,9 @@ struct mw_shm {
 	 * row is committed, drained is its value when none was left to try, emptied
 	 * its value when there was none at all. */
 	_Atomic uint64_t queued, drained, emptied;
+	struct mw_shm_slot slots[MW_SHM_SLOTS];
+	struct mw_shm_store stores[MW_SHM_STORES];
+	_Atomic int64_t retries_spent;		/* tokens gone from retry.budget */
 };
 
 /* A hash with the top bit set is no key: the row is being changed hands. */

@@ -44,6 +44,19 @@ clear_user(struct mw_shm_user *u)
 	atomic_store(&u->wake_code, 0);
 	atomic_store(&u->failed_until, 0);
 	atomic_store(&u->drain_after, 0);
+	atomic_store(&u->breaker, 0);
+	atomic_store(&u->sandbox_gen, 0);
+	atomic_store(&u->wake_phase, 0);
+	atomic_store(&u->wake_pid, 0);
+	atomic_store(&u->wake_until, 0);
+	atomic_store(&u->wake_level, 0);
+	atomic_store(&u->wake_action, 0);
+	atomic_store(&u->wake_attempts, 0);
+	atomic_store(&u->sleeps, 0);
+	atomic_store(&u->failed_level, 0);
+	atomic_store(&u->failed_limit, 0);
+	atomic_store(&u->gateway_probed, 0);
+	atomic_store(&u->active, 0);
 }
 
 /*

@@ -23,6 +23,7 @@ dir_close(struct mw_store *s)
 	mw_dir_detach(d);
 	free(d->path);
 	free(d->lock_path);
+	free(d->known_path);
 	free(d);
 }
 
@@ -45,12 +46,19 @@ dir_open(const struct mw_conf *conf, struct mw_store **sp, struct mw_err *err)
 		dir_close(&d->store);
 		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
 	}
-	code = d->path[0] != '\0' ? mw_dir_attach(d, true, err) :
+	if (asprintf(&d->known_path, "%s/store-%016llx", conf->state.path,
+	    (unsigned long long)mw_hash(d->path)) == -1) {
+		d->known_path = NULL;
+		dir_close(&d->store);
+		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
+	}
+	code = d->path[0] != '\0' ? mw_dir_attach(d, !mw_dir_known(d), err) :
 	    mw_fail(err, MW_INTERNAL_ERROR, "store.dir.path is empty");
 	if (code != MW_OK) {
 		dir_close(&d->store);
 		return code;
 	}
+	mw_dir_remember(d);
 	(void)mw_tmpfile_sweep(d->tmp, SWEEP_AGE);
 	*sp = &d->store;
 	return MW_OK;

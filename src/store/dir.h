@@ -25,6 +25,7 @@ struct mw_dir {
 	struct mw_store store;
 	char *path;			/* store.dir.path */
 	char *lock_path;
+	char *known_path;		/* exists: the store was made, and is never made again */
 	int64_t timeout;		/* longest wait for a lock, ms */
 	int root, tmp, meta;		/* descriptors, -1 = closed */
 	dev_t dev;			/* of root */
@@ -42,6 +43,10 @@ struct mw_dir_meta {
 /* Open PATH and our area in it; fresh: make what is missing, down to PATH's last
  * component.  A PATH that lost its area is not mounted, and no store. */
 enum mw_code mw_dir_attach(struct mw_dir *d, bool fresh, struct mw_err *err) MW_MUST;
+
+/* Was a store made at PATH before?  state.path remembers it. */
+bool mw_dir_known(const struct mw_dir *d);
+void mw_dir_remember(const struct mw_dir *d);
 void mw_dir_detach(struct mw_dir *d);
 
 /* Before every call: PATH is still the directory that is open, else open it again. */
@@ -62,7 +67,8 @@ void mw_dir_prune(struct mw_dir *d, const char *key);
 /* True for an errno that says: there is no such object. */
 bool mw_dir_is_miss(int e);
 
-/* Record what errno `e` means for the store. */
+/* What errno `e` means for the store; and record it. */
+enum mw_code mw_dir_of_errno(int e);
 enum mw_code mw_dir_fail(struct mw_err *err, int e, const char *what, const char *key);
 
 /* ---- dir_meta.c ---- */

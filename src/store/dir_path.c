@@ -32,6 +32,16 @@ mw_dir_open(int at, const char *path, int flags)
 	return -1;
 }
 
+/* The one table from an errno to our codes, besides "no such object" below. */
+static const struct { int value; enum mw_code code; } failures[] = {
+	{ ENOSPC, MW_STORAGE_FULL },
+	{ EDQUOT, MW_STORAGE_FULL },
+	{ EACCES, MW_STORE_ERROR },
+	{ EPERM, MW_STORE_ERROR },
+	{ ENOSYS, MW_STORE_ERROR },
+	{ 0, MW_STORE_UNAVAILABLE },	/* all others: EIO, EROFS after an error, EMFILE: may pass */
+};
+
 bool
 mw_dir_is_miss(int e)
 {
@@ -40,25 +50,20 @@ mw_dir_is_miss(int e)
 }
 
 enum mw_code
+mw_dir_of_errno(int e)
+{
+	size_t i;
+
+	for (i = 0; failures[i].value != 0 && failures[i].value != e; i++)
+		continue;
+	return failures[i].code;
+}
+
+enum mw_code
 mw_dir_fail(struct mw_err *err, int e, const char *what, const char *key)
 {
-	enum mw_code code;
-
-	switch (e) {
-	case ENOSPC:
-	case EDQUOT:
-		code = MW_STORAGE_FULL;
-		break;
-	case EACCES:
-	case EPERM:
-	case ENOSYS:
-		code = MW_STORE_ERROR;
-		break;
-	default:		/* EIO, EROFS after an error, EMFILE: may pass */
-		code = MW_STORE_UNAVAILABLE;
-		break;
-	}
-	return mw_fail(err, code, "the store cannot %s %s: %s", what, key, strerror(e));
+	return mw_fail(err, mw_dir_of_errno(e), "the store cannot %s %s: %s", what, key,
+	    strerror(e));
 }
 
 static bool
@@ -108,8 +113,9 @@ attach_area(struct mw_dir *d, bool fresh, struct mw_err *err)
 	enum mw_code code = MW_OK;
 
 	if (area == -1 && errno == ENOENT)
-		return mw_fail(err, MW_STORE_UNAVAILABLE, "%s holds no store any more: "
-		    "is it mounted?", d->path);
+		return mw_fail(err, MW_STORE_UNAVAILABLE, "%.100s holds no store any more: is it "
+		    "mounted?  If it is to begin anew, empty, remove %.100s", d->path,
+		    d->known_path);
 	if (area == -1)
 		return mw_dir_fail(err, errno, "open its area in", d->path);
 	d->tmp = area_open(area, "tmp", true);
@@ -141,6 +147,27 @@ mw_dir_attach(struct mw_dir *d, bool fresh, struct mw_err *err)
 	if (code != MW_OK)
 		mw_dir_detach(d);
 	return code;
+}
+
+bool
+mw_dir_known(const struct mw_dir *d)
+{
+	return access(d->known_path, F_OK) == 0;
+}
+
+/* Without a state directory there is nothing to remember it in: a test, or a
+ * program that looks at the store alone. */
+void
+mw_dir_remember(const struct mw_dir *d)
+{
+	int fd = open(d->known_path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	struct mw_err ignored = { 0 };
+
+	if (fd == -1)
+		return;
+	if (mw_write_all(fd, d->path, strlen(d->path), &ignored) == MW_OK)
+		(void)fsync(fd);
+	(void)close(fd);
 }
 
 static void

@@ -81,6 +81,9 @@ struct mw_s3_class {
  */
 const struct mw_s3_class *mw_s3_classify(int status, const char *word, bool foreign);
 
+/* And of a call that had no answer. */
+enum mw_code mw_s3_of_end(enum mw_net_end end);
+
 /* ---- s3_get.c, s3_put.c, s3_multipart.c, s3_list.c ---- */
 
 enum mw_code mw_s3_get(struct mw_store *st, struct mw_ctx *ctx, const char *key,

@@ -83,6 +83,18 @@ static const struct mw_s3_class statuses[] = {
 static const struct mw_s3_class not_s3 =
     { NULL, 404, 404, MW_STORE_ERROR, WHERE };
 
+/* Calls without an answer. */
+static const enum mw_code ends[] = {
+	[MW_NET_DONE] = MW_OK,
+	[MW_NET_STOPPED] = MW_INTERNAL_ERROR,
+	[MW_NET_NO_CONNECT] = MW_STORE_UNAVAILABLE,
+	[MW_NET_CUT] = MW_STORE_UNAVAILABLE,
+	[MW_NET_TIMEOUT] = MW_STORE_UNAVAILABLE,
+	[MW_NET_TOO_LARGE] = MW_STORE_ERROR,
+	[MW_NET_BAD] = MW_STORE_ERROR,
+};
+_Static_assert(sizeof(ends) / sizeof(ends[0]) == MW_NET_BAD + 1, "every end needs its row");
+
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 const struct mw_s3_class *
@@ -101,4 +113,10 @@ mw_s3_classify(int status, const char *word, bool foreign)
 			break;
 	}
 	return &statuses[i];
+}
+
+enum mw_code
+mw_s3_of_end(enum mw_net_end end)
+{
+	return ends[end];
 }

@@ -135,22 +135,24 @@ retry_after(struct mw_s3 *s)
 	return n <= 0 ? 0 : n > RETRY_AFTER_MAX ? RETRY_AFTER_MAX : (unsigned)n;
 }
 
+/* A Date has whole seconds: half of one is the best guess of the rest. */
+static void
+note_clock(struct mw_s3 *s)
+{
+	const char *v = mw_net_header(s->net, "Date");
+	int64_t at;
+
+	if (v != NULL && mw_http_date_parse(v, &at))
+		s->store.clock = at + 500 - mw_wall();
+}
+
 /* No answer, or none that ended as it should. */
 static enum mw_code
 fail_net(struct mw_s3_req *r, const struct mw_net_res *res)
 {
-	enum mw_code code;
+	enum mw_code code = mw_s3_of_end(res->end);
 
-	switch (res->end) {
-	case MW_NET_NO_CONNECT:
-	case MW_NET_CUT:
-	case MW_NET_TIMEOUT:
-		code = MW_STORE_UNAVAILABLE;
-		break;
-	default:
-		code = MW_STORE_ERROR;
-		break;
-	}
+	r->err.timed_out = res->end == MW_NET_TIMEOUT;
 	return mw_fail(&r->err, code, "the store did not answer %s %.120s: %s", r->method,
 	    r->key == NULL ? "(bucket)" : r->key, res->text);
 }
@@ -226,8 +228,10 @@ mw_s3_call(struct mw_s3 *s, struct mw_ctx *ctx, struct mw_s3_req *r)
 	if (!build(s, r, &q))
 		return mw_fail(&r->err, MW_INTERNAL_ERROR,
 		    "the request for the store cannot be signed");
-	mw_ctx_call(ctx);
+	if (mw_left(ctx->deadline) > 0)
+		mw_ctx_call(ctx);
 	mw_net_call(s->net, ctx, &q, &res);
+	note_clock(s);
 	return judge(r, &e, &res);
 }
 

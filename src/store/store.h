@@ -102,6 +102,7 @@ struct mw_store_ops {
 struct mw_store {
 	const struct mw_store_ops *ops;
 	char identity[128];	/* which store this is (endpoint and bucket, or directory), for outbox rows */
+	int64_t clock;		/* its clock less ours, ms, as its last answer had it; 0 = ours, or not known */
 };
 
 /* The driver that the configuration names; MW_INTERNAL_ERROR names what is missing. */

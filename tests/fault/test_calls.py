@@ -193,17 +193,9 @@ def test_a_client_error_is_not_retried(file):
     assert file.stub.count("GET", "users/u/none") == 1
 
 
-def needs_breakers(gw):
-    """Budget and breakers are one part of the product; health shows whether it is built in."""
-    if mw.check_json(gw.call("GET", "/api/super/health"))["breakers"] == {}:
-        pytest.skip("this build has no retry budget and no breakers yet")
-    gw.s3.reset()
-
-
 def test_budget_ends_retries(make, stub):
     """An outage must not triple its own load: 500 tokens, 5 a retry."""
     gw = make(dict(QUICK, **{"retry.budget": 20}), store="s3", s3=stub)
-    needs_breakers(gw)
     stub.fail(times=10 ** 6, status=503)
     counts = []
     for _ in range(8):
@@ -212,30 +204,6 @@ def test_budget_ends_retries(make, stub):
         counts.append(stub.count())
         assert obj["attempts"] == stub.count()
     assert counts[0] == 3 and counts[-1] == 1 and sum(counts) == 8 + 4, counts
-
-
-def test_breaker(make, stub):
-    """5 failures in a row open it: R2 is not asked, auto goes to the sandbox."""
-    gw = make(dict(QUICK, **{"breaker.failures": 5, "breaker.open": 1500}),
-              store="s3", s3=stub)
-    needs_breakers(gw)
-    gw.put_ok("u", "f", b"x")
-    stub.fail(times=10 ** 6, status=503)
-    for _ in range(5):
-        mw.check_error(gw.get("u", "f", "source=r2"), "store_unavailable")
-    stub.calls.clear()
-    r = gw.get("u", "f", "source=r2")
-    mw.check_error(r, "store_unavailable")
-    assert stub.count() == 0, "open: nobody is asked"
-    obj = mw.check_json(gw.get("u", "f"))
-    assert obj["source"] == "container" and obj["content"] == "x" and stub.count() == 0
-    health = mw.check_json(gw.call("GET", "/api/super/health"))
-    assert "open" in json.dumps(health["breakers"]), health
-    stub.reset()
-    time.sleep(1.7)
-    obj = mw.check_json(gw.get("u", "f", "source=r2"))
-    assert obj["source"] == "r2", "half open: one trial, and it closed"
-    mw.check_json(gw.get("u", "f", "source=r2"))
 
 
 def test_breaker_ignores_client_errors(make, stub):

@@ -2,10 +2,13 @@
 """TERM ends waits: nobody hangs on a process that has to go."""
 import os
 import signal
+import subprocess
 import threading
 import time
 
+import gateway
 import mw
+from agentstub import Agent
 from s3stub import QUICK
 
 
@@ -42,3 +45,38 @@ def test_term_ends_the_wait_for_a_path(make, stub):
     first.join(20)
     assert answer[b"one"].status == 200, answer[b"one"]
     assert gw.content("u", "f", "source=r2") == b"one"
+
+
+def test_term_ends_the_waits_of_plain_cgi(r2):
+    """It answers 503 in place of being gone without a word."""
+    r2.stub.fail(times=9, status=503, headers={"Retry-After": "60"})
+    target = r2.target("u", "f", "source=r2")
+    env = r2.cgi_env("GET", target, [("X-Admin-Secret", r2.secret)], None, None)
+    p = subprocess.Popen([gateway.binary("files.fcgi")], env=env, stdin=subprocess.DEVNULL,
+                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=r2.path("tmp"))
+    until(lambda: r2.stub.count() == 1)
+    told = time.monotonic()
+    p.terminate()
+    out = p.communicate(timeout=30)[0]
+    took = time.monotonic() - told
+    r = gateway.parse_cgi(out, "GET", took)
+    mw.check_error(r, "store_unavailable", attempts=1)
+    assert r.get("Retry-After") == "1" and p.returncode == 0 and took < 2, took
+
+
+def test_term_ends_the_wait_for_an_agent(make):
+    """A sandbox that says nothing: the wake gives up when its process has to go."""
+    gw = make.server("lighttpd", dict(QUICK, **{"retry.attempts": 1}), procs=2)
+    agent = Agent(gw, "u", "silent")
+    answer = []
+    t = threading.Thread(target=lambda: answer.append(gw.get("u", "f", "source=container")))
+    t.start()
+    until(lambda: agent.kept)
+    told = time.monotonic()
+    for pid in gw.responders():
+        os.kill(pid, signal.SIGTERM)
+    t.join(60)
+    took = time.monotonic() - told
+    mw.check_error(answer[0], "sandbox_unavailable", userId="u")
+    assert answer[0].get("Retry-After") == "1" and took < 2, took
+    agent.close()

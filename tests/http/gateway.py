@@ -250,6 +250,13 @@ class Base:
         return self.call("GET", "/api/super/users/%s/files%s" % (
             user, "?" + query if query else ""), **kw)
 
+    def sync(self, user, query="", **kw):
+        return self.call("POST", "/api/super/users/%s/sync%s" % (
+            user, "?" + query if query else ""), body=b"", **kw)
+
+    def r2_status(self, user, **kw):
+        return self.call("GET", "/api/super/users/%s/r2-status" % user, **kw)
+
     def content(self, user, path, query=""):
         """The file's bytes by a raw read, or None for a 404."""
         r = self.raw(user, path, query)
@@ -336,6 +343,11 @@ class Cgi(Base):
         path = re.sub(r"^https?://[^/]*", "", target, flags=re.I).split("?")[0].split("/")
         if path[:4] == ["", "api", "super", "users"] and len(path) > 5 and path[5] == "files":
             return "files.fcgi"
+        if re.match("/api/super/(users/?$|state(/|$)|users/[^/]+/(state|wake|restart|sleep|logs)(/|$))",
+                    "/".join(path)):
+            return "state.fcgi"
+        if path[:4] == ["", "api", "super", "users"] and path[5:] in (["sync"], ["r2-status"]):
+            return "sync.fcgi"
         return "health.fcgi"
 
     def cgi_env(self, method, target, headers, length, source):

@@ -222,7 +222,7 @@ make_user(const char *user)
 	    mkdirat(run, "tmp", 0700) != 0 || mkdirat(run, "tmp/.moltworker", 0700) != 0)
 		die(user);
 	(void)close(run);
-	spit(in_top("sandboxes/.run/%s/tmp/.moltworker/instance", user), "i1\n", 3);
+	spit(in_top("sandboxes/.run/%s/tmp/.moltworker/instance", user), "00000000000000a1\n", 17);
 }
 
 #endif

@@ -212,7 +212,7 @@ test_place(void)
 	x.cwd = "/usr";
 	is_int(run_x("alice", &x, 100), MW_OK, "an absolute one");
 	is_str(out(), "/usr\n", "... is meant as seen inside");
-	says("mkdir -p $MW_RUN_DIR && echo i7 >$MW_RUN_DIR/instance && umask", "0022\n", "the marker");
+	says("mkdir -p $MW_RUN_DIR && echo 00000000000000a7 >$MW_RUN_DIR/instance && umask", "0022\n", "the marker");
 	ok(access(in_top("sandboxes/.run/alice/tmp/.moltworker/instance"), F_OK) == 0,
 	    "... is where the driver looks for it");
 	says("ps -o sid= -p $$ | tr -d ' ' | grep -qx $$ && echo leads", "leads\n",
@@ -403,7 +403,7 @@ test_none(void)
 {
 	reopen("none");
 	start("plain");
-	is_int(sh_as("plain", "pwd; echo $MW_ROOT; echo $MW_RUN_DIR; mkdir -p $MW_RUN_DIR; echo i >$MW_RUN_DIR/instance",
+	is_int(sh_as("plain", "pwd; echo $MW_ROOT; echo $MW_RUN_DIR; mkdir -p $MW_RUN_DIR; echo 00000000000000a8 >$MW_RUN_DIR/instance",
 	    20000), MW_OK, "isolation none");
 	ok(strstr(out(), in_top("sandboxes/plain\n%s/sandboxes/plain\n%s/sandboxes/.run/plain/tmp/.moltworker\n",
 	    top, top)) == out(), "... runs in the host's directory");

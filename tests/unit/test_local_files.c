@@ -179,12 +179,23 @@ all_five(const char *user, enum mw_code want, const char *what)
 static void
 test_proof(void)
 {
+	static const char *const bad[] = { "", "\n", "0123456789abcde\n", "0123456789abcdef0\n",
+	    "0123456789ABCDEF\n", "0123456789abcdef\n\n",
+	    "00112233445566778899aabbccddeeff" };
 	const char *marker = keep(in_top("sandboxes/.run/dora/tmp/.moltworker/instance"));
+	size_t i;
 
 	all_five("nobody", MW_SANDBOX_NOT_FOUND, "no such user: read");
 	make_user("dora");
 	(void)unlink(marker);
 	all_five("dora", MW_SANDBOX_HIBERNATING, "no marker: read");
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		spit(marker, bad[i], strlen(bad[i]));
+		all_five("dora", MW_SANDBOX_HIBERNATING, "no marker of ours: read");
+	}
+	spit(marker, "0123456789abcdef", 16);
+	is_int(get_from("dora", "f", false, 0, 0), MW_FILE_NOT_FOUND, "a marker without its newline");
+	(void)unlink(marker);
 	sb->allow_unproven = true;
 	all_five("nobody", MW_SANDBOX_NOT_FOUND, "allowed, no such user: read");
 	is_int(get_from("dora", "f", false, 0, 0), MW_FILE_NOT_FOUND, "allowed: read reaches the root");

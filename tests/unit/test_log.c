@@ -172,7 +172,7 @@ test_threads(void)
 static void
 test_open(void)
 {
-	enum mw_level level = MW_ERROR;
+	enum mw_log_level level = MW_ERROR;
 
 	ok(!mw_log_open("x", "/nonexistent/log", MW_INFO, true), "a file that cannot be opened");
 	ok(!mw_log_is_json(), "leaves all as it was");

@@ -312,7 +312,7 @@ test_life(void)
 	is_int(status("alice").state, MW_SB_ASLEEP, "sleeps again");
 	is_int(start("alice"), MW_OK, "start again");
 	is_int(sh("alice", "cat kept; cat $MW_RUN_DIR/instance"), MW_OK, "files and marker");
-	is_str(out, "x\ni1\n", "... have survived");
+	is_str(out, "x\n00000000000000a1\n", "... have survived");
 	is_int(stop("alice"), MW_OK, "stop");
 }
 
@@ -324,7 +324,7 @@ test_new_user(void)
 	is_int(start("new"), MW_OK, "start makes a user");
 	is_int(mode_of(in_top("sandboxes/new")), 0700, "... with a directory of its own");
 	is_int(sb->ops->stat(sb, &ctx, "new", "f", &st), MW_SANDBOX_HIBERNATING, "... whose files are not proven");
-	is_int(sh("new", "ls -A; echo i1 >$MW_RUN_DIR/instance; echo old >/tmp/old; sleep 98766 >/dev/null 2>&1 &"),
+	is_int(sh("new", "ls -A; echo 00000000000000a1 >$MW_RUN_DIR/instance; echo old >/tmp/old; sleep 98766 >/dev/null 2>&1 &"),
 	    MW_OK, "... and which is empty");
 	is_str(out, "", "... indeed");
 	fresh_ctx();
@@ -514,8 +514,8 @@ test_layouts(void)
 	(void)setenv("MOLTWORKER_SANDBOX_RUN_DIR", "/var/moltworker", 1);
 	reopen("auto");
 	is_int(start("far"), MW_OK, "start with a run_dir of its own");
-	is_int(sh("far", "echo i9 >$MW_RUN_DIR/instance; cat /var/moltworker/instance"), MW_OK, "marker");
-	is_str(out, "i9\n", "... is there inside");
+	is_int(sh("far", "echo 00000000000000a9 >$MW_RUN_DIR/instance; cat /var/moltworker/instance"), MW_OK, "marker");
+	is_str(out, "00000000000000a9\n", "... is there inside");
 	is_int(access(in_top("sandboxes/.run/far/run/instance"), F_OK), 0, "... and on the host's side");
 	is_int(stop("far"), MW_OK, "stop");
 	(void)unsetenv("MOLTWORKER_SANDBOX_RUN_DIR");

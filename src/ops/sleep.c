@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "ops/sleep.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/lockfile.h"
+#include "base/log.h"
+#include "ops/gateway.h"
+#include "ops/retry.h"
+
+struct stopping {
+	struct mw_app *app;
+	struct mw_ctx *ctx;
+	struct mw_sandbox *sb;
+	const char *user;
+};
+
+static enum mw_code
+try_stop(void *arg)
+{
+	struct stopping *s = arg;
+
+	return s->sb->ops->stop(s->sb, s->ctx, s->user);
+}
+
+static enum mw_code
+end_gateway(struct stopping *s)
+{
+	const struct mw_probe_ask ask = { .gateway = true };
+	struct mw_probe p;
+	enum mw_code code;
+
+	s->ctx->attempts++;
+	s->ctx->counted = true;
+	code = mw_probe_run(s->app->conf, s->ctx, s->sb, s->user, &ask, &p);
+	if (code == MW_OK && p.marker != 0)
+		code = mw_gateway_end(s->app, s->ctx, s->sb, s->user, &p);
+	if (code == MW_SANDBOX_HIBERNATING || code == MW_SANDBOX_NOT_FOUND) {
+		mw_err_clear(&s->ctx->err);
+		code = MW_OK;
+	}
+	return code;
+}
+
+static enum mw_code
+stop(struct stopping *s)
+{
+	enum mw_code code;
+
+	code = (s->sb->ops->flags & MW_SB_CAN_STOP) != 0 ?
+	    mw_retry(s->app, s->ctx, MW_UP_SANDBOX, try_stop, s) : end_gateway(s);
+	mw_not_ready(s->app, s->user);
+	return code;
+}
+
+/* The wake's lock, once more after the wake in hand has seen its sandbox go. */
+static enum mw_code
+take_lock(struct stopping *s, int *lock)
+{
+	char name[MW_USER_MAX + 8];
+
+	(void)snprintf(name, sizeof(name), "wake:%s", s->user);
+	return mw_lockfile_take(s->app->lock_path, name, s->ctx->deadline, lock, &s->ctx->err);
+}
+
+enum mw_code
+mw_sleep(struct mw_app *app, struct mw_ctx *ctx, const char *user, bool *stopped)
+{
+	struct stopping s = { .app = app, .ctx = ctx, .user = user };
+	enum mw_code code;
+	int lock;
+
+	if ((code = mw_app_sandbox(app, ctx, &s.sb)) != MW_OK)
+		return code;
+	*stopped = (s.sb->ops->flags & MW_SB_CAN_STOP) != 0;
+	atomic_fetch_add(&mw_shm_user(app->shm, user)->sleeps, 1);
+	if ((code = stop(&s)) != MW_OK || (code = take_lock(&s, &lock)) != MW_OK)
+		return code;
+	code = stop(&s);
+	atomic_store(&mw_shm_user(app->shm, user)->failed_until, 0);
+	mw_lockfile_give(lock);
+	mw_log(MW_INFO, "[WAKE] userId=%s put to sleep requestId=%s", user, ctx->request_id);
+	return code;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Long waits of a process, so that one of its pool is always left to serve. */
+#ifndef MW_OPS_WAIT_H
+#define MW_OPS_WAIT_H
+
+#include "ops/app.h"
+
+/*
+ * Before a long wait: a cold wake, a long poll, a stream.  Of the N processes of
+ * a responder (app->procs; nothing is limited if that is 0 or 1) N - 1 may wait
+ * at once; for the next this fails with MW_SANDBOX_UNAVAILABLE and Retry-After 1.
+ * *slot goes to mw_wait_end, in any case.  Waits may nest.
+ */
+enum mw_code mw_wait_begin(struct mw_app *app, struct mw_ctx *ctx, int *slot) MW_MUST;
+void mw_wait_end(struct mw_app *app, int slot);
+
+#endif
