@@ -5,6 +5,8 @@
 
 static const struct mw_sandbox_ops *const drivers[] = {
 	&mw_sandbox_local,
+	&mw_sandbox_bridge,
+	&mw_sandbox_container,
 };
 
 #define NDRIVERS (sizeof(drivers) / sizeof(drivers[0]))

@@ -46,6 +46,7 @@ struct mw_shm_user {
 	_Atomic int64_t failed_limit;		/* ms that it was tried for; 0 = a failure at any time */
 	_Atomic int64_t gateway_probed;		/* the gateway's last good probe */
 	_Atomic int64_t active;			/* last success in the sandbox, wall ms */
+	_Atomic int64_t answered;		/* its driver's last answer, 0 = none since it failed */
 };
 
 struct mw_shm_addr {

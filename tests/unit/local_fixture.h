@@ -161,6 +161,11 @@ act(int argc, char *argv[])
 		}
 		exit(mw_local_hold(conf, argv[2]));
 	}
+	/* Else what is detached by a test would run all tests, and detach more. */
+	if (argc > 1) {
+		fprintf(stderr, "%s: no such act\n", argv[1]);
+		exit(2);
+	}
 }
 
 static void
