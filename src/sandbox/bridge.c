@@ -275,6 +275,7 @@ static const struct mw_remote_ops bridge_remote = {
 	.run = bridge_run,
 	.upload = bridge_upload,
 	.piece = UPLOAD_PIECE,
+	.only_root = true,
 };
 
 /* ---- the table of operations ---- */

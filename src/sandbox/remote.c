@@ -23,7 +23,10 @@ mw_remote_init(struct mw_remote *r, const struct mw_sandbox_ops *ops,
 	r->url = strndup(url, n);
 	r->root = strdup(conf->sandbox.root);
 	r->run_dir = strdup(conf->sandbox.run_dir);
-	if (r->url == NULL || r->root == NULL || r->run_dir == NULL)
+	if (asprintf(&r->in, "%s%s", own->only_root ? r->root : r->run_dir,
+	    own->only_root ? "/.moltworker/in" : "/in") < 0)
+		r->in = NULL;
+	if (r->url == NULL || r->root == NULL || r->run_dir == NULL || r->in == NULL)
 		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
 	return mw_net_open(&r->net, err);
 }
@@ -35,6 +38,7 @@ mw_remote_free(struct mw_remote *r)
 	free(r->url);
 	free(r->root);
 	free(r->run_dir);
+	free(r->in);
 }
 
 enum mw_code

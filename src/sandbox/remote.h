@@ -5,8 +5,7 @@
  * of that: each operation is one run of sandbox/remote.sh, with what the client
  * sent as quoted or base64 data, and an answer in base64.  So names and contents
  * are exact, the marker is looked at in the same call, and a missing file is told
- * from an empty one.  What is too large for a command line is uploaded before, to
- * ROOT/.moltworker/in, which no list shows.
+ * from an empty one.  What is too large for a command line is uploaded before.
  */
 #ifndef MW_SANDBOX_REMOTE_H
 #define MW_SANDBOX_REMOTE_H
@@ -21,7 +20,6 @@
 #include "net/net.h"
 #include "sandbox/sandbox.h"
 
-#define MW_REMOTE_IN "/.moltworker/in"	/* uploads, below the user's root */
 #define MW_REMOTE_INPUT_MAX (4 << 20)	/* bytes of stdin of one exec */
 #define MW_REMOTE_LINE_MAX 120000	/* bytes of a command line; 128 KiB is Linux's end */
 
@@ -48,6 +46,7 @@ struct mw_remote_ops {
 	enum mw_code (*upload)(struct mw_remote *r, struct mw_ctx *ctx, const char *user,
 	    const char *path, const void *p, int fd, int64_t at, int64_t size);
 	int64_t piece;			/* bytes that one upload takes */
+	bool only_root;			/* uploads go below the user's root only */
 };
 
 struct mw_remote {
@@ -56,6 +55,7 @@ struct mw_remote {
 	struct mw_net *net;
 	char *url;			/* without a slash at its end */
 	char *root, *run_dir;		/* sandbox.root, sandbox.run_dir */
+	char *in;			/* the directory of uploads, as seen inside */
 	int64_t timeout;		/* sandbox.timeout */
 };
 
@@ -63,7 +63,7 @@ struct mw_remote {
 
 enum mw_code mw_remote_init(struct mw_remote *r, const struct mw_sandbox_ops *ops,
     const struct mw_remote_ops *own, const struct mw_conf *conf, const char *url,
-    struct mw_err *err) MW_MUST;
+    struct mw_err *err) MW_MUST;	/* free it in either case */
 void mw_remote_free(struct mw_remote *r);
 
 /* No upstream lists its sandboxes: nobody is known here but by R2. */

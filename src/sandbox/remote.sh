@@ -9,8 +9,9 @@
 #	mw_nonce	random, of this call
 #	mw_proof	1 = nothing is done without an instance marker
 #	mw_b64		what is sent along, in base64
-#	mw_pieces	it was too much for that: so many files IN/NONCE.1 and on
-#	mw_script	the file that holds this text, if it was too much for an argv
+#	mw_in		the directory of uploads
+#	mw_pieces	it was too much for mw_b64: so many files mw_in/NONCE.1 and on
+#	mw_script	the file that holds this text, if it was too much for an argv; else ""
 #	mw_env		a function that exports a command's environment
 #	$@		the operation and its arguments
 #
@@ -18,8 +19,6 @@
 #
 # The answer: a line "mw1 WORD ...", base64, perhaps a line "." and more base64, and
 # ".end NONCE".  The last one missing, the rest is not to be believed.
-
-mw_in=$MW_ROOT/.moltworker/in
 
 say()
 {
@@ -44,7 +43,7 @@ blame()
 	case $1 in
 	*': No such file or directory')		answer absent ;;
 	*': Is a directory')			answer directory ;;
-	*': Not a directory' | *': File exists')	answer parent ;;
+	*': Not a directory' | *': File exists')	answer "$mw_parent" ;;
 	*': No space left on device' | *': Disk quota exceeded' | *': File too large')
 		answer full ;;
 	*': Permission denied' | *': Operation not permitted' | \
@@ -157,7 +156,7 @@ do_list()
 {
 	real "$MW_ROOT/$1"
 	[ -e "$mw_real" ] || missing "$mw_real"
-	[ -d "$mw_real" ] || answer parent
+	[ -d "$mw_real" ] || answer notdir
 	cd "$mw_real" 2>/dev/null || answer denied
 	mw_path=$1
 	set -- -exec stat -c "$mw_nonce %s %.3Y %f %n" '{}' +
@@ -195,6 +194,27 @@ whole()
 	[ "$(stat -c %s "$mw_new")" = "$1" ]
 }
 
+# clear: what this call has made on its way goes.
+clear()
+{
+	[ -z "$mw_new" ] || rm -f "$mw_new"
+	[ "$mw_pieces$mw_script" != 0 ] || return 0
+	rm -f "$mw_in/$mw_nonce".*
+	case $mw_in in
+	"$MW_ROOT"/*)	rmdir "$mw_in" "${mw_in%/*}" 2>/dev/null ;;
+	esac
+}
+
+# place DIRECTORY: mw_new, from where one can rename into it.
+place()
+{
+	mw_new=$MW_RUN_DIR/in/$mw_nonce.new
+	(umask 077 && mkdir -p "$MW_RUN_DIR/in" 2>/dev/null)
+	# shellcheck disable=SC2046 # fields
+	set -- "$1" $(stat -c %d "$1" "$MW_RUN_DIR/in" 2>/dev/null)
+	[ "$2" = "$3" ] || mw_new=${1%/}/.moltworker.$mw_nonce
+}
+
 # take SIZE: the same, or an answer.
 take()
 {
@@ -212,12 +232,24 @@ sweep()
 	find "$MW_RUN_DIR/x."* -prune -mmin +240 -exec rm -rf '{}' +
 } >/dev/null 2>&1
 
+# parents FILE: make what is missing of its directory, below what is there and the root's.
+parents()
+{
+	mw_dir=${1%/*}
+	while [ ! -e "$mw_dir" ] && [ ! -L "$mw_dir" ] && [ -n "$mw_dir" ]; do
+		mw_dir=${mw_dir%/*}
+	done
+	[ ! -d "$MW_ROOT" ] || real "$mw_dir"
+	mw_said=$(mkdir -p "${1%/*}" 2>&1) || blame "$mw_said"
+}
+
 # write PATH SIZE MODE MTIME: MODE -1 = as the old one, MTIME "" = now
 do_write()
 {
-	trap 'rm -f "$mw_in/$mw_nonce".*' EXIT
-	mw_file=$MW_ROOT/$1
-	mw_said=$(mkdir -p "${mw_file%/*}" "$mw_in" 2>&1) || blame "$mw_said"
+	mw_new=
+	trap clear EXIT
+	mw_parent=parent
+	parents "$MW_ROOT/$1"
 	named "$1"
 	mw_mode=$3
 	if [ -L "$mw_file" ]; then
@@ -233,7 +265,7 @@ do_write()
 		answer special
 	fi
 	[ "$mw_mode" != -1 ] || mw_mode=644
-	mw_new=$mw_in/$mw_nonce.new
+	place "${mw_file%/*}"
 	take "$2"
 	mw_said=$(chmod "$mw_mode" "$mw_new" 2>&1) || blame "$mw_said"
 	[ -z "$4" ] || touch -d "@$4" "$mw_new" 2>/dev/null ||
@@ -279,12 +311,13 @@ pump()
 settle()
 {
 	mw_n=0
-	until [ -e "$1.end" ] || [ -e "$1.cut" ] || [ "$mw_n" -ge 250 ]; do
+	until [ -e "$1.end" ] || [ -e "$1.cut" ] || [ "$mw_n" -ge 350 ]; do
+		mw_n=$((mw_n + 1))
+		[ "$mw_n" -gt 100 ] || continue
 		case $(tail -c 96 "$1" 2>/dev/null) in
 		*"$mw_last"*)	return 0 ;;
 		esac
-		mw_n=$((mw_n + 1))
-		[ "$mw_n" -lt 3 ] || sleep 0.02 2>/dev/null || sleep 1
+		[ "$mw_n" -lt 103 ] || sleep 0.02 2>/dev/null || sleep 1
 	done
 }
 
@@ -312,7 +345,7 @@ do_exec()
 	mw_said=$(umask 077 && mkdir -p "$MW_RUN_DIR" "$mw_dir" 2>&1 &&
 	    mkfifo "$mw_dir/1" "$mw_dir/2" 2>&1) || blame "$mw_said"
 	# Renamed first: a pump that ends just then must not put a file into it.
-	trap 'mv "$mw_dir" "$mw_dir.gone"; rm -rf "$mw_dir.gone" "$mw_in/$mw_nonce".*' EXIT
+	trap 'mv "$mw_dir" "$mw_dir.gone"; rm -rf "$mw_dir.gone"; mw_new=; clear' EXIT
 	[ -d "$MW_ROOT" ] || mkdir -p "$MW_ROOT" 2>/dev/null
 	cd "$mw_cwd" 2>/dev/null || answer nowhere
 	mw_new=/dev/null
@@ -342,6 +375,7 @@ do_exec()
 
 [ -z "$mw_script" ] || rm -f "$mw_script"
 mw_top=
+mw_parent=absent
 if [ "$mw_proof" = 1 ] && ! proven; then
 	answer unproven
 fi

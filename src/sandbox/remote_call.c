@@ -31,7 +31,8 @@ static const struct refusal {
 	{ "unproven", MW_SANDBOX_HIBERNATING, "the sandbox's files are not restored yet" },
 	{ "absent", MW_FILE_NOT_FOUND, "no such file or directory" },
 	{ "directory", MW_CONFLICT, "is a directory" },
-	{ "parent", MW_CONFLICT, "is not a directory" },
+	{ "parent", MW_CONFLICT, "its directory is not one" },
+	{ "notdir", MW_CONFLICT, "is not a directory" },
 	{ "special", MW_CONFLICT, "is not a regular file" },
 	{ "changed", MW_CONFLICT, "changed while it was read" },
 	{ "outside", MW_PERMISSION_DENIED, "a link leads out of the user's root" },
@@ -144,6 +145,12 @@ set(struct mw_buf *b, const char *name, const char *value)
 	    mw_buf_addc(b, '\n'));
 }
 
+static bool
+is_ours(const char *variable)
+{
+	return strncmp(variable, "MW_ROOT=", 8) == 0 || strncmp(variable, "MW_RUN_DIR=", 11) == 0;
+}
+
 /* Everything that stands before the script, and the script. */
 static enum mw_code
 build(const struct mw_remote_call *c, int64_t pieces, struct mw_buf *b)
@@ -153,11 +160,14 @@ build(const struct mw_remote_call *c, int64_t pieces, struct mw_buf *b)
 	mw_buf_reset(b);
 	set(b, "MW_ROOT", c->r->root);
 	set(b, "MW_RUN_DIR", c->r->run_dir);
+	set(b, "mw_in", c->r->in);
 	(void)mw_buf_addf(b, "export MW_ROOT MW_RUN_DIR\nmw_nonce=%s mw_proof=%d mw_pieces=%lld\n"
 	    "mw_env()\n{\n\t:\n", c->nonce, c->proof ? 1 : 0, (long long)pieces);
-	for (i = 0; c->env != NULL && c->env[i] != NULL; i++)
-		(void)(mw_buf_adds(b, "export ") && mw_remote_quote(b, c->env[i]) &&
-		    mw_buf_addc(b, '\n'));
+	for (i = 0; c->env != NULL && c->env[i] != NULL; i++) {
+		if (!is_ours(c->env[i]))
+			(void)(mw_buf_adds(b, "export ") && mw_remote_quote(b, c->env[i]) &&
+			    mw_buf_addc(b, '\n'));
+	}
 	(void)mw_buf_adds(b, "}\nset --");
 	for (i = 0; c->args[i] != NULL; i++)
 		(void)(mw_buf_addc(b, ' ') && mw_remote_quote(b, c->args[i]));
@@ -177,7 +187,7 @@ upload(const struct mw_remote_call *c, const char *name, const char *p, int fd, 
     int64_t n, struct mw_buf *path)
 {
 	mw_buf_reset(path);
-	if (!mw_buf_addf(path, "%s" MW_REMOTE_IN "/%s.%s", c->r->root, c->nonce, name))
+	if (!mw_buf_addf(path, "%s/%s.%s", c->r->in, c->nonce, name))
 		return mw_ctx_nomem(c->ctx);
 	return c->r->ops->upload(c->r, c->ctx, c->user, path->data, p, fd, at, n);
 }

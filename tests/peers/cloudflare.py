@@ -29,6 +29,7 @@ import re
 import selectors
 import shutil
 import signal
+import socket
 import socketserver
 import subprocess
 import sys
@@ -79,41 +80,46 @@ class Box:
     def path(self, *names):
         return os.path.join(self.dir, *names)
 
-    def mark(self):
-        return "MW_PEER_BOX=%s.%d" % (self.dir, self.generation)
-
     def start(self):
         with self.lock:
-            if not self.running:
-                self.running = True
-                self.started += 1
-                self.generation += 1
-                for d in ("ws", "tmp"):
-                    os.makedirs(self.path(d), exist_ok=True)
+            if self.running:
+                return
+            for d in ("ws", "tmp", "run"):
+                os.makedirs(self.path(d), exist_ok=True)
+            self.process = subprocess.Popen(self.holder(), stdin=subprocess.PIPE)
+            while not os.path.exists(self.path("run", "sock")):
+                if self.process.poll() is not None:
+                    raise RuntimeError("bubblewrap cannot run here")
+                time.sleep(0.005)
+            self.running = True
+            self.started += 1
+            self.generation += 1
 
     def destroy(self):
         """All of it goes: processes first, then files."""
         with self.lock:
-            mark = self.mark().encode()
-            self.running = False
             self.generation += 1
-            for _ in range(50):
-                if not kill_marked(mark):
-                    break
-                time.sleep(0.02)
+            if self.running:
+                self.running = False
+                self.process.kill()
+                self.process.wait()
+                self.process.stdin.close()
             wipe(self.dir)
 
-    def command(self, line, cwd):
-        root = ["bwrap", "--unshare-user", "--uid", "0", "--gid", "0", "--ro-bind", "/usr", "/usr"]
+    def holder(self):
+        """The command that holds the container: its namespaces, and the agent in them."""
+        root = ["bwrap", "--unshare-user", "--unshare-pid", "--uid", "0",
+                "--gid", "0", "--ro-bind", "/usr", "/usr"]
         for d in ("bin", "sbin", "lib", "lib32", "lib64"):
             if os.path.islink("/" + d):
                 root += ["--symlink", "usr/" + d, "/" + d]
             elif os.path.isdir("/" + d):
                 root += ["--ro-bind", "/" + d, "/" + d]
         root += ["--ro-bind-try", "/etc/alternatives", "/etc/alternatives", "--dev", "/dev",
-                 "--ro-bind", "/proc", "/proc", "--bind", self.path("tmp"), "/tmp",
-                 "--bind", self.path("ws"), WORKSPACE, "--chdir", cwd or WORKSPACE]
-        return root + ["/bin/bash", "-c", line]
+                 "--proc", "/proc", "--bind", self.path("tmp"), "/tmp",
+                 "--bind", self.path("ws"), WORKSPACE, "--bind", self.path("run"), "/run",
+                 "--ro-bind", os.path.abspath(__file__), "/run/peer.py"]
+        return root + ["/usr/bin/python3", "/run/peer.py", "inside"]
 
     def inside(self, path):
         """Where a path of the container lies here, or None."""
@@ -131,21 +137,37 @@ class Box:
         """Run it; output(stream, text) gets what it says.  Returns the exit code, 124
         when it was killed for its time, like everything that outlives the command and
         holds its pipes."""
-        env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
-        name, value = self.mark().split("=", 1)
-        env[name] = value
         generation = self.generation
-        proc = subprocess.Popen(self.command(line, cwd), stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                env=env, start_new_session=True)
-        killer = Killer(proc.pid, timeout)
+        ends = [os.pipe(), os.pipe()]
+        out = [open(r, "rb", 0) for r, _ in ends]
+        conn = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        killer = Killer(conn, timeout)
         try:
-            self.pump(proc, output)
-            code = proc.wait()
+            conn.connect(self.path("run", "sock"))
+            socket.send_fds(conn, [b"run"], [w for _, w in ends])
+            for part in (line, cwd or WORKSPACE):
+                data = os.fsencode(part)
+                for i in range(0, len(data) + 1, 60000):
+                    conn.send(b"+" + data[i:i + 60000])
+                conn.send(b".")
+        except OSError as e:
+            raise Died() from e
+        finally:
+            for _, w in ends:
+                os.close(w)
+        try:
+            said = conn.recv(64)
+            if said.startswith(b"error"):
+                raise OSError(said.decode())
+            self.pump(out, output)
+            code = int(conn.recv(64) or b"x")
+        except (ValueError, ConnectionError) as e:
+            raise Died() from e
         finally:
             killer.done()
-            proc.stdout.close()
-            proc.stderr.close()
+            conn.close()
+            for f in out:
+                f.close()
         if self.generation != generation:
             raise Died()
         if killer.fired:
@@ -154,9 +176,9 @@ class Box:
         return 128 - code if code < 0 else code
 
     @staticmethod
-    def pump(proc, output):
+    def pump(out, output):
         sel = selectors.DefaultSelector()
-        for name, f in (("stdout", proc.stdout), ("stderr", proc.stderr)):
+        for name, f in zip(("stdout", "stderr"), out):
             # As the server has it: invalid bytes become U+FFFD, a BOM vanishes.
             sel.register(f, selectors.EVENT_READ,
                          (name, codecs.getincrementaldecoder("utf-8")("replace"), [True]))
@@ -175,10 +197,10 @@ class Box:
 
 
 class Killer:
-    """TERM for a process group when its time is over, KILL five seconds later."""
+    """TERM for a command's process group when its time is over, KILL five seconds later."""
 
-    def __init__(self, pid, timeout):
-        self.pid, self.fired, self.event = pid, False, threading.Event()
+    def __init__(self, conn, timeout):
+        self.conn, self.fired, self.event = conn, False, threading.Event()
         if timeout is not None:
             threading.Thread(target=self.watch, args=(timeout,), daemon=True).start()
 
@@ -186,10 +208,10 @@ class Killer:
         if self.event.wait(timeout):
             return
         self.fired = True
-        for sig in (signal.SIGTERM, signal.SIGKILL):
+        for sig in (b"TERM", b"KILL"):
             try:
-                os.killpg(self.pid, sig)
-            except ProcessLookupError:
+                self.conn.send(sig)
+            except OSError:
                 return
             if self.event.wait(5):
                 return
@@ -198,17 +220,64 @@ class Killer:
         self.event.set()
 
 
-def kill_marked(mark):
-    found = False
-    for pid in filter(str.isdigit, os.listdir("/proc")):
+# ---- inside ----
+
+def inside():
+    """What a container begins with: runs what it is told by its socket, and ends, and
+    all with it, when nobody holds the other end of its input any more."""
+    def watch():
+        sys.stdin.read()
+        os._exit(0)
+    threading.Thread(target=watch, daemon=True).start()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind("/run/new")
+    listener.listen(128)
+    os.rename("/run/new", "/run/sock")
+    while True:
+        conn, _ = listener.accept()
+        threading.Thread(target=inside_run, args=(conn,), daemon=True).start()
+
+
+def inside_part(conn):
+    data = b""
+    while True:
+        piece = conn.recv(65536)
+        if piece[:1] != b"+":
+            return data
+        data += piece[1:]
+
+
+def inside_run(conn):
+    _, fds, _, _ = socket.recv_fds(conn, 16, 2)
+    line, cwd = inside_part(conn), inside_part(conn)
+    env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
+    try:
+        proc = subprocess.Popen([b"/bin/bash", b"-c", line], stdin=subprocess.DEVNULL,
+                                stdout=fds[0], stderr=fds[1], cwd=cwd, env=env,
+                                start_new_session=True)
+    except OSError as e:
+        conn.send(b"error " + str(e).encode()[:50])
+        return
+    finally:
+        for fd in fds:
+            os.close(fd)
+    conn.send(b"started")
+    threading.Thread(target=inside_kill, args=(conn, proc), daemon=True).start()
+    code = proc.wait()
+    try:
+        conn.send(b"%d" % code)
+    except OSError:
+        pass
+
+
+def inside_kill(conn, proc):
+    for sig in (signal.SIGTERM, signal.SIGKILL):
+        if not conn.recv(64):
+            return
         try:
-            with open("/proc/%s/environ" % pid, "rb") as f:
-                if mark in f.read().split(b"\0"):
-                    os.kill(int(pid), signal.SIGKILL)
-                    found = True
-        except OSError:
-            continue
-    return found
+            os.killpg(proc.pid, sig)
+        except ProcessLookupError:
+            return
 
 
 def wipe(directory):
@@ -676,4 +745,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    inside() if sys.argv[1] == "inside" else main()
