@@ -404,6 +404,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 
+    def handle(self):
+        try:
+            super().handle()
+        except ConnectionError:
+            pass
+
     # -- answers --
 
     def answer(self, status, body=None, kind="application/json", close=False):

@@ -152,7 +152,6 @@ peer_start(void)
 	(void)close(out[1]);
 	if (read(out[0], word, 5) != 5 || strcmp(word, "ready") != 0)
 		die("tests/peers/cloudflare.py");
-	(void)close(out[0]);
 }
 
 /* POST /control/WORD, with json. */
