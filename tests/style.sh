@@ -78,6 +78,16 @@ unfinished()
 	nothing "$(grep -nE '\<(TODO|FIXME|XXX)\>' $(sources))"
 }
 
+# A test that no list of Makefile.am names would never be run.
+all_listed()
+{
+	for t in tests/*/test_*.py tests/*/test_*.c tests/*.sh; do
+		case $t in tests/tap.sh) continue ;; esac
+		grep -qE "(^|[[:space:]])${t%.c}([[:space:]]|\$)" Makefile.am || echo "$t is in no list"
+	done | { ! grep .; }
+}
+
+check "every test is in a list of Makefile.am" all_listed
 check "no banned function" banned
 check "an SPDX line in every source" has_spdx
 check "no file of more than 700 lines" not_long

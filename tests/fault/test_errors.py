@@ -141,8 +141,9 @@ def sandbox_unavailable(gw):
 
 
 def wake_timeout(gw):
+    gw.configure({"wake.max_wait": 300})
     Agent(gw, "u", "silent")
-    return gw.get("u", "f", "source=container&maxWakeTime=300")
+    return gw.get("u", "f", "source=container")
 
 
 def sandbox_capacity(gw):

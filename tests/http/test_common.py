@@ -88,6 +88,8 @@ def test_health(gw):
     mw.check_members(obj["store"], {"ok": bool, "latencyMs": (int, float)}, {"driver": str})
     mw.check_members(obj["outbox"], {"pending": int, "oldestSeconds": (int, float, type(None))},
                      {"parked": int, "bytes": int})
+    mw.check_members(obj["breakers"], {"store": str, "openUsers": int})
+    assert obj["breakers"]["store"] == "closed"
     assert obj["status"] == "ok" and obj["driver"] == "local" and obj["store"]["ok"] is True
     assert obj["outbox"]["pending"] == 0 and re.match(r"\d+\.\d+", obj["version"])
 

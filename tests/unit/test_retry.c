@@ -300,7 +300,7 @@ test_user_breaker(void)
 static void
 test_waits(void)
 {
-	int a, b, c;
+	int a, b = -1, c;
 
 	fresh();
 	is_int(mw_wait_begin(&app, &ctx, &a), MW_OK, "an unknown pool: no limit");
