@@ -7,14 +7,12 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/str.h"
 #include "base/utf8.h"
 #include "ops/app.h"
 #include "ops/gateway.h"
 #include "ops/look.h"
 #include "ops/sleep.h"
-#include "ops/sync.h"
 #include "ops/users.h"
 #include "ops/wake.h"
 
@@ -76,6 +74,7 @@ look(struct mw_req *req, struct mw_look *out)
 	req->ctx.deadline = limit < deadline ? limit : deadline;
 	mw_look(req->app->conf, &req->ctx, sb, req->user, out);
 	req->ctx.deadline = deadline;
+	mw_seen_ready(req->app, req->user, &out->probe);
 	return MW_OK;
 }
 
@@ -314,69 +313,34 @@ post_wake(struct mw_req *req)
 
 /* What comes before its sandbox is stopped. */
 static enum mw_code
-query_stop(struct mw_req *req, bool *sync, bool *force)
+query_sleep(struct mw_req *req, struct mw_sleep *how)
 {
 	enum mw_code code;
 
-	*sync = true;
-	*force = false;
-	if ((code = mw_req_query_bool(req, "sync", sync)) != MW_OK)
+	*how = (struct mw_sleep){ .sync = true };
+	if ((code = mw_req_query_bool(req, "sync", &how->sync)) != MW_OK)
 		return code;
-	return mw_req_query_bool(req, "force", force);
-}
-
-/* The last sync before its files may be out of reach. */
-static enum mw_code
-sync_first(struct mw_req *req)
-{
-	struct mw_sync s = { .user = req->user, .direction = MW_BACKUP };
-	enum mw_code code = mw_sync(req->app, &req->ctx, &s);
-	struct mw_err cause = req->ctx.err;
-
-	if (code == MW_OK && s.failed.count == 0)
-		return MW_OK;
-	mw_err_clear(&req->ctx.err);
-	req->ctx.err.retry_after = cause.retry_after;
-	if (code == MW_OK)
-		return mw_ctx_fail(&req->ctx, MW_STORE_UNAVAILABLE, "The sync failed for %lld "
-		    "files, the first is /%.100s; force=true goes on without them",
-		    (long long)s.failed.count, s.failed.first->path);
-	return mw_ctx_fail(&req->ctx, mw_code_info(code)->status == 503 ? code :
-	    MW_STORE_UNAVAILABLE, "The sync failed; force=true goes on without it: %.150s",
-	    cause.msg);
-}
-
-static enum mw_code
-stop(struct mw_req *req, const struct mw_look *before, bool sync, bool force, bool *stopped)
-{
-	enum mw_code code;
-
-	/* Nothing is in a sandbox that was never filled. */
-	if (sync && before->probe.marker != 0 && (code = sync_first(req)) != MW_OK) {
-		if (!force)
-			return code;
-		mw_log(MW_WARN, "[SYNC] userId=%s stopped all the same: %s", req->user,
-		    req->ctx.err.msg);
-		mw_err_clear(&req->ctx.err);
-	}
-	return mw_sleep(req->app, &req->ctx, req->user, stopped);
+	return mw_req_query_bool(req, "force", &how->force);
 }
 
 static enum mw_code
 post_sleep(struct mw_req *req)
 {
 	int64_t began = mw_now();
-	bool sync, force, stopped;
+	struct mw_sleep how;
+	bool stopped;
 	enum mw_user_state now;
 	struct mw_look before;
 	enum mw_code code;
 
-	if ((code = query_stop(req, &sync, &force)) != MW_OK)
+	if ((code = query_sleep(req, &how)) != MW_OK)
 		return code;
-	mw_app_deadline(req, 0, sync ? req->app->conf->sync.timeout :
+	mw_app_deadline(req, 0, how.sync ? req->app->conf->sync.timeout :
 	    req->app->conf->sandbox.timeout);
-	if ((code = look(req, &before)) != MW_OK ||
-	    (code = stop(req, &before, sync, force, &stopped)) != MW_OK)
+	if ((code = look(req, &before)) != MW_OK)
+		return code;
+	how.filled = before.probe.marker != 0;
+	if ((code = mw_sleep(req->app, &req->ctx, req->user, &how, &stopped)) != MW_OK)
 		return code;
 	now = before.state == MW_USER_STOPPED ? MW_USER_STOPPED :
 	    stopped ? MW_USER_SLEEPING : MW_USER_IDLE;
@@ -388,18 +352,21 @@ static enum mw_code
 post_restart(struct mw_req *req)
 {
 	int64_t began = mw_now(), max_wake;
-	bool sync, force, stopped;
+	struct mw_sleep how;
+	bool stopped;
 	enum mw_action action;
 	struct mw_look before;
 	enum mw_code code;
 
 	if ((code = mw_app_max_wake(req, &max_wake)) != MW_OK ||
-	    (code = query_stop(req, &sync, &force)) != MW_OK)
+	    (code = query_sleep(req, &how)) != MW_OK)
 		return code;
-	mw_app_deadline(req, max_wake, sync ? req->app->conf->sync.timeout :
+	mw_app_deadline(req, max_wake, how.sync ? req->app->conf->sync.timeout :
 	    req->app->conf->sandbox.timeout);
-	if ((code = look(req, &before)) != MW_OK ||
-	    (code = stop(req, &before, sync, force, &stopped)) != MW_OK)
+	if ((code = look(req, &before)) != MW_OK)
+		return code;
+	how.filled = before.probe.marker != 0;
+	if ((code = mw_sleep(req->app, &req->ctx, req->user, &how, &stopped)) != MW_OK)
 		return code;
 	req->ctx.waking = true;
 	code = mw_wake(req->app, &req->ctx, req->user, MW_LEVEL_GATEWAY, max_wake, &action);

@@ -50,8 +50,10 @@ cat >"$work/wanted" <<'LIST'
 ./bin/moltctl
 ./etc/moltworker/moltworker.conf
 ./libexec/moltworker/agent
+./libexec/moltworker/exec.fcgi
 ./libexec/moltworker/files.fcgi
 ./libexec/moltworker/health.fcgi
+./libexec/moltworker/state.fcgi
 ./libexec/moltworker/sync.fcgi
 ./share/doc/NEWS
 ./share/doc/README.md

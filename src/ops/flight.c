@@ -16,8 +16,9 @@
 #include "state/slot.h"
 
 #define FIRST_NAP 1		/* ms between two looks at the row */
-#define LONGEST_NAP 10
+#define LONGEST_NAP 20
 #define LOCK_LOOK 100		/* ms between two looks at the lock: a helper may be killed */
+#define UNWAITED_MAX 64		/* wakes in hand, beyond which none is begun for who does not wait */
 #define GRACE 1000		/* ms for a wake that ends with us to say how */
 #define STOP_WAIT 5000		/* ms for helpers to end when told to */
 #define HELPERS_MAX 5		/* started for one request; more of them end the same way */
@@ -263,6 +264,31 @@ wait_for(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level
 	}
 }
 
+static unsigned
+wakes_in_hand(const struct mw_shm *shm)
+{
+	unsigned i, n = 0;
+
+	for (i = 0; i < MW_SHM_USERS; i++)
+		n += atomic_load(&shm->users[i].wake_pid) != 0;
+	return n;
+}
+
+/* We may not wait.  When the client comes again, its user may be ready all the same. */
+static void
+begin_unwaited(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level level)
+{
+	struct mw_err refused = ctx->err;
+	bool led;
+
+	if (wakes_in_hand(app->shm) >= UNWAITED_MAX)
+		return;
+	mw_err_clear(&ctx->err);
+	if (mw_flight_begin(app, ctx, user, level, app->conf->wake.max_wait, &led) != MW_OK)
+		mw_log(MW_WARN, "[WAKE] userId=%s: %s", user, ctx->err.msg);
+	ctx->err = refused;
+}
+
 enum mw_code
 mw_flight_wait(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level level,
     int64_t deadline, bool *led, uint64_t *marker)
@@ -272,8 +298,10 @@ mw_flight_wait(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw
 	int busy, slot;
 
 	*led = false;
-	if ((code = mw_wait_begin(app, ctx, &busy)) != MW_OK)
+	if ((code = mw_wait_begin(app, ctx, &busy)) != MW_OK) {
+		begin_unwaited(app, ctx, user, level);
 		return code;
+	}
 	slot = mw_slot_take(app->shm, MW_SLOT_WAITER, user, max);
 	if (slot < 0) {
 		ctx->err.retry_after = 1;

@@ -11,7 +11,8 @@
 
 /*
  * Wait until the user is ready for `level` or a wake has failed, up to `deadline`.  A
- * helper that is killed is replaced within a moment.  *led: it was started from here;
+ * helper that is killed is replaced within a moment.  Where this process must stay free
+ * (ops/wait.h) it is only started: the client is to come again.  *led: it was started from here;
  * *marker: the instance that is ready.
  */
 enum mw_code mw_flight_wait(struct mw_app *app, struct mw_ctx *ctx, const char *user,

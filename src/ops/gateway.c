@@ -10,6 +10,7 @@
 
 #define WINDOW_MIN 1000		/* ms of one wait inside */
 #define WINDOW_MAX 30000
+#define TOO_SHORT 100		/* ms that are not enough for another look */
 #define FAILING 4000		/* ms of failed looks that make three of them, 2 s apart */
 #define END_WAIT 5000		/* ms for it to end when told to */
 #define LAST_LOOK 500		/* ms beyond the wake's time, to see the last lines */
@@ -172,6 +173,7 @@ start(struct mw_leader *l, unsigned generation)
 struct probing {
 	struct mw_leader *l;
 	struct mw_probe_ask ask;
+	struct mw_probe probe;
 };
 
 static enum mw_code
@@ -180,14 +182,13 @@ try_probe(void *arg)
 	struct probing *t = arg;
 
 	return mw_probe_run(t->l->app->conf, t->l->ctx, t->l->sb, t->l->user, &t->ask,
-	    &t->l->probe);
+	    &t->probe);
 }
 
-/* Wait inside for up to `window` ms.  MW_OK says that l->probe is fresh. */
+/* Wait inside for up to `window` ms.  MW_OK says that l->probe is fresh; else it stays. */
 static enum mw_code
 watch(struct mw_leader *l, int64_t window, const char *job)
 {
-	uint64_t marker = l->probe.marker;
 	struct probing t = { .l = l, .ask = { .gateway = true, .pass = true, .job = job } };
 	enum mw_code code;
 
@@ -195,8 +196,10 @@ watch(struct mw_leader *l, int64_t window, const char *job)
 	t.ask.elapsed = mw_now() - l->began;
 	t.ask.window = window < mw_left(l->ctx->deadline) ? window : mw_left(l->ctx->deadline);
 	code = mw_retry(l->app, l->ctx, MW_UP_SANDBOX, try_probe, &t);
-	if (code == MW_OK && l->probe.marker != marker)
-		code = mw_ctx_fail(l->ctx, MW_SANDBOX_HIBERNATING, "the sandbox was replaced");
+	if (code == MW_OK && t.probe.marker != l->probe.marker)
+		return mw_ctx_fail(l->ctx, MW_SANDBOX_HIBERNATING, "the sandbox was replaced");
+	if (code == MW_OK)
+		l->probe = t.probe;
 	return code;
 }
 
@@ -230,6 +233,18 @@ out_of_time(struct mw_leader *l, unsigned generation)
 	return MW_WAKE_TIMEOUT;
 }
 
+/* The longer it takes, the longer; and so that its last look is answered in time: what is
+ * done inside takes a little longer than what is slept. */
+static int64_t
+next_window(const struct mw_leader *l)
+{
+	int64_t window = mw_now() - l->began, left = mw_left(l->ctx->deadline);
+
+	window = window < WINDOW_MIN ? WINDOW_MIN : window > WINDOW_MAX ? WINDOW_MAX : window;
+	left -= left / 20 + TOO_SHORT;
+	return window < left ? window : left > 0 ? left : 0;
+}
+
 /*
  * Until generation `n` passes.  One that ended with 0 may have gone to the background:
  * it has health_timeout to show itself.
@@ -237,7 +252,7 @@ out_of_time(struct mw_leader *l, unsigned generation)
 static enum mw_code
 wait_for(struct mw_leader *l, unsigned generation)
 {
-	int64_t hidden = 0, window;
+	int64_t hidden = 0;
 	enum mw_job_state state;
 	char id[MW_JOB_ID_MAX + 1];
 	enum mw_code code;
@@ -246,12 +261,10 @@ wait_for(struct mw_leader *l, unsigned generation)
 	(void)snprintf(id, sizeof(id), "gateway-%016llx-%u",
 	    (unsigned long long)l->probe.marker, generation);
 	for (;;) {
-		window = mw_now() - l->began;
-		window = window < WINDOW_MIN ? WINDOW_MIN : window > WINDOW_MAX ? WINDOW_MAX : window;
-		code = watch(l, window, hidden == 0 ? id : NULL);
+		code = watch(l, next_window(l), hidden == 0 ? id : NULL);
 		if (code == MW_OK && l->probe.gateway)
 			return MW_OK;
-		if (mw_left(l->ctx->deadline) == 0)
+		if (mw_left(l->ctx->deadline) < TOO_SHORT)
 			return out_of_time(l, generation);
 		if (code != MW_OK || (code = look(l, generation, &state, &exit_code)) != MW_OK)
 			return code;
@@ -311,7 +324,7 @@ mw_gateway_up(struct mw_leader *l)
 		generation++;
 	if (again || state == MW_JOB_READY) {
 		if (l->action == MW_ACTION_NONE)
-			l->action = MW_ACTION_STARTED;
+			l->action = passed ? MW_ACTION_RESTARTED : MW_ACTION_STARTED;
 		code = start(l, generation);
 	}
 	return code == MW_OK ? wait_for(l, generation) : code;

@@ -11,8 +11,9 @@
 
 #define INPUT_MAX_DEFAULT 65536		/* bytes; of a driver that names no limit */
 #define PAYLOAD_MAX (1 << 30)
-#define OLD_MAX 32
-#define ARGS_MAX (24 + OLD_MAX)
+#define ARGS_MAX 24
+#define COMMON 13			/* arguments that all operations have */
+#define MORE 7				/* of run, beside those */
 #define LINE_MAX_LEN 4096		/* bytes of an answer beside its streams */
 #define NO_ROOM 75			/* exit status of ours: nothing was started */
 
@@ -45,7 +46,7 @@ struct call {
 	const char *const *argv;	/* of an upload; NULL: built from the rest */
 	const char *operation;
 	const struct mw_job_ask *ask;
-	const char *const *more;	/* arguments after those that all operations have */
+	const char *const *more;	/* MORE arguments of run, or NULL */
 	const void *input;
 	size_t input_len;
 	struct mw_job_view *v;		/* NULL: an upload */
@@ -132,14 +133,14 @@ try_call(void *arg)
 		mw_arena_printf(a, "%lld", (long long)c->ask->err_at),
 		mw_arena_printf(a, "%zu", c->ask->max),
 	};
-	size_t n = 13, i;
+	size_t i;
 
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < COMMON; i++) {
 		if (argv[i] == NULL)
 			return mw_ctx_nomem(c->ctx);
 	}
-	for (i = 0; c->more != NULL && c->more[i] != NULL && n < ARGS_MAX - 1; i++)
-		argv[n++] = c->more[i];
+	for (i = 0; c->more != NULL && i < MORE; i++)
+		argv[COMMON + i] = c->more[i];
 	return exec(c, argv, c->ask->max, wait);
 }
 
@@ -170,6 +171,13 @@ mw_job_look(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb,
     const struct mw_job_ask *ask, struct mw_job_view *v)
 {
 	return simple(app, ctx, sb, "look", ask, v);
+}
+
+enum mw_code
+mw_job_wait(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb,
+    const struct mw_job_ask *ask, struct mw_job_view *v)
+{
+	return simple(app, ctx, sb, "wait", ask, v);
 }
 
 enum mw_code
@@ -250,9 +258,10 @@ static enum mw_code
 run_sized(struct call *c, const struct mw_job *job, size_t env_len, unsigned parts)
 {
 	struct mw_arena *a = c->ctx->arena;
-	const char *more[8 + OLD_MAX] = {
+	const char *more[MORE] = {
 		mw_arena_printf(a, "%lld", (long long)job->limit),
 		mw_arena_printf(a, "%lld", (long long)c->app->conf->exec.max_stored),
+		mw_arena_printf(a, "%lld", (long long)c->app->conf->exec.keep),
 		mw_arena_printf(a, "%zu", job->command_len),
 		mw_arena_printf(a, "%zu", env_len),
 		job->input != NULL ? mw_arena_printf(a, "%zu", job->input_len) : "-1",
@@ -260,12 +269,10 @@ run_sized(struct call *c, const struct mw_job *job, size_t env_len, unsigned par
 	};
 	size_t i;
 
-	for (i = 0; i < 6; i++) {
+	for (i = 0; i < MORE; i++) {
 		if (more[i] == NULL)
 			return mw_ctx_nomem(c->ctx);
 	}
-	for (i = 0; job->old != NULL && job->old[i] != NULL && i < OLD_MAX; i++)
-		more[6 + i] = job->old[i];
 	c->more = more;
 	return call(c);
 }

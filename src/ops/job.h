@@ -26,7 +26,6 @@ struct mw_job {
 	const void *input;		/* stdin; NULL = none */
 	size_t input_len;
 	int64_t limit;			/* ms, then TERM and after 2 s KILL; 0 = none */
-	const char *const *old;		/* ids of jobs to remove on the way, or NULL */
 };
 
 struct mw_job_ask {
@@ -35,7 +34,7 @@ struct mw_job_ask {
 	/* Bytes of each stream to skip; -N = the last N bytes, whatever comes before. */
 	int64_t out_at, err_at;
 	size_t max;			/* bytes of each stream to have at most */
-	int64_t wait;			/* ms; run, kill: for its end, look: for anything new */
+	int64_t wait;			/* ms; look: for anything new, the others: for its end */
 };
 
 enum mw_job_state {
@@ -75,8 +74,10 @@ bool mw_job_over(enum mw_job_state state);
 enum mw_code mw_job_run(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb,
     const struct mw_job *job, const struct mw_job_ask *ask, struct mw_job_view *v) MW_MUST;
 
-/* Never starts it. */
+/* These never start it. */
 enum mw_code mw_job_look(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb,
+    const struct mw_job_ask *ask, struct mw_job_view *v) MW_MUST;
+enum mw_code mw_job_wait(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb,
     const struct mw_job_ask *ask, struct mw_job_view *v) MW_MUST;
 
 /* TERM to its process group, KILL after 2 s; one that is not started yet never will be. */

@@ -5,18 +5,20 @@
 # once however often it is asked for; ops/job.c is its only caller.  It needs
 # sh mkdir mv rm kill setsid sleep head tail base64 cat, and /proc.
 #
-#	run ID MARKER WAIT OUT_AT ERR_AT MAX LIMIT STORED COMMAND ENV STDIN PARTS [OLD...]
-#			start the job unless it was started, and look
-#	look ID MARKER WAIT OUT_AT ERR_AT MAX	"until something is new" if WAIT > 0
+#	run ID MARKER WAIT OUT_AT ERR_AT MAX LIMIT STORED KEEP COMMAND ENV STDIN PARTS
+#			start the job unless it was started, and wait for its end
+#	wait ID MARKER WAIT OUT_AT ERR_AT MAX	wait for its end
+#	look ID MARKER WAIT OUT_AT ERR_AT MAX	wait until something is new
 #	kill ID MARKER WAIT OUT_AT ERR_AT MAX	end it, and look
 #	supervise ID LIMIT STORED, child ID	its own parts
 #
 # before them: the name of the file that holds what the caller sent, and how much
 # of its beginning is this script.  Then follow COMMAND, ENV and STDIN bytes (-1 =
 # no STDIN) and "end ID".  PARTS > 0: all but the script came in so many parts
-# before, RUN_DIR/in/ID.1 and on.  Times are ms; OLD are jobs to remove.
+# before, RUN_DIR/in/ID.1 and on.  Times are ms.  What ended KEEP ago is removed.
 #
 #	RUN_DIR/instance	the marker
+#	RUN_DIR/pruned		when old jobs were removed
 #	RUN_DIR/jobs/ID/	made beside and renamed, so complete from the start:
 #		command		what sh runs
 #		env		working directory and environment: "NAME LINES", then so
@@ -114,6 +116,15 @@ child()
 	exec "$@"
 }
 
+# into DIRECTORY: one that is relative is below the user's root.
+into()
+{
+	case $1 in
+	/*)	cd "$1" 2>/dev/null ;;
+	*)	cd "$MW_ROOT/$1" 2>/dev/null ;;
+	esac
+}
+
 environment()
 {
 	while read -r mw_name mw_lines; do
@@ -127,7 +138,7 @@ $mw_line"
 		done
 		if [ "$mw_name" != / ]; then
 			export "$mw_name=$mw_value"
-		elif ! cd "$mw_value" 2>/dev/null; then
+		elif ! into "$mw_value"; then
 			printf 'cannot change to %s\n' "$mw_value" >"$mw_job/error"
 			return 1
 		fi
@@ -321,9 +332,34 @@ run()
 	if [ ! -d "$mw_job/started" ] && [ ! -f "$mw_job/result" ]; then
 		setsid sh "$mw_self" - 0 supervise "$mw_id" "$mw_limit" "$mw_stored" \
 		    </dev/null >/dev/null 2>&1 &
+		# Whoever does not wait for its end shall know that it began.
+		mw_patience=$mw_wait
+		mw_wait=2000
+		wait_until begun
+		mw_wait=$mw_patience
 	fi
 	wait_until over
 	report
+}
+
+# Has what happened at $1 become old?  A time to come is one before a restart.
+old()
+{
+	[ "$1" -gt "$mw_now" ] || [ $((mw_now - $1)) -ge $((mw_keep / 10)) ]
+}
+
+# Remove jobs that ended KEEP ago.  Looking for them every ten minutes is enough.
+prune()
+{
+	clock
+	read -r mw_last 2>/dev/null <"$mw_run_dir/pruned" || mw_last=-60000
+	[ "$mw_last" -gt "$mw_now" ] || [ $((mw_now - mw_last)) -ge 60000 ] || return 0
+	echo "$mw_now" >"$mw_run_dir/pruned"
+	for mw_file in "$mw_run_dir"/jobs/*/result; do
+		read -r _ _ mw_end 2>/dev/null <"$mw_file" || continue
+		mw_old=${mw_file%/result}
+		! old "$mw_end" || [ "$mw_old" = "$mw_job" ] || rm -rf "$mw_old"
+	done
 }
 
 end_job()
@@ -389,6 +425,12 @@ over()
 	case $mw_ended in
 	ready | running)	return 1 ;;
 	esac
+}
+
+begun()
+{
+	state
+	[ "$mw_ended" != ready ]
 }
 
 anything_new()
@@ -479,6 +521,10 @@ call()
 		[ "$mw_wait" -eq 0 ] || wait_until anything_new
 		report
 		;;
+	wait)
+		wait_until over
+		report
+		;;
 	kill)
 		end_job
 		;;
@@ -486,17 +532,14 @@ call()
 		mw_limit=$8
 		mw_stored=$9
 		shift 9
-		mw_command=$1
-		mw_env=$2
-		mw_stdin=$3
-		mw_parts=$4
-		shift 4
+		mw_keep=$1
+		mw_command=$2
+		mw_env=$3
+		mw_stdin=$4
+		mw_parts=$5
 		run
 		[ "$mw_parts" -eq 0 ] || rm -f "$mw_run_dir/in/$mw_id".[0-9]*
-		for mw_old in "$@"; do
-			rm -rf "$mw_run_dir/jobs/$mw_old" "$mw_run_dir/jobs/.$mw_old".* \
-			    "$mw_run_dir/in/$mw_old".*
-		done
+		prune
 		;;
 	esac
 }

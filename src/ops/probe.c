@@ -105,16 +105,18 @@ mw_probe_parse(const char *s, size_t n, struct mw_probe *out)
 	    !parse_marker(line + 7, len - 7, &out->marker))
 		return false;
 	while (next_line(&s, end, &line, &len)) {
-		if (is(line, len, "gateway up"))
-			out->gateway = true;
-		else if (begins(line, len, "generation ")) {
+		if (is(line, len, "gateway up") || is(line, len, "gateway down")) {
+			out->looked = true;
+			out->gateway = is(line, len, "gateway up");
+		} else if (begins(line, len, "generation ")) {
 			if (!mw_str_uint(line + 11, len - 11, GENERATION_MAX, &newest))
 				return false;
 		} else if (begins(line, len, "passed ")) {
 			if (!mw_str_uint(line + 7, len - 7, GENERATION_MAX, &passed))
 				return false;
-		} else if (!is(line, len, "gateway down"))
+		} else {
 			return false;
+		}
 	}
 	out->generation = (unsigned)newest;
 	out->passed = passed == newest;
@@ -133,7 +135,10 @@ mw_probe_nap(const struct mw_conf *conf, int64_t elapsed)
 	return nap < conf->wake.poll_min ? conf->wake.poll_min : nap;
 }
 
-/* "0.100 0.100 0.104": what is slept inside, in all no more than the window. */
+/*
+ * "0.100 0.100 0.104": what is slept inside, in all no more than the window.  Towards its
+ * end the looks come closer together: after it there may be no time for another.
+ */
 static void
 list_naps(const struct mw_conf *conf, const struct mw_probe_ask *ask, char *out, size_t size)
 {
@@ -144,6 +149,10 @@ list_naps(const struct mw_conf *conf, const struct mw_probe_ask *ask, char *out,
 	out[0] = '\0';
 	for (;;) {
 		nap = mw_probe_nap(conf, ask->elapsed + spent);
+		if (nap > (ask->window - spent) / 2)
+			nap = (ask->window - spent) / 2;
+		if (nap < conf->wake.poll_min)
+			nap = conf->wake.poll_min;
 		if (nap > ask->window - spent)
 			nap = ask->window - spent;
 		if (nap <= 0)

@@ -28,6 +28,7 @@ struct mw_probe_ask {
 
 struct mw_probe {
 	uint64_t marker;	/* 0 = none: a fresh instance */
+	bool looked;		/* at the gateway, too */
 	bool gateway;		/* it passes */
 	unsigned generation;	/* newest one that we started under this marker, 0 = none */
 	bool passed;		/* this generation has passed at some time */

@@ -48,15 +48,11 @@ mw_not_ready(struct mw_app *app, const char *user)
 	atomic_store(&row->marker, 0);
 }
 
-void
-mw_still_ready(struct mw_app *app, const char *user, uint64_t marker)
+static void
+awake(struct mw_app *app, struct mw_shm_user *row, uint64_t marker)
 {
-	struct mw_shm_user *row = mw_shm_user(app->shm, user);
 	int64_t now = mw_now(), ttl = app->conf->wake.ready_ttl, until = now + ttl, trust;
 
-	if (marker == 0)
-		return;
-	atomic_store(&row->active, mw_wall());
 	/* Of another instance nothing is known but that it answers. */
 	if (atomic_exchange(&row->marker, marker) != marker)
 		atomic_store(&row->gateway_until, 0);
@@ -66,13 +62,27 @@ mw_still_ready(struct mw_app *app, const char *user, uint64_t marker)
 		atomic_store(&row->gateway_until, until < trust ? until : trust);
 }
 
-/* A probe has just shown this. */
-static void
-learn(struct mw_app *app, const char *user, const struct mw_probe *p)
+void
+mw_still_ready(struct mw_app *app, const char *user, uint64_t marker)
 {
 	struct mw_shm_user *row = mw_shm_user(app->shm, user);
 
-	mw_still_ready(app, user, p->marker);
+	if (marker == 0)
+		return;
+	atomic_store(&row->active, mw_wall());
+	awake(app, row, marker);
+}
+
+void
+mw_seen_ready(struct mw_app *app, const char *user, const struct mw_probe *p)
+{
+	struct mw_shm_user *row = mw_shm_user(app->shm, user);
+
+	if (p->marker == 0)
+		return;
+	awake(app, row, p->marker);
+	if (!p->looked)
+		return;
 	if (p->gateway) {
 		atomic_store(&row->gateway_probed, mw_now());
 		atomic_store(&row->gateway_until, mw_now() + app->conf->wake.ready_ttl);
@@ -108,23 +118,49 @@ mw_wake_remembered(struct mw_app *app, struct mw_ctx *ctx, const char *user,
 
 /* ---- asking, without waking ---- */
 
+struct asking {
+	struct mw_app *app;
+	struct mw_ctx *ctx;
+	struct mw_sandbox *sb;
+	const char *user;
+	struct mw_probe_ask ask;
+	struct mw_probe *p;
+};
+
+static enum mw_code
+try_ask(void *arg)
+{
+	struct asking *a = arg;
+
+	return mw_probe_run(a->app->conf, a->ctx, a->sb, a->user, &a->ask, a->p);
+}
+
 /* One look.  MW_OK: *p is what the sandbox says, and others know it now, too. */
 static enum mw_code
 ask(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level level,
     struct mw_probe *p)
 {
-	struct mw_probe_ask ask = { .gateway = level == MW_LEVEL_GATEWAY, .pass = true };
-	struct mw_sandbox *sb;
+	struct asking a = { .app = app, .ctx = ctx, .user = user, .p = p,
+	    .ask = { .gateway = level == MW_LEVEL_GATEWAY, .pass = true } };
 	enum mw_code code;
 
-	if ((code = mw_app_sandbox(app, ctx, &sb)) != MW_OK)
+	if ((code = mw_app_sandbox(app, ctx, &a.sb)) != MW_OK)
 		return code;
-	ctx->attempts++;
-	ctx->counted = true;
-	code = mw_probe_run(app->conf, ctx, sb, user, &ask, p);
-	if (code == MW_OK && p->marker != 0)
-		learn(app, user, p);
+	code = mw_retry_once(app, ctx, MW_UP_SANDBOX, try_ask, &a);
+	if (code == MW_OK)
+		mw_seen_ready(app, user, p);
 	return code;
+}
+
+/* It has failed so often that nobody asks it, or wakes it unless told to by name. */
+static bool
+left_alone(struct mw_app *app, const struct mw_ctx *ctx)
+{
+	struct mw_breaker b;
+	int64_t wait;
+
+	return !ctx->waking && mw_retry_breaker(app, ctx, MW_UP_SANDBOX, &b) &&
+	    mw_breaker_state(&b, &wait) == MW_BREAKER_OPEN;
 }
 
 /* Is a wake in hand whose result is the better answer to what we would ask? */
@@ -173,7 +209,7 @@ make_ready(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_lev
 			*action = MW_ACTION_NONE;
 			return MW_OK;
 		}
-		if (mw_stopping() && code != MW_OK)
+		if (code != MW_OK && (mw_stopping() || left_alone(app, ctx)))
 			return code;
 	}
 	if (max_wait == 0)

@@ -215,3 +215,16 @@ mw_retry(struct mw_app *app, struct mw_ctx *ctx, enum mw_upstream up,
 		code = last.code;
 	}
 }
+
+enum mw_code
+mw_retry_once(struct mw_app *app, struct mw_ctx *ctx, enum mw_upstream up, mw_try_fn fn,
+    void *arg)
+{
+	struct trying t = { .app = app, .ctx = ctx, .up = up };
+	int64_t wait = 0;
+
+	t.guarded = mw_retry_breaker(app, ctx, up, &t.breaker);
+	if (t.guarded)
+		wait = mw_breaker_begin(&t.breaker, ctx->waking && up == MW_UP_SANDBOX);
+	return wait > 0 ? left_alone(&t, MW_OK, NULL, wait) : attempt(&t, fn, arg);
+}

@@ -29,6 +29,10 @@ typedef enum mw_code (*mw_try_fn)(void *arg);
 enum mw_code mw_retry(struct mw_app *app, struct mw_ctx *ctx, enum mw_upstream up,
     mw_try_fn fn, void *arg) MW_MUST;
 
+/* The same with one attempt, whatever comes of it. */
+enum mw_code mw_retry_once(struct mw_app *app, struct mw_ctx *ctx, enum mw_upstream up,
+    mw_try_fn fn, void *arg) MW_MUST;
+
 /* For calls outside mw_retry: the upstream's breaker; false = it has none. */
 bool mw_retry_breaker(struct mw_app *app, const struct mw_ctx *ctx, enum mw_upstream up,
     struct mw_breaker *b) MW_MUST;

@@ -6,8 +6,10 @@
 #include "base/clock.h"
 #include "base/lockfile.h"
 #include "base/log.h"
+#include "ops/exec.h"
 #include "ops/gateway.h"
 #include "ops/retry.h"
+#include "ops/sync.h"
 
 struct stopping {
 	struct mw_app *app;
@@ -64,14 +66,69 @@ take_lock(struct stopping *s, int *lock)
 	return mw_lockfile_take(s->app->lock_path, name, s->ctx->deadline, lock, &s->ctx->err);
 }
 
+/* ---- what comes first ---- */
+
+/* What has ended is kept, what still runs keeps the sandbox awake. */
+static enum mw_code
+jobs_first(struct stopping *s)
+{
+	unsigned running = 0;
+	enum mw_code code = mw_exec_keep_all(s->app, s->ctx, s->user, &running);
+
+	if (code != MW_OK || running == 0)
+		return code;
+	return mw_ctx_fail(s->ctx, MW_CONFLICT, "%u commands of %s are running: end them, or "
+	    "stop it all the same with force=true", running, s->user);
+}
+
+static enum mw_code
+sync_first(struct stopping *s)
+{
+	struct mw_sync sync = { .user = s->user, .direction = MW_BACKUP };
+	enum mw_code code = mw_sync(s->app, s->ctx, &sync);
+	struct mw_err cause = s->ctx->err;
+
+	if (code == MW_OK && sync.failed.count == 0)
+		return MW_OK;
+	mw_err_clear(&s->ctx->err);
+	s->ctx->err.retry_after = cause.retry_after;
+	if (code == MW_OK)
+		return mw_ctx_fail(s->ctx, MW_STORE_UNAVAILABLE, "The sync failed for %lld "
+		    "files, the first is /%.100s; force=true goes on without them",
+		    (long long)sync.failed.count, sync.failed.first->path);
+	return mw_ctx_fail(s->ctx, mw_code_info(code)->status == 503 ? code :
+	    MW_STORE_UNAVAILABLE, "The sync failed; force=true goes on without it: %.150s",
+	    cause.msg);
+}
+
+static enum mw_code
+keep(struct stopping *s, const struct mw_sleep *how)
+{
+	enum mw_code code;
+
+	if (!how->filled)
+		return MW_OK;
+	code = jobs_first(s);
+	if (how->sync && (code == MW_OK || how->force)) {
+		mw_err_clear(&s->ctx->err);
+		code = sync_first(s);
+	}
+	if (code == MW_OK || !how->force)
+		return code;
+	mw_log(MW_WARN, "[SYNC] userId=%s is stopped all the same: %s", s->user, s->ctx->err.msg);
+	mw_err_clear(&s->ctx->err);
+	return MW_OK;
+}
+
 enum mw_code
-mw_sleep(struct mw_app *app, struct mw_ctx *ctx, const char *user, bool *stopped)
+mw_sleep(struct mw_app *app, struct mw_ctx *ctx, const char *user, const struct mw_sleep *how,
+    bool *stopped)
 {
 	struct stopping s = { .app = app, .ctx = ctx, .user = user };
 	enum mw_code code;
 	int lock;
 
-	if ((code = mw_app_sandbox(app, ctx, &s.sb)) != MW_OK)
+	if ((code = mw_app_sandbox(app, ctx, &s.sb)) != MW_OK || (code = keep(&s, how)) != MW_OK)
 		return code;
 	*stopped = (s.sb->ops->flags & MW_SB_CAN_STOP) != 0;
 	atomic_fetch_add(&mw_shm_user(app->shm, user)->sleeps, 1);

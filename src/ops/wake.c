@@ -86,7 +86,11 @@ fill(struct mw_leader *l)
 	if (code != MW_OK)
 		return code;
 	l->probe.marker = fresh_marker();
-	return mw_retry(l->app, l->ctx, MW_UP_SANDBOX, try_mark, l);
+	code = mw_retry(l->app, l->ctx, MW_UP_SANDBOX, try_mark, l);
+	/* Without a marker the gateway was not looked at; the platform may start it itself. */
+	if (code == MW_OK && l->level == MW_LEVEL_GATEWAY)
+		code = mw_retry(l->app, l->ctx, MW_UP_SANDBOX, try_probe, l);
+	return code;
 }
 
 /* The first level is reached: those who want no more need not wait for the second. */
@@ -109,6 +113,8 @@ once(struct mw_leader *l)
 	mw_leader_enter(l, MW_PHASE_RESTORE);
 	code = l->probe.marker == 0 ? fill(l) :
 	    mw_apply_marks(l->app, l->ctx, l->sb, l->user);
+	if (code == MW_OK && l->probe.marker == 0)
+		code = mw_ctx_fail(l->ctx, MW_SANDBOX_HIBERNATING, "the sandbox was replaced");
 	if (code != MW_OK)
 		return code;
 	tell_sandbox(l);
@@ -214,10 +220,7 @@ tell_success(struct mw_leader *l)
 {
 	atomic_store(&l->row->failed_until, 0);
 	mw_outcome_forget(l->app, l->user);
-	if (l->level == MW_LEVEL_GATEWAY) {
-		atomic_store(&l->row->gateway_probed, mw_now());
-		atomic_store(&l->row->gateway_until, mw_now() + l->app->conf->wake.ready_ttl);
-	}
+	mw_seen_ready(l->app, l->user, &l->probe);
 	mw_log(MW_INFO, "[WAKE] userId=%s ready after %lld ms requestId=%s", l->user,
 	    (long long)(mw_now() - l->began), l->ctx->request_id);
 }

@@ -38,6 +38,9 @@ void mw_not_ready(struct mw_app *app, const char *user);
  */
 void mw_still_ready(struct mw_app *app, const char *user, uint64_t marker);
 
+/* A probe has shown this: known for wake.ready_ttl, like a success, but no activity. */
+void mw_seen_ready(struct mw_app *app, const char *user, const struct mw_probe *p);
+
 /*
  * The same as mw_ready() for whoever asks for the wake itself: nothing is believed, the
  * sandbox is always asked.  *action says what this call has brought about.

@@ -266,12 +266,27 @@ class Base:
         assert r.status == 200 and r.complete, r
         return r.body
 
+    def exec(self, user, command=None, timeout=60.0, **members):
+        """POST exec; `limit` is the member timeout."""
+        if command is not None:
+            members["command"] = command
+        if "limit" in members:
+            members["timeout"] = members.pop("limit")
+        return self.call("POST", "/api/super/users/%s/exec" % user,
+                         [("Content-Type", "application/json")],
+                         json.dumps(members).encode(), timeout=timeout)
+
+    def process(self, user, pid, query="", method="GET", what="/status", **kw):
+        return self.call(method, "/api/super/users/%s/exec/%s%s%s" % (
+            user, pid, what, "?" + query if query else ""), **kw)
+
     # -- end --
 
     def end_sandboxes(self):
         """End the sandboxes of this directory at once (a plain CGI has no server that would)."""
+        inside = processes_of(self.path("sandboxes"))
         for pid in processes_of(self.dir):
-            if SANDBOX.search(command_line(pid)):
+            if pid in inside or SANDBOX.search(command_line(pid)):
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
@@ -341,8 +356,9 @@ class Cgi(Base):
 
     def responder(self, target):
         path = re.sub(r"^https?://[^/]*", "", target, flags=re.I).split("?")[0].split("/")
-        if path[:4] == ["", "api", "super", "users"] and len(path) > 5 and path[5] == "files":
-            return "files.fcgi"
+        if path[:4] == ["", "api", "super", "users"] and len(path) > 5 \
+                and path[5] in ("files", "exec"):
+            return path[5] + ".fcgi"
         if re.match("/api/super/(users/?$|state(/|$)|users/[^/]+/(state|wake|restart|sleep|logs)(/|$))",
                     "/".join(path)):
             return "state.fcgi"

@@ -141,3 +141,15 @@ def test_methods_and_secret(gw):
         assert allow in r.get("Allow")
         mw.check_error(gw.call(allow, url("u", what), body=b"" if allow == "POST" else None,
                                auth=False, source=gw.new_address()), "forbidden")
+
+
+def test_running_jobs_keep_it_awake(gw, user):
+    changed(post(gw, user, "wake"), "stopped", "active", "started")
+    r = gw.call("POST", url(user, "exec"), [("Content-Type", "application/json")],
+                b'{"command":"echo out; sleep 1000","stream":true}')
+    assert mw.check_json(r)["status"] == "started"
+    for what in ("sleep", "restart?sync=false"):
+        obj = mw.check_error(post(gw, user, what), "conflict", userId=user)
+        assert "force" in obj["error"], obj
+    assert state(gw, user)["state"] == "active"
+    changed(post(gw, user, "sleep?force=true"), "active", "sleeping", "stopped")

@@ -215,6 +215,7 @@ test_gateway_known(void)
 	is_int(mw_ready(&app, &ctx, "u", MW_LEVEL_GATEWAY, 0, &marker), MW_OK, "the gateway passes");
 	execs = 0;
 	mw_still_ready(&app, "u", 0xaa);
+	mw_seen_ready(&app, "u", &(struct mw_probe){ .marker = 0xaa });
 	is_int(mw_ready(&app, &ctx, "u", MW_LEVEL_GATEWAY, 0, &marker), MW_OK, "known");
 	is_int(execs, 0, "... without a call");
 	mw_still_ready(&app, "u", 0xbb);

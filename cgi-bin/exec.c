@@ -1,0 +1,639 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * exec.fcgi: run commands in a user's sandbox, follow them, end them.
+ * Each handler reads like its paragraph of the API manual.
+ */
+#include <json.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/stop.h"
+#include "base/str.h"
+#include "base/utf8.h"
+#include "ops/exec.h"
+#include "ops/wait.h"
+
+#define EXEC "/api/super/users/{user}/exec"
+#define MAX_WAIT 60000		/* ms that a status may be held */
+#define OFFSET_MAX (INT64_C(1) << 50)
+#define PLACE_WAIT 1000		/* ms to wait for a process of the pool to be left over */
+#define PLACE_PAUSE 50
+#define SSE_PIECE 65536		/* bytes of a stream in one event */
+#define SSE_SILENCE 15000	/* ms, then a comment */
+#define SSE_SLACK 120000	/* ms beyond a job's limit, then its stream ends in any case */
+#define LIST_MAX 200
+
+/* ---- output as JSON ---- */
+
+/* Does p[0..n) begin a character, and lack the rest of it? */
+static bool
+is_cut(const char *p, size_t n)
+{
+	unsigned char lo, hi, c;
+	unsigned need = mw_utf8_lead((unsigned char)p[0], &lo, &hi);
+	size_t i;
+
+	if (need == 0 || n > need)
+		return false;
+	for (i = 1; i < n; i++, lo = 0x80, hi = 0xBF) {
+		c = (unsigned char)p[i];
+		if (c < lo || c > hi)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * How much of a piece goes out, and is it text?  One that ends within a character
+ * whose rest is still to come ends before it: the offset tells where to go on.
+ */
+static size_t
+usable(const struct mw_buf *b, size_t n, bool more, bool *text)
+{
+	size_t span = n == 0 ? 0 : mw_utf8_span(b->data, n);
+
+	*text = span == n || (more && span > 0 && is_cut(b->data + span, n - span));
+	return *text ? span : n;
+}
+
+static bool
+buf_writer(void *arg, const void *p, size_t n)
+{
+	return mw_buf_add(arg, p, n);
+}
+
+static bool
+add_text(struct mw_buf *b, const char *name, const char *s, size_t n)
+{
+	return mw_buf_addf(b, ",\"%s\":\"", name) && (n == 0 || mw_json_escape(buf_writer, b, s, n)) &&
+	    mw_buf_addc(b, '"');
+}
+
+static bool
+add_string(struct mw_buf *b, const char *name, const char *s)
+{
+	return add_text(b, name, s, strlen(s));
+}
+
+/* "NAME", in the encoding it needs, and that encoding as "ENCODING". */
+static bool
+add_stream(struct mw_buf *b, const char *name, const char *encoding, const char *s, size_t n,
+    bool text)
+{
+	if (text)
+		(void)add_text(b, name, s, n);
+	else
+		(void)(mw_buf_addf(b, ",\"%s\":\"", name) &&
+		    mw_base64_write(buf_writer, b, s, n) && mw_buf_addc(b, '"'));
+	return mw_buf_addf(b, ",\"%s\":\"%s\"", encoding, text ? "utf-8" : "base64");
+}
+
+static void
+json_begin(struct mw_req *req, struct mw_buf *b, size_t contents)
+{
+	/* The longest escape of a byte is six. */
+	mw_buf_init(b, 6 * contents + 65536);
+	(void)mw_buf_addf(b, "{\"userId\":\"%s\"", req->user);
+}
+
+static enum mw_code
+json_send(struct mw_req *req, struct mw_buf *b)
+{
+	enum mw_code code = MW_OK;
+
+	(void)(add_string(b, "timestamp", mw_req_time(req, mw_wall())) && mw_buf_adds(b, "}\n"));
+	if (b->failed)
+		return mw_ctx_nomem(&req->ctx);
+	mw_res_start(req, 200, "application/json", (int64_t)b->len);
+	if (!mw_res_write(req, b->data, b->len))
+		code = MW_CLIENT_GONE;
+	mw_buf_free(b);
+	return code;
+}
+
+static const char *
+status_word(const struct mw_jobs_row *row)
+{
+	switch (row->state) {
+	case MW_JOBS_CLAIMED:
+	case MW_JOBS_RUNNING:
+		return "running";
+	case MW_JOBS_EXITED:
+		return row->exit_code == 0 ? "completed" : "failed";
+	case MW_JOBS_KILLED:
+		return "killed";
+	case MW_JOBS_TIMEOUT:
+		return "timeout";
+	case MW_JOBS_LOST:
+		return "lost";
+	default:
+		return "failed";
+	}
+}
+
+/* As in the answer of a blocking exec that was killed at its limit. */
+static int
+exit_code(const struct mw_jobs_row *row)
+{
+	return row->state == MW_JOBS_TIMEOUT ? -1 : row->exit_code;
+}
+
+static bool
+add_state(struct mw_req *req, struct mw_buf *b, const struct mw_jobs_row *row, int64_t duration)
+{
+	bool over = mw_jobs_over(row->state);
+
+	(void)mw_buf_addf(b, ",\"status\":\"%s\",\"running\":%s", status_word(row),
+	    over ? "false" : "true");
+	if (over && row->state != MW_JOBS_LOST)
+		(void)mw_buf_addf(b, ",\"exitCode\":%d", exit_code(row));
+	else
+		(void)mw_buf_adds(b, ",\"exitCode\":null");
+	if (row->started > 0)
+		(void)add_string(b, "startedAt", mw_req_time(req, row->started));
+	else
+		(void)mw_buf_adds(b, ",\"startedAt\":null");
+	if (over && row->ended > 0)
+		(void)add_string(b, "endedAt", mw_req_time(req, row->ended));
+	else
+		(void)mw_buf_adds(b, ",\"endedAt\":null");
+	return mw_buf_addf(b, ",\"duration\":%lld", (long long)(duration > 0 ? duration : 0));
+}
+
+/* ---- POST: run ---- */
+
+static bool
+gone(void *arg)
+{
+	struct mw_req *req = arg;
+
+	return req->io->gone != NULL && req->io->gone(req->io->t);
+}
+
+/*
+ * The command may take long, and of the processes of this pool one must stay free.
+ * Others may be about to end: a moment is waited for that.
+ */
+static enum mw_code
+take_place(struct mw_req *req, int *place)
+{
+	int64_t until = mw_now() + PLACE_WAIT;
+	enum mw_code code;
+
+	while ((code = mw_wait_begin(req->app, &req->ctx, place)) != MW_OK && mw_left(until) > 0 &&
+	    !gone(req) && mw_nap(PLACE_PAUSE))
+		mw_err_clear(&req->ctx.err);
+	return code;
+}
+
+static enum mw_code
+started(struct mw_req *req, const struct mw_exec_request *r, const struct mw_exec_view *v)
+{
+	struct mw_buf b;
+
+	json_begin(req, &b, r->command.len);
+	(void)(add_text(&b, "command", r->command.data, r->command.len) &&
+	    add_string(&b, "processId", v->row.id) &&
+	    mw_buf_addf(&b, ",\"status\":\"started\",\"stream\":true,"
+	    "\"pollEndpoint\":\"/api/super/users/%s/exec/%s/status\","
+	    "\"streamEndpoint\":\"/api/super/users/%s/exec/%s/stream\"",
+	    req->user, v->row.id, req->user, v->row.id));
+	return json_send(req, &b);
+}
+
+/* What fits of a stream; *cut: there is more. */
+static size_t
+fitting(const struct mw_req *req, const struct mw_buf *b, bool dropped, bool *text, bool *cut)
+{
+	size_t max = (size_t)req->app->conf->exec.max_output;
+
+	*cut = dropped || b->len > max;
+	return usable(b, b->len > max ? max : b->len, b->len > max, text);
+}
+
+static enum mw_code
+finished(struct mw_req *req, const struct mw_exec_request *r, const struct mw_exec_view *v)
+{
+	bool out_text, err_text, out_cut, err_cut;
+	size_t out = fitting(req, &v->out, v->row.out_cut, &out_text, &out_cut);
+	size_t err = fitting(req, &v->err, v->row.err_cut, &err_text, &err_cut);
+	struct mw_buf b;
+
+	json_begin(req, &b, r->command.len + out + err);
+	(void)(add_text(&b, "command", r->command.data, r->command.len) &&
+	    add_string(&b, "processId", v->row.id) &&
+	    mw_buf_addf(&b, ",\"exitCode\":%d", exit_code(&v->row)) &&
+	    add_stream(&b, "stdout", "stdoutEncoding", v->out.data, out, out_text) &&
+	    add_stream(&b, "stderr", "stderrEncoding", v->err.data, err, err_text) &&
+	    mw_buf_addf(&b, ",\"stdoutTruncated\":%s,\"stderrTruncated\":%s,\"duration\":%lld",
+	    out_cut ? "true" : "false", err_cut ? "true" : "false",
+	    (long long)(v->duration > 0 ? v->duration : 0)));
+	return json_send(req, &b);
+}
+
+static void
+put(struct mw_req *req, const char *name, struct json_object *value)
+{
+	(void)json_object_object_add(req->extra, name, value);
+}
+
+static void
+put_stream(struct mw_req *req, const char *name, const char *encoding, const struct mw_buf *s,
+    bool dropped)
+{
+	bool text, cut;
+	size_t n = fitting(req, s, dropped, &text, &cut);
+	struct mw_buf b;
+
+	mw_buf_init(&b, 2 * n + 4);
+	if (!text && !mw_base64_write(buf_writer, &b, s->data, n))
+		mw_buf_reset(&b);
+	put(req, name, text ? json_object_new_string_len(n > 0 ? s->data : "", (int)n) :
+	    json_object_new_string_len(b.len > 0 ? b.data : "", (int)b.len));
+	put(req, encoding, json_object_new_string(text ? "utf-8" : "base64"));
+	mw_buf_free(&b);
+}
+
+/* An error about a command names it, and one about its time shows what it had printed. */
+static enum mw_code
+failed(struct mw_req *req, const struct mw_exec_request *r, const struct mw_exec_view *v,
+    enum mw_code code)
+{
+	size_t n = r->command.len;
+
+	if (n > MW_JOBS_COMMAND_MAX)
+		n = mw_utf8_span(r->command.data, MW_JOBS_COMMAND_MAX);
+	if (req->extra == NULL && (req->extra = json_object_new_object()) == NULL)
+		return mw_ctx_nomem(&req->ctx);
+	put(req, "command", json_object_new_string_len(r->command.data, (int)n));
+	if (code != MW_COMMAND_TIMEOUT)
+		return code;
+	put_stream(req, "stdout", "stdoutEncoding", &v->out, v->row.out_cut);
+	put_stream(req, "stderr", "stderrEncoding", &v->err, v->row.err_cut);
+	put(req, "exitCode", json_object_new_int(-1));
+	put(req, "partial", json_object_new_boolean(true));
+	put(req, "duration", json_object_new_int64(v->duration > 0 ? v->duration : 0));
+	return code;
+}
+
+static enum mw_code
+run(struct mw_req *req, const struct mw_exec_request *r)
+{
+	struct mw_exec_view v;
+	enum mw_code code;
+	int place = -1;
+
+	mw_exec_view_init(&v);
+	mw_app_deadline(req, r->max_wake, r->timeout);
+	if (!r->stream)
+		code = take_place(req, &place);
+	else
+		code = MW_OK;
+	if (code == MW_OK) {
+		req->touched = true;
+		req->source = "container";
+		code = mw_exec_run(req->app, &req->ctx, r, (size_t)req->app->conf->exec.max_output, &v);
+	}
+	mw_wait_end(req->app, place);
+	if (code == MW_OK)
+		code = r->stream ? started(req, r, &v) : finished(req, r, &v);
+	else
+		code = failed(req, r, &v, code);
+	mw_exec_view_free(&v);
+	return code;
+}
+
+static enum mw_code
+post_exec(struct mw_req *req)
+{
+	struct mw_exec_request r;
+	enum mw_code code;
+
+	code = mw_exec_read(req, &r);
+	r.gone = gone;
+	r.arg = req;
+	if (code == MW_OK)
+		code = run(req, &r);
+	mw_exec_request_free(&r);
+	return code;
+}
+
+/* ---- GET: status ---- */
+
+static enum mw_code
+query_offsets(struct mw_req *req, struct mw_exec_ask *ask)
+{
+	enum mw_code code;
+
+	code = mw_req_query_int(req, "stdoutOffset", 0, OFFSET_MAX, false, &ask->out_at);
+	if (code == MW_OK)
+		code = mw_req_query_int(req, "stderrOffset", 0, OFFSET_MAX, false, &ask->err_at);
+	return code;
+}
+
+static enum mw_code
+send_status(struct mw_req *req, const struct mw_exec_view *v, size_t max)
+{
+	bool running = !mw_jobs_over(v->row.state), out_text, err_text;
+	size_t out = usable(&v->out, v->out.len, running || v->out.len == max, &out_text);
+	size_t err = usable(&v->err, v->err.len, running || v->err.len == max, &err_text);
+	struct mw_buf b;
+
+	json_begin(req, &b, out + err);
+	(void)(add_string(&b, "processId", v->row.id) && mw_buf_adds(&b, ",\"found\":true") &&
+	    add_state(req, &b, &v->row, v->duration) &&
+	    add_stream(&b, "stdout", "stdoutEncoding", v->out.data, out, out_text) &&
+	    add_stream(&b, "stderr", "stderrEncoding", v->err.data, err, err_text) &&
+	    mw_buf_addf(&b, ",\"stdoutTruncated\":%s,\"stderrTruncated\":%s,"
+	    "\"nextStdoutOffset\":%lld,\"nextStderrOffset\":%lld",
+	    v->row.out_cut ? "true" : "false", v->row.err_cut ? "true" : "false",
+	    (long long)(v->out_at + (int64_t)out), (long long)(v->err_at + (int64_t)err)));
+	return json_send(req, &b);
+}
+
+/* Look until something is new, the time is over, or nobody wants to know any more. */
+static enum mw_code
+hold(struct mw_req *req, struct mw_exec_ask *ask, int64_t until, struct mw_exec_view *v)
+{
+	enum mw_code code;
+
+	for (;;) {
+		ask->wait = mw_left(until);
+		code = mw_exec_look(req->app, &req->ctx, req->user, req->id, ask, v);
+		if (code != MW_OK || mw_jobs_over(v->row.state) || v->out.len > 0 || v->err.len > 0 ||
+		    mw_left(until) == 0 || mw_stopping())
+			return code;
+		if (gone(req))
+			return mw_ctx_fail(&req->ctx, MW_CLIENT_GONE, "the client is gone");
+	}
+}
+
+static enum mw_code
+get_status(struct mw_req *req)
+{
+	struct mw_exec_ask ask = { .max = (size_t)req->app->conf->exec.max_output };
+	struct mw_exec_view v;
+	enum mw_code code;
+	int64_t wait = 0;
+	int place = -1;
+
+	if ((code = query_offsets(req, &ask)) != MW_OK ||
+	    (code = mw_req_query_int(req, "wait", 0, MAX_WAIT, true, &wait)) != MW_OK)
+		return code;
+	mw_app_deadline(req, 0, wait + req->app->conf->sandbox.timeout);
+	/* The last free process of the pool does not wait. */
+	if (wait > 0 && mw_wait_begin(req->app, &req->ctx, &place) != MW_OK) {
+		mw_err_clear(&req->ctx.err);
+		wait = 0;
+	}
+	req->touched = true;
+	mw_exec_view_init(&v);
+	code = hold(req, &ask, mw_now() + wait, &v);
+	mw_wait_end(req->app, place);
+	if (code == MW_OK)
+		code = send_status(req, &v, ask.max);
+	mw_exec_view_free(&v);
+	return code;
+}
+
+/* ---- DELETE: kill ---- */
+
+static enum mw_code
+delete_exec(struct mw_req *req)
+{
+	struct mw_exec_ask ask = { .max = (size_t)req->app->conf->exec.max_output };
+	struct mw_exec_view v;
+	enum mw_code code;
+
+	if ((code = query_offsets(req, &ask)) != MW_OK)
+		return code;
+	mw_app_deadline(req, 0, req->app->conf->sandbox.timeout);
+	req->touched = true;
+	mw_exec_view_init(&v);
+	code = mw_exec_kill(req->app, &req->ctx, req->user, req->id, &ask, &v);
+	if (code == MW_OK)
+		code = send_status(req, &v, ask.max);
+	mw_exec_view_free(&v);
+	return code;
+}
+
+/* ---- GET: stream ---- */
+
+struct sse {
+	struct mw_req *req;
+	struct mw_exec_ask ask;		/* its offsets are what the client has */
+	int64_t spoken;			/* monotonic ms of the last byte sent */
+};
+
+/* "STDOUT-STDERR", the offsets behind the last event that arrived. */
+static enum mw_code
+last_event(struct mw_req *req, struct mw_exec_ask *ask)
+{
+	const char *id = mw_req_header(req, "Last-Event-ID");
+	const char *dash = id != NULL ? strchr(id, '-') : NULL;
+
+	if (id == NULL || *id == '\0')
+		return MW_OK;
+	if (dash != NULL && mw_str_uint(id, (size_t)(dash - id), OFFSET_MAX, &ask->out_at) &&
+	    mw_str_uint(dash + 1, strlen(dash + 1), OFFSET_MAX, &ask->err_at))
+		return MW_OK;
+	return mw_ctx_fail(&req->ctx, MW_INVALID_ARGUMENT,
+	    "Last-Event-ID: expected the id of an event of this stream, got \"%.60s\"", id);
+}
+
+static bool
+say(struct sse *s, const char *p, size_t n)
+{
+	s->spoken = mw_now();
+	return mw_res_write(s->req, p, n) && mw_res_flush(s->req);
+}
+
+static bool
+say_event(struct sse *s, const char *event, struct mw_buf *data)
+{
+	struct mw_buf b;
+	bool good;
+
+	mw_buf_init(&b, data->len + 200);
+	(void)(mw_buf_addf(&b, "event: %s\nid: %lld-%lld\ndata: ", event,
+	    (long long)s->ask.out_at, (long long)s->ask.err_at) &&
+	    mw_buf_add(&b, data->data, data->len) && mw_buf_adds(&b, "\n\n"));
+	good = !data->failed && !b.failed && say(s, b.data, b.len);
+	mw_buf_free(&b);
+	return good;
+}
+
+/* A piece of one stream; *at moves behind it. */
+static bool
+say_piece(struct sse *s, const char *event, const struct mw_buf *piece, bool more, int64_t *at)
+{
+	struct mw_buf data;
+	bool text, good;
+	size_t n = usable(piece, piece->len, more, &text);
+
+	if (n == 0)
+		return true;
+	*at += (int64_t)n;
+	mw_buf_init(&data, 6 * n + 100);
+	(void)(mw_buf_adds(&data, "{\"data\":\"") &&
+	    (text ? mw_json_escape(buf_writer, &data, piece->data, n) :
+	    mw_base64_write(buf_writer, &data, piece->data, n)) &&
+	    mw_buf_addf(&data, "\",\"encoding\":\"%s\"}", text ? "utf-8" : "base64"));
+	good = say_event(s, event, &data);
+	mw_buf_free(&data);
+	return good;
+}
+
+static bool
+say_exit(struct sse *s, const struct mw_exec_view *v)
+{
+	struct mw_buf data;
+	bool good;
+
+	json_begin(s->req, &data, 0);
+	(void)(add_string(&data, "processId", v->row.id) &&
+	    add_state(s->req, &data, &v->row, v->duration) && mw_buf_addc(&data, '}'));
+	good = say_event(s, "exit", &data);
+	mw_buf_free(&data);
+	return good;
+}
+
+/* The head is out: what goes wrong now is an event. */
+static bool
+say_error(struct sse *s, enum mw_code code)
+{
+	struct mw_buf data;
+	bool good;
+
+	json_begin(s->req, &data, sizeof(s->req->ctx.err.msg));
+	(void)(add_string(&data, "code", mw_code_info(code)->name) &&
+	    add_string(&data, "error", s->req->ctx.err.msg) &&
+	    mw_buf_addf(&data, ",\"retryable\":%s}", mw_code_info(code)->retryable ? "true" : "false"));
+	good = say_event(s, "error", &data);
+	mw_buf_free(&data);
+	return good;
+}
+
+/* True: all is said.  *left: nobody reads any more. */
+static bool
+say_all(struct sse *s, const struct mw_exec_view *v, bool *left)
+{
+	bool over = mw_jobs_over(v->row.state);
+	bool more_out = v->out.len == s->ask.max, more_err = v->err.len == s->ask.max;
+
+	*left = !say_piece(s, "stdout", &v->out, !over || more_out, &s->ask.out_at) ||
+	    !say_piece(s, "stderr", &v->err, !over || more_err, &s->ask.err_at);
+	if (*left || !over || more_out || more_err)
+		return false;
+	*left = !say_exit(s, v);
+	return true;
+}
+
+static enum mw_code
+follow(struct sse *s, struct mw_exec_view *v)
+{
+	struct mw_req *req = s->req;
+	int64_t until = mw_now() + v->row.limit + SSE_SLACK;
+	enum mw_code code = MW_OK;
+	bool left;
+
+	while (!say_all(s, v, &left)) {
+		if (left || gone(req))
+			return MW_CLIENT_GONE;
+		if (mw_left(until) == 0 || mw_stopping())
+			return MW_OK;	/* the client asks again, from here on */
+		if (mw_now() - s->spoken >= SSE_SILENCE && !say(s, ": \n\n", 4))
+			return MW_CLIENT_GONE;
+		mw_app_deadline(req, 0, req->app->conf->sandbox.timeout);
+		s->ask.wait = MW_EXEC_STEP;
+		code = mw_exec_look(req->app, &req->ctx, req->user, req->id, &s->ask, v);
+		if (code != MW_OK)
+			return say_error(s, code) ? MW_OK : MW_CLIENT_GONE;
+	}
+	return left ? MW_CLIENT_GONE : MW_OK;
+}
+
+static enum mw_code
+get_stream(struct mw_req *req)
+{
+	struct sse s = { .req = req, .ask = { .max = SSE_PIECE }, .spoken = mw_now() };
+	struct mw_exec_view v;
+	enum mw_code code;
+	int place;
+
+	if ((code = query_offsets(req, &s.ask)) != MW_OK ||
+	    (code = last_event(req, &s.ask)) != MW_OK ||
+	    (code = mw_wait_begin(req->app, &req->ctx, &place)) != MW_OK)
+		return code;
+	mw_app_deadline(req, 0, req->app->conf->sandbox.timeout);
+	req->touched = true;
+	mw_exec_view_init(&v);
+	code = mw_exec_look(req->app, &req->ctx, req->user, req->id, &s.ask, &v);
+	if (code == MW_OK) {
+		mw_res_header(req, "X-Accel-Buffering", "no");
+		mw_res_start(req, 200, "text/event-stream", -1);
+		code = req->method == MW_HEAD ? MW_OK : follow(&s, &v);
+	}
+	mw_exec_view_free(&v);
+	mw_wait_end(req->app, place);
+	return code;
+}
+
+/* ---- GET: list ---- */
+
+struct list {
+	struct mw_req *req;
+	struct mw_buf b;
+	unsigned n;
+};
+
+static enum mw_code
+list_one(void *arg, const struct mw_jobs_row *row)
+{
+	struct list *l = arg;
+	int64_t duration = row->started == 0 ? 0 :
+	    (mw_jobs_over(row->state) ? row->ended : mw_wall()) - row->started;
+
+	(void)(mw_buf_addf(&l->b, "%s{\"processId\":\"%s\"", l->n++ > 0 ? "," : "", row->id) &&
+	    add_string(&l->b, "command", row->command) &&
+	    add_state(l->req, &l->b, row, duration) && mw_buf_addc(&l->b, '}'));
+	return l->b.failed ? mw_ctx_nomem(&l->req->ctx) : MW_OK;
+}
+
+static enum mw_code
+get_list(struct mw_req *req)
+{
+	struct list l = { .req = req };
+	enum mw_code code;
+
+	mw_app_deadline(req, 0, req->app->conf->sandbox.timeout);
+	/* As far as the sandbox can be asked; what was seen last is an answer too. */
+	if (mw_exec_refresh(req->app, &req->ctx, req->user) != MW_OK)
+		mw_err_clear(&req->ctx.err);
+	json_begin(req, &l.b, (size_t)LIST_MAX * (MW_JOBS_COMMAND_MAX + 100));
+	(void)mw_buf_adds(&l.b, ",\"processes\":[");
+	code = mw_jobs_list(req->app->jobs, &req->ctx, req->user, LIST_MAX, list_one, &l);
+	if (code == MW_OK) {
+		(void)mw_buf_addf(&l.b, "],\"count\":%u", l.n);
+		code = json_send(req, &l.b);
+	}
+	mw_buf_free(&l.b);
+	return code;
+}
+
+static const struct mw_route routes[] = {
+	{ EXEC, MW_POST, 0, post_exec },
+	{ EXEC, MW_GET | MW_HEAD, 0, get_list },
+	{ EXEC "/{id}/status", MW_GET | MW_HEAD, 0, get_status },
+	{ EXEC "/{id}/stream", MW_GET | MW_HEAD, 0, get_stream },
+	{ EXEC "/{id}", MW_DELETE, 0, delete_exec },
+	{ NULL, 0, 0, NULL }
+};
+
+int
+main(void)
+{
+	return mw_app_main("exec", routes);
+}

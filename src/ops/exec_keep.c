@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The output of finished jobs in the store: .moltworker/jobs/ID.out and ID.err below
+ * the user's prefix, an empty one not at all.  How it ended is in its row.
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/lockfile.h"
+#include "base/log.h"
+#include "ops/exec.h"
+#include "ops/retry.h"
+#include "ops/wake.h"
+#include "state/spool.h"
+
+#define PIECE (1 << 20)		/* bytes of each stream in one call */
+#define SPARE (1 << 20)		/* beyond exec.max_stored, then somebody is lying */
+#define TEND_MAX 32		/* jobs of one pass of the drain */
+#define FOLDER ".moltworker/jobs/"
+
+struct keep {
+	struct mw_app *app;
+	struct mw_ctx *ctx;
+	struct mw_sandbox *sb;
+	struct mw_jobs_row *row;
+	struct mw_spool out, err;
+};
+
+static const char *
+key_of(struct mw_app *app, struct mw_ctx *ctx, const struct mw_jobs_row *row, const char *stream)
+{
+	const char *path = mw_arena_printf(ctx->arena, FOLDER "%s.%s", row->id, stream);
+
+	return path == NULL ? NULL : mw_store_key(app->conf, ctx->arena, row->user, path);
+}
+
+/* ---- from the sandbox ---- */
+
+static enum mw_code
+add(struct keep *k, struct mw_spool *s, const struct mw_buf *b)
+{
+	return b->len == 0 ? MW_OK : mw_spool_add(s, b->data, b->len, &k->ctx->err);
+}
+
+static enum mw_code
+fetch_piece(struct keep *k, bool *more)
+{
+	struct mw_job_ask ask = { .user = k->row->user, .id = k->row->id, .max = PIECE,
+	    .marker = k->row->marker, .out_at = k->out.size, .err_at = k->err.size };
+	struct mw_job_view v;
+	enum mw_code code;
+
+	mw_job_view_init(&v);
+	code = mw_job_look(k->app, k->ctx, k->sb, &ask, &v);
+	if (code == MW_OK && (!mw_job_over(v.state) || v.state == MW_JOB_REPLACED))
+		code = mw_ctx_fail(k->ctx, MW_PROCESS_LOST, "the sandbox has the output of process "
+		    "%s no more", k->row->id);
+	if (code == MW_OK && (code = add(k, &k->out, &v.out)) == MW_OK)
+		code = add(k, &k->err, &v.err);
+	*more = v.out.len == PIECE || v.err.len == PIECE;
+	mw_job_view_free(&v);
+	return code;
+}
+
+static enum mw_code
+fetch(struct keep *k)
+{
+	int64_t most = k->app->conf->exec.max_stored + SPARE;
+	enum mw_code code = MW_OK;
+	bool more = true;
+
+	while (more && (code = fetch_piece(k, &more)) == MW_OK) {
+		if (k->out.size > most || k->err.size > most)
+			return mw_ctx_fail(k->ctx, MW_SANDBOX_UNREACHABLE,
+			    "the sandbox sends more output than exec.max_stored");
+	}
+	return code;
+}
+
+/* ---- to the store ---- */
+
+struct put {
+	struct keep *k;
+	struct mw_store *store;
+	const char *key;
+	const struct mw_spool *body;
+};
+
+static enum mw_code
+try_put(void *arg)
+{
+	struct put *p = arg;
+	struct mw_put put = {
+		.fd = p->body->fd, .size = p->body->size, .sha256 = p->body->sha256,
+		.md5 = p->body->md5, .content_type = "application/octet-stream",
+		.mode = -1, .mtime = -1,
+	};
+	const char *etag;
+
+	return p->store->ops->put(p->store, p->k->ctx, p->key, &put, &etag);
+}
+
+static enum mw_code
+store(struct keep *k, struct mw_spool *s, const char *stream)
+{
+	struct put p = { .k = k, .body = s, .key = key_of(k->app, k->ctx, k->row, stream) };
+	enum mw_code code;
+
+	if (p.key == NULL)
+		return mw_ctx_nomem(k->ctx);
+	if ((code = mw_spool_finish(s, &k->ctx->err)) != MW_OK || s->size == 0)
+		return code;
+	if ((code = mw_app_store(k->app, k->ctx, &p.store)) != MW_OK)
+		return code;
+	return mw_retry(k->app, k->ctx, MW_UP_STORE, try_put, &p);
+}
+
+static enum mw_code
+keep_locked(struct keep *k)
+{
+	enum mw_code code;
+
+	k->out.fd = k->err.fd = -1;
+	if ((code = mw_app_sandbox(k->app, k->ctx, &k->sb)) == MW_OK &&
+	    (code = mw_spool_begin(&k->out, k->app->spool_dir, &k->ctx->err)) == MW_OK &&
+	    (code = mw_spool_begin(&k->err, k->app->spool_dir, &k->ctx->err)) == MW_OK &&
+	    (code = fetch(k)) == MW_OK && (code = store(k, &k->out, "out")) == MW_OK &&
+	    (code = store(k, &k->err, "err")) == MW_OK) {
+		k->row->out_size = k->out.size;
+		k->row->err_size = k->err.size;
+		code = mw_jobs_kept(k->app->jobs, k->ctx, k->row);
+	}
+	mw_spool_drop(&k->out);
+	mw_spool_drop(&k->err);
+	return code;
+}
+
+enum mw_code
+mw_exec_keep(struct mw_app *app, struct mw_ctx *ctx, struct mw_jobs_row *row)
+{
+	struct keep k = { .app = app, .ctx = ctx, .row = row };
+	const char *name = mw_arena_printf(ctx->arena, "job:%s", row->id);
+	enum mw_code code;
+	int lock;
+
+	if (name == NULL)
+		return mw_ctx_nomem(ctx);
+	code = mw_lockfile_take(app->lock_path, name, 0, &lock, &ctx->err);
+	if (code == MW_DEADLINE_EXCEEDED) {
+		mw_err_clear(&ctx->err);
+		return MW_OK;
+	}
+	if (code != MW_OK)
+		return code;
+	code = keep_locked(&k);
+	mw_lockfile_give(lock);
+	return code;
+}
+
+/* ---- from the store ---- */
+
+struct get {
+	struct mw_app *app;
+	struct mw_ctx *ctx;
+	struct mw_store *store;
+	const char *key;
+	struct mw_get get;
+	struct mw_buf *out;
+	size_t max;
+};
+
+static enum mw_code
+get_begin(void *arg, const struct mw_object *obj)
+{
+	struct get *g = arg;
+
+	(void)obj;
+	mw_buf_free(g->out);
+	mw_buf_init(g->out, g->max);
+	return MW_OK;
+}
+
+static enum mw_code
+get_data(void *arg, const void *p, size_t n)
+{
+	struct get *g = arg;
+
+	return mw_buf_add(g->out, p, n) ? MW_OK : mw_ctx_fail(g->ctx, MW_STORE_UNAVAILABLE,
+	    "R2 sends more of %s than was asked for", g->key);
+}
+
+static enum mw_code
+try_get(void *arg)
+{
+	struct get *g = arg;
+	struct mw_sink sink = { .begin = get_begin, .data = get_data, .arg = g };
+	bool same;
+
+	return g->store->ops->get(g->store, g->ctx, g->key, &g->get, &sink, &same);
+}
+
+static enum mw_code
+get_piece(struct get *g, const struct mw_jobs_row *row, const char *stream, int64_t size,
+    int64_t at, struct mw_buf *out)
+{
+	enum mw_code code;
+
+	mw_buf_free(out);
+	mw_buf_init(out, g->max);
+	if (at >= size || g->max == 0)
+		return MW_OK;
+	g->out = out;
+	g->get = (struct mw_get){ .ranged = true, .from = at, .to = at + (int64_t)g->max - 1 };
+	if (g->get.to >= size)
+		g->get.to = size - 1;
+	if ((g->key = key_of(g->app, g->ctx, row, stream)) == NULL)
+		return mw_ctx_nomem(g->ctx);
+	code = mw_retry(g->app, g->ctx, MW_UP_STORE, try_get, g);
+	if (code != MW_FILE_NOT_FOUND)
+		return code;
+	mw_err_clear(&g->ctx->err);
+	return mw_ctx_fail(g->ctx, MW_PROCESS_LOST, "the output of process %s was removed from R2",
+	    row->id);
+}
+
+enum mw_code
+mw_exec_kept(struct mw_app *app, struct mw_ctx *ctx, const struct mw_exec_ask *ask,
+    struct mw_exec_view *v)
+{
+	struct get g = { .app = app, .ctx = ctx, .max = ask->max };
+	enum mw_code code;
+
+	v->duration = v->row.started > 0 ? v->row.ended - v->row.started : -1;
+	if ((code = mw_app_store(app, ctx, &g.store)) != MW_OK ||
+	    (code = get_piece(&g, &v->row, "out", v->row.out_size, ask->out_at, &v->out)) != MW_OK)
+		return code;
+	return get_piece(&g, &v->row, "err", v->row.err_size, ask->err_at, &v->err);
+}
+
+/* ---- many ---- */
+
+struct many {
+	struct mw_app *app;
+	struct mw_ctx *ctx;
+	unsigned running;
+	enum mw_code code;	/* of the first that could not be kept */
+};
+
+static enum mw_code
+keep_one(void *arg, const struct mw_jobs_row *row)
+{
+	struct many *m = arg;
+	struct mw_jobs_row r = *row;
+	enum mw_code code;
+
+	if (!mw_jobs_over(row->state)) {
+		m->running++;
+		return MW_OK;
+	}
+	code = mw_exec_keep(m->app, m->ctx, &r);
+	/* Its output is gone: nothing that could be kept is lost by going on. */
+	if (code == MW_PROCESS_LOST)
+		mw_err_clear(&m->ctx->err);
+	else if (m->code == MW_OK)
+		m->code = code;
+	return MW_OK;
+}
+
+enum mw_code
+mw_exec_keep_all(struct mw_app *app, struct mw_ctx *ctx, const char *user, unsigned *running)
+{
+	struct many m = { .app = app, .ctx = ctx };
+	enum mw_code code;
+
+	*running = 0;
+	if ((code = mw_exec_refresh(app, ctx, user)) == MW_OK)
+		code = mw_jobs_open_ones(app->jobs, ctx, user, ~0U, keep_one, &m);
+	*running = m.running;
+	return code != MW_OK ? code : m.code;
+}
+
+/* ---- for the drain ---- */
+
+struct removal {
+	struct mw_ctx *ctx;
+	struct mw_store *store;
+	const char *key;
+};
+
+static enum mw_code
+try_remove(void *arg)
+{
+	struct removal *r = arg;
+
+	return r->store->ops->remove(r->store, r->ctx, r->key);
+}
+
+static enum mw_code
+remove_stream(struct many *m, const struct mw_jobs_row *row, const char *stream)
+{
+	struct removal r = { .ctx = m->ctx, .key = key_of(m->app, m->ctx, row, stream) };
+	enum mw_code code;
+
+	if (r.key == NULL)
+		return mw_ctx_nomem(m->ctx);
+	if ((code = mw_app_store(m->app, m->ctx, &r.store)) != MW_OK)
+		return code;
+	return mw_retry(m->app, m->ctx, MW_UP_STORE, try_remove, &r);
+}
+
+static enum mw_code
+forget_one(void *arg, const struct mw_jobs_row *row)
+{
+	struct many *m = arg;
+	enum mw_code code = MW_OK;
+
+	if (row->kept && row->out_size > 0)
+		code = remove_stream(m, row, "out");
+	if (code == MW_OK && row->kept && row->err_size > 0)
+		code = remove_stream(m, row, "err");
+	return code != MW_OK ? code : mw_jobs_remove(m->app->jobs, m->ctx, row->id);
+}
+
+static enum mw_code
+tend_one(void *arg, const struct mw_jobs_row *row)
+{
+	struct many *m = arg;
+
+	if (!mw_jobs_over(row->state) || !mw_known_awake(m->app, row->user))
+		return MW_OK;
+	m->ctx->user = row->user;
+	(void)keep_one(m, row);
+	m->ctx->user = NULL;
+	return m->code;
+}
+
+void
+mw_exec_tend(struct mw_app *app, struct mw_ctx *ctx)
+{
+	struct many m = { .app = app, .ctx = ctx };
+	enum mw_code code;
+
+	code = mw_jobs_open_ones(app->jobs, ctx, NULL, TEND_MAX, tend_one, &m);
+	if (code == MW_OK)
+		code = mw_jobs_expired(app->jobs, ctx, NULL, mw_wall() - app->conf->exec.keep,
+		    TEND_MAX, forget_one, &m);
+	if (code != MW_OK)
+		mw_log(MW_WARN, "[EXEC] jobs are left for the next time: %s", ctx->err.msg);
+	mw_err_clear(&ctx->err);
+}

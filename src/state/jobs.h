@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What this gateway knows of the jobs it has given to sandboxes: state.path/jobs.db.
+ * The sandbox decides whether a job runs; a row says whose it is, for which
+ * instance it is meant, and how it ended as far as anybody has seen.  Claims are
+ * atomic across processes.  Never used across fork.
+ */
+#ifndef MW_STATE_JOBS_H
+#define MW_STATE_JOBS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/ctx.h"
+
+struct mw_jobs;
+
+enum mw_jobs_state {
+	MW_JOBS_CLAIMED,	/* given to the sandbox, or about to be; nobody saw it run */
+	MW_JOBS_RUNNING,
+	MW_JOBS_EXITED,		/* from here on it is over */
+	MW_JOBS_KILLED,
+	MW_JOBS_TIMEOUT,
+	MW_JOBS_ERROR,		/* could not be started */
+	MW_JOBS_LOST
+};
+
+#define MW_JOBS_COMMAND_MAX 1024	/* bytes of a command that a row remembers */
+
+struct mw_jobs_row {
+	const char *id, *user;
+	const char *key;		/* the client's idempotency key, or NULL */
+	unsigned char digest[32];	/* of all that makes the request */
+	const char *command;		/* the beginning of it, whole UTF-8 characters */
+	uint64_t marker;		/* instance that it is meant for */
+	enum mw_jobs_state state;
+	int exit_code;			/* -1 = none */
+	int64_t limit;			/* ms */
+	int64_t created;		/* wall ms */
+	int64_t started, ended;		/* wall ms, 0 = not known */
+	bool out_cut, err_cut;		/* the sandbox did not store all of it */
+	bool kept;			/* its output is in the store: */
+	int64_t out_size, err_size;	/* so many bytes */
+	unsigned tries;			/* requests that may have started it */
+};
+
+/* The database itself is opened at first need. */
+enum mw_code mw_jobs_open(const char *state_path, struct mw_jobs **jp, struct mw_err *err) MW_MUST;
+void mw_jobs_close(struct mw_jobs *j);		/* accepts NULL */
+
+bool mw_jobs_over(enum mw_jobs_state state);
+
+/*
+ * Make the row of a new job, if the user has less than `max` that may be running:
+ * else MW_TOO_MANY_REQUESTS.  With a key that the user has used before: *existing
+ * is true and *row (arena) the job of then, one more request counted in its tries;
+ * MW_CONFLICT if that was another command.  With a key, durable when it returns.
+ */
+enum mw_code mw_jobs_claim(struct mw_jobs *j, struct mw_ctx *ctx, struct mw_jobs_row *row,
+    unsigned max, bool *existing) MW_MUST;
+
+/* A user's job; MW_PROCESS_NOT_FOUND. */
+enum mw_code mw_jobs_get(struct mw_jobs *j, struct mw_ctx *ctx, const char *user,
+    const char *id, struct mw_jobs_row *row) MW_MUST;
+
+/* A user's job by idempotency key; *found says whether there is one. */
+enum mw_code mw_jobs_by_key(struct mw_jobs *j, struct mw_ctx *ctx, const char *user,
+    const char *key, struct mw_jobs_row *row, bool *found) MW_MUST;
+
+/*
+ * This request has found that nothing was started under row->marker.  If no other
+ * request may have done so, the job goes to the instance `to`, and row with it;
+ * else *moved is false, and this request is no longer counted.
+ */
+enum mw_code mw_jobs_move(struct mw_jobs *j, struct mw_ctx *ctx, struct mw_jobs_row *row,
+    uint64_t to, bool *moved) MW_MUST;
+
+/* Write down state, exit code, times and cuts, unless it is over already: then
+ * *row gets what was written before. */
+enum mw_code mw_jobs_seen(struct mw_jobs *j, struct mw_ctx *ctx, struct mw_jobs_row *row) MW_MUST;
+
+/* Its output is in the store. */
+enum mw_code mw_jobs_kept(struct mw_jobs *j, struct mw_ctx *ctx, struct mw_jobs_row *row) MW_MUST;
+
+/*
+ * Rows, each valid during the call only, which may use the handle.  Anything but
+ * MW_OK from fn stops and is returned.  list: a user's, newest first, at most max.
+ * open: a user's (NULL = everybody's) that are running or whose output is not kept.
+ * expired: everybody's that were made before `before`, at most max.
+ */
+typedef enum mw_code (*mw_jobs_fn)(void *arg, const struct mw_jobs_row *row);
+enum mw_code mw_jobs_list(struct mw_jobs *j, struct mw_ctx *ctx, const char *user,
+    unsigned max, mw_jobs_fn fn, void *arg) MW_MUST;
+enum mw_code mw_jobs_open_ones(struct mw_jobs *j, struct mw_ctx *ctx, const char *user,
+    unsigned max, mw_jobs_fn fn, void *arg) MW_MUST;
+enum mw_code mw_jobs_expired(struct mw_jobs *j, struct mw_ctx *ctx, const char *user,
+    int64_t before, unsigned max, mw_jobs_fn fn, void *arg) MW_MUST;
+
+/* This request has started nothing and gives up: the row goes, unless others count. */
+enum mw_code mw_jobs_abandon(struct mw_jobs *j, struct mw_ctx *ctx, const char *id) MW_MUST;
+
+enum mw_code mw_jobs_remove(struct mw_jobs *j, struct mw_ctx *ctx, const char *id) MW_MUST;
+
+#endif

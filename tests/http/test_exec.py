@@ -1,0 +1,513 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Exec: every way a command can end, and every way its output is read."""
+import base64
+import json
+import random
+import shutil
+import socket
+import threading
+import time
+
+import pytest
+
+import mw
+
+RESULT = {
+    "userId": str, "command": str, "processId": str, "exitCode": int, "stdout": str,
+    "stderr": str, "stdoutEncoding": str, "stderrEncoding": str, "stdoutTruncated": bool,
+    "stderrTruncated": bool, "duration": int, "timestamp": str,
+}
+STARTED = {
+    "userId": str, "command": str, "processId": str, "status": str, "stream": bool,
+    "pollEndpoint": str, "streamEndpoint": str, "timestamp": str,
+}
+STATE = {"status": str, "running": bool, "exitCode": (int, type(None)),
+         "startedAt": (str, type(None)), "endedAt": (str, type(None)), "duration": int}
+STATUS = dict(STATE, **{
+    "userId": str, "processId": str, "found": bool, "stdout": str, "stderr": str,
+    "stdoutEncoding": str, "stderrEncoding": str, "stdoutTruncated": bool,
+    "stderrTruncated": bool, "nextStdoutOffset": int, "nextStderrOffset": int,
+    "timestamp": str})
+LISTED = dict(STATE, processId=str, command=str)
+
+
+def done(r):
+    obj = mw.check_json(r)
+    mw.check_members(obj, RESULT)
+    return obj
+
+
+def status(r):
+    obj = mw.check_json(r)
+    mw.check_members(obj, STATUS)
+    return obj
+
+
+def plain(obj, name="stdout"):
+    text = obj[name]
+    return base64.b64decode(text) if obj[name + "Encoding"] == "base64" else text.encode()
+
+
+def start(gw, user, command, **kw):
+    obj = mw.check_json(gw.exec(user, command, stream=True, **kw))
+    mw.check_members(obj, STARTED)
+    assert obj["status"] == "started" and obj["stream"] is True, obj
+    return obj["processId"]
+
+
+def wait_end(gw, user, pid, query=""):
+    deadline = time.monotonic() + 60
+    while True:
+        obj = status(gw.process(user, pid, query + "&wait=5000"))
+        if not obj["running"]:
+            return obj
+        assert time.monotonic() < deadline, obj
+
+
+# ---- how a command ends ----
+
+ENDS = [
+    ("true", 0, "", ""),
+    ("echo out; echo err >&2", 0, "out\n", "err\n"),
+    ("exit 3", 3, "", ""),
+    ("kill -9 $$", 137, "", ""),
+    ("kill -TERM $$", 143, "", ""),
+    ("printf '%s' 'quotes \" '\\'' $HOME `x` \\\\ \n newline'", 0,
+     "quotes \" ' $HOME `x` \\\\ \n newline", ""),
+    ("cat; echo end", 0, "end\n", ""),
+]
+
+
+def test_ends(gw, user):
+    for command, code, out, err in ENDS:
+        obj = done(gw.exec(user, command))
+        assert (obj["exitCode"], obj["stdout"], obj["stderr"]) == (code, out, err), obj
+        assert obj["command"] == command and obj["userId"] == user
+        assert obj["stdoutEncoding"] == obj["stderrEncoding"] == "utf-8"
+        assert not obj["stdoutTruncated"] and not obj["stderrTruncated"]
+
+
+def test_not_found_is_an_exit_code(gw, user):
+    """Hazard: "not found" in any text meant that the sandbox was gone."""
+    obj = done(gw.exec(user, "no-such-command-here"))
+    assert obj["exitCode"] == 127 and "not found" in obj["stderr"], obj
+    assert done(gw.exec(user, "/etc/passwd"))["exitCode"] == 126
+
+
+def test_cannot_be_started(gw, user):
+    for members in ({"command": "if; then"}, {"command": "echo 'open"},
+                    {"command": "pwd", "workingDir": "no/such"},
+                    {"command": "pwd", "workingDir": "/no/such"}):
+        obj = mw.check_error(gw.exec(user, **members), "command_error", userId=user,
+                             command=members["command"])
+        assert obj["details"]["processId"], obj
+    assert mw.check_json(gw.exec(user, "touch ran; if; then", stream=True), 500)
+    assert done(gw.exec(user, "ls"))["stdout"] == ""
+
+
+def test_env_and_directory_are_data(gw, user):
+    """Hazard: they were pasted into shell text."""
+    nasty = "'; touch hacked; echo \"$(touch hacked)`touch hacked`\n\\\n\n"
+    obj = done(gw.exec(user, 'printf %s "$A" "$B" "$EMPTY" "${EMPTY+set}"', env={
+        "A": nasty, "B": "".join(map(chr, range(1, 128))) + "äö\u20ac", "EMPTY": "",
+        "mw_job": "x", "mw_name": "y", "PATH": "/usr/bin:/bin"}))
+    assert obj["stdout"] == nasty + "".join(map(chr, range(1, 128))) + "äö\u20ac" + "set", obj
+    done(gw.exec(user, "mkdir -p \"a dir'; touch hacked\"/b"))
+    obj = done(gw.exec(user, "pwd; ls", workingDir="a dir'; touch hacked"))
+    assert obj["stdout"].endswith("/a dir'; touch hacked\nb\n"), obj
+    assert done(gw.exec(user, "pwd", workingDir="/tmp"))["stdout"] == "/tmp\n"
+    assert "hacked" not in done(gw.exec(user, "ls"))["stdout"].splitlines()
+
+
+def test_undisturbed(gw, user):
+    """A command sees no variable, descriptor or word of the wrapper's."""
+    obj = done(gw.exec(user, "env; ls -l /proc/$$/fd | wc -l; echo $#; umask; set"))
+    assert "mw_" not in obj["stdout"], obj["stdout"]
+    fds = [line for line in obj["stdout"].splitlines() if line.isdigit()]
+    assert int(fds[0]) <= 5, obj["stdout"]    # a total, 0, 1, 2, and the script
+
+
+def test_pgrep_does_not_find_the_wrapper(gw, user):
+    word = "w%d" % random.randrange(10 ** 9)
+    obj = done(gw.exec(user, "ps -A -o args | grep -c '[%s]%s'" % (word[0], word[1:]),
+                       env={"V": word}, stdin=word))
+    assert obj["stdout"] == "0\n", obj
+
+
+def test_stdin(gw, user):
+    data = "line\n\0NUL and more\0\n" + "x" * 100
+    assert done(gw.exec(user, "cat", stdin=data))["stdout"] == data
+    assert done(gw.exec(user, "cat; echo", stdin=""))["stdout"] == "\n"
+    obj = done(gw.exec(user, "wc -c", stdin="y" * 9000000))
+    assert obj["stdout"].strip() == "9000000", obj
+
+
+def test_long_command(gw, user):
+    text = "a" * 131000
+    obj = done(gw.exec(user, "printf %%s '%s' | wc -c" % text))
+    assert obj["stdout"].strip() == "131000", obj
+
+
+def test_binary_output(gw, user):
+    obj = done(gw.exec(user, r"printf '\000\377\200x'; printf 'a\000b' >&2"))
+    assert obj["stdoutEncoding"] == "base64" and obj["stderrEncoding"] == "utf-8", obj
+    assert plain(obj) == b"\0\xff\x80x" and plain(obj, "stderr") == b"a\0b"
+
+
+def test_much_output(gw, user):
+    """100 MB: the answer has a MiB, the sandbox keeps 64, the command notices nothing."""
+    obj = done(gw.exec(user, "head -c 100000000 /dev/zero | tr '\\0' x; echo ok >&2"))
+    assert obj["exitCode"] == 0 and obj["stderr"] == "ok\n", obj["stderr"]
+    assert obj["stdoutTruncated"] and not obj["stderrTruncated"]
+    assert obj["stdout"] == "x" * 1048576
+    end = 67108864
+    obj = status(gw.process(user, obj["processId"], "stdoutOffset=%d" % (end - 10)))
+    assert obj["stdout"] == "x" * 10 and obj["stdoutTruncated"], obj
+    assert obj["nextStdoutOffset"] == end and obj["status"] == "completed"
+
+
+def test_truncated_text_is_text(gw, user):
+    """The cap falls into a character."""
+    obj = done(gw.exec(user, "printf a; i=0; while [ $i -lt 40 ]; do "
+                       "head -c 30000 /dev/zero | sed 's/\\x0/\u20ac/g'; i=$((i+1)); done"))
+    assert obj["stdoutEncoding"] == "utf-8" and obj["stdoutTruncated"]
+    n = len(obj["stdout"].encode())
+    assert 1048576 - 4 < n <= 1048576 and set(obj["stdout"][1:]) == {"\u20ac"}
+    rest = status(gw.process(user, obj["processId"], "stdoutOffset=%d" % n))
+    assert rest["stdoutEncoding"] == "utf-8" and set(rest["stdout"]) == {"\u20ac"}
+
+
+def test_timeout(gw, user):
+    r = gw.exec(user, "echo part; echo err >&2; sleep 60; touch late", limit=1000)
+    obj = r.json()
+    extra = {"stdout": "part\n", "stderr": "err\n", "exitCode": -1, "partial": True}
+    assert r.status == 504 and obj["code"] == "command_timeout" and not obj["retryable"], obj
+    for name, value in extra.items():
+        assert obj[name] == value, obj
+    assert obj["duration"] >= 1000 and obj["command"].startswith("echo part")
+    obj = status(gw.process(user, obj["details"]["processId"]))
+    assert obj["status"] == "timeout" and obj["exitCode"] == -1
+    assert done(gw.exec(user, "ls"))["stdout"] == ""
+
+
+def test_timeout_of_what_ignores_term(gw, user):
+    r = gw.exec(user, "trap '' TERM; echo $$; sleep 60; sleep 60", limit=1000)
+    assert r.status == 504, r
+    pid = r.json()["stdout"].strip()
+    obj = done(gw.exec(user, "ps -A -o pgid= | grep -c '^ *%s$'" % pid))
+    assert obj["stdout"] == "0\n", obj
+
+
+def test_children_that_hold_stdout(gw, user):
+    before = time.monotonic()
+    obj = done(gw.exec(user, "echo a; sleep 50 & echo b"))
+    assert obj["stdout"] == "a\nb\n" and time.monotonic() - before < 40, obj
+
+
+# ---- parameters ----
+
+BAD = [
+    ({}, "command"), ({"command": 5}, "command"), ({"command": None}, "command"),
+    ({"command": ""}, "command"), ({"command": "a\0b"}, "command"),
+    ({"timeout": "abc"}, "timeout"), ({"timeout": 1.5}, "timeout"), ({"timeout": []}, "timeout"),
+    ({"maxWakeTime": -1}, "maxWakeTime"), ({"maxWakeTime": "x"}, "maxWakeTime"),
+    ({"env": []}, "env"), ({"env": {"A": 1}}, "env"), ({"env": {"A-B": "x"}}, "env"),
+    ({"env": {"A": "a\0"}}, "env"), ({"env": {"": "a"}}, "env"), ({"env": {"A": {}}}, "env"),
+    ({"env": {"PPID": "1"}}, "env"),
+    ({"workingDir": 1}, "workingDir"), ({"workingDir": "a\0b"}, "workingDir"),
+    ({"workingDir": "a/../../b"}, "workingDir"), ({"stdin": 1}, "stdin"),
+    ({"stream": "yes"}, "stream"), ({"requireGateway": 1}, "requireGateway"),
+    ({"idempotencyKey": ""}, "idempotencyKey"), ({"idempotencyKey": "a\n"}, "idempotencyKey"),
+    ({"idempotencyKey": "k" * 256}, "idempotencyKey"),
+]
+
+
+def test_bad_parameters(gw, user):
+    for members, name in BAD:
+        doc = dict(members)
+        if name != "command":
+            doc["command"] = "touch ran"
+        obj = mw.check_error(gw.exec(user, **{k if k != "timeout" else "limit": v
+                                              for k, v in doc.items()}), "invalid_argument")
+        assert name in obj["error"], (members, obj)
+    r = gw.call("POST", "/api/super/users/%s/exec" % user, body=b'{"command":')
+    mw.check_error(r, "invalid_json")
+    r = gw.call("POST", "/api/super/users/%s/exec" % user, body=b'["ls"]')
+    mw.check_error(r, "invalid_argument")
+
+
+def test_clamps(gw, user):
+    """Hazard: timeout:"abc" became NaN and killed the command after 1 ms."""
+    for limit in (0, -5, 1):
+        assert done(gw.exec(user, "sleep 0.3; echo ok", limit=limit))["stdout"] == "ok\n"
+    assert done(gw.exec(user, "echo ok", limit=10 ** 30, maxWakeTime=10 ** 30))["stdout"] == "ok\n"
+    obj = done(gw.exec(user, "echo ok", env=None, workingDir=None, stdin=None, unknown={"a": [1]}))
+    assert obj["stdout"] == "ok\n"
+
+
+def test_bad_queries(gw, user):
+    pid = start(gw, user, "true")
+    for query in ("wait=x", "wait=-1", "stdoutOffset=-1", "stderrOffset=1.5"):
+        obj = mw.check_error(gw.process(user, pid, query), "invalid_argument")
+        assert query.split("=")[0] in obj["error"], obj
+    for bad in ("nope", "job-000000000000000000000000", "%2e%2e%2fx", "a%00b"):
+        assert gw.process(user, bad).status in (400, 404)
+        assert gw.process(user, bad, method="DELETE", what="").status in (400, 404)
+    mw.check_error(gw.process(user, "job-0"), "process_not_found")
+    mw.check_error(gw.call("PUT", "/api/super/users/%s/exec" % user, body=b"{}"),
+                   "method_not_allowed")
+
+
+# ---- following ----
+
+def test_stream_and_poll(gw, user):
+    pid = start(gw, user, "echo one; sleep 0.5; echo two; echo err >&2; exit 7")
+    out, err, offsets = b"", b"", [0, 0]
+    while True:
+        obj = status(gw.process(user, pid, "stdoutOffset=%d&stderrOffset=%d&wait=10000"
+                                % tuple(offsets)))
+        out += plain(obj)
+        err += plain(obj, "stderr")
+        offsets = [obj["nextStdoutOffset"], obj["nextStderrOffset"]]
+        if not obj["running"]:
+            break
+        assert obj["status"] == "running" and obj["exitCode"] is None
+    assert (out, err, obj["exitCode"], obj["status"]) == (b"one\ntwo\n", b"err\n", 7, "failed")
+    assert mw.TIME.match(obj["startedAt"]) and mw.TIME.match(obj["endedAt"])
+    assert obj["duration"] >= 400
+
+
+def test_wait_is_held_until_something_is_new(gw, user):
+    pid = start(gw, user, "sleep 1; echo x; sleep 30")
+    obj = status(gw.process(user, pid, "wait=20000"))
+    assert obj["stdout"] == "x\n" and obj["running"], obj
+    before = time.monotonic()
+    obj = status(gw.process(user, pid, "stdoutOffset=2&wait=700"))
+    assert obj["stdout"] == "" and obj["nextStdoutOffset"] == 2
+    assert time.monotonic() - before >= 0.6
+    status(gw.process(user, pid, method="DELETE", what=""))
+
+
+def test_kill(gw, user):
+    for command, code in (("echo x; sleep 60", 143),
+                          ("trap '' TERM; echo x; sleep 60; sleep 60", 137)):
+        pid = start(gw, user, command)
+        status(gw.process(user, pid, "wait=20000"))
+        obj = status(gw.process(user, pid, method="DELETE", what="", timeout=60))
+        assert obj["status"] == "killed" and obj["exitCode"] == code, obj
+        again = status(gw.process(user, pid, method="DELETE", what=""))
+        assert again["status"] == "killed" and again["endedAt"] == obj["endedAt"]
+    pid = done(gw.exec(user, "exit 4"))["processId"]
+    assert status(gw.process(user, pid, method="DELETE", what=""))["exitCode"] == 4
+
+
+def test_kill_ends_a_blocking_exec(gw, user):
+    if gw.kind != "direct" and gw.procs < 2:
+        pytest.skip("one process only")
+    got = {}
+    t = threading.Thread(target=lambda: got.update(r=gw.exec(user, "echo x; sleep 50", limit=60000,
+                                                             timeout=100)))
+    t.start()
+    deadline = time.monotonic() + 30
+    listed = []
+    while not listed and time.monotonic() < deadline:
+        listed = [p for p in mw.check_json(gw.call("GET", "/api/super/users/%s/exec" % user))
+                  ["processes"] if p["startedAt"]]
+    status(gw.process(user, listed[0]["processId"], method="DELETE", what=""))
+    t.join()
+    obj = done(got["r"])
+    assert obj["exitCode"] == 143 and obj["stdout"] == "x\n", obj
+
+
+def test_list(gw, user):
+    obj = mw.check_json(gw.call("GET", "/api/super/users/%s/exec" % user))
+    mw.check_members(obj, {"userId": str, "processes": list, "count": int, "timestamp": str})
+    assert obj["count"] == 0
+    first = done(gw.exec(user, "exit 2"))["processId"]
+    second = start(gw, user, "sleep 30")
+    obj = mw.check_json(gw.call("GET", "/api/super/users/%s/exec" % user))
+    assert [p["processId"] for p in obj["processes"]] == [second, first] and obj["count"] == 2
+    for p in obj["processes"]:
+        mw.check_members(p, LISTED)
+    assert [p["status"] for p in obj["processes"]] == ["running", "failed"], obj
+    status(gw.process(user, second, method="DELETE", what=""))
+
+
+def test_other_users_see_nothing(gw, user):
+    """Hazard: any user could read any job."""
+    pid = done(gw.exec(user, "echo secret"))["processId"]
+    other = "x" + user
+    mw.check_error(gw.process(other, pid), "process_not_found")
+    mw.check_error(gw.process(other, pid, what="/stream"), "process_not_found")
+    mw.check_error(gw.process(other, pid, method="DELETE", what=""), "process_not_found")
+    assert mw.check_json(gw.call("GET", "/api/super/users/%s/exec" % other))["count"] == 0
+
+
+def test_idempotency_key(gw, user):
+    members = {"command": "echo once >>times; cat times", "env": {"A": "1"},
+               "idempotencyKey": "k1"}
+    first = done(gw.exec(user, **members))
+    again = done(gw.exec(user, **members))
+    assert again["processId"] == first["processId"] and again["stdout"] == "once\n"
+    for change in ({"command": "echo twice"}, {"env": {"A": "2"}}, {"stdin": "x"},
+                   {"workingDir": "/tmp"}):
+        obj = mw.check_error(gw.exec(user, **dict(members, **change)), "conflict")
+        assert "idempotencyKey" in obj["error"]
+    got = []
+    threads = [threading.Thread(target=lambda: got.append(gw.exec(
+        user, "sleep 0.3; echo once >>many; cat many", idempotencyKey="k2")))
+        for _ in range(2)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    objs = [done(r) for r in got]
+    assert {o["stdout"] for o in objs} == {"once\n"} and len({o["processId"] for o in objs}) == 1
+    assert done(gw.exec("x" + user, **members))["processId"] != first["processId"]
+
+
+# ---- SSE ----
+
+def events(text):
+    """[(event, id, data)]; comments are dropped."""
+    found = []
+    for block in text.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.split("\n")
+                      if line and not line.startswith(":"))
+        if fields:
+            found.append((fields["event"], fields["id"], json.loads(fields["data"])))
+    return found
+
+
+def joined(evs, name):
+    return b"".join(base64.b64decode(d["data"]) if d["encoding"] == "base64" else
+                    d["data"].encode() for e, _, d in evs if e == name)
+
+
+def test_sse(gw, user):
+    pid = start(gw, user, r"echo ä; echo e >&2; sleep 0.3; printf '\377\000'; exit 3")
+    r = gw.process(user, pid, what="/stream")
+    assert r.status == 200 and r.complete, r
+    assert r.get("Content-Type").startswith("text/event-stream")
+    evs = events(r.body.decode())
+    assert joined(evs, "stdout") == "ä\n".encode() + b"\xff\0" and joined(evs, "stderr") == b"e\n"
+    assert evs[-1][0] == "exit" and evs[-1][2]["exitCode"] == 3
+    mw.check_members(evs[-1][2], dict(STATE, userId=str, processId=str))
+    target = "/api/super/users/%s/exec/%s/stream" % (user, pid)
+    for i, (_, ident, _) in enumerate(evs):
+        rest = events(gw.call("GET", target, [("Last-Event-ID", ident)]).body.decode())
+        for name in ("stdout", "stderr"):
+            assert joined(evs[:i + 1], name) + joined(rest, name) == joined(evs, name), ident
+    # in the middle of a character
+    rest = events(gw.call("GET", target, [("Last-Event-ID", "1-0")]).body.decode())
+    assert joined(rest, "stdout") == "ä\n".encode()[1:] + b"\xff\0"
+    mw.check_error(gw.call("GET", target, [("Last-Event-ID", "x")]), "invalid_argument")
+
+
+def test_sse_is_live(gw, user):
+    """Each event arrives when it is written, not at the end."""
+    if gw.kind == "direct":
+        pytest.skip("no connection to read from")
+    pid = start(gw, user, "echo first; sleep 3; echo second")
+    seen = {}
+    with socket.create_connection(("127.0.0.1", gw.port), 60) as s:
+        s.sendall(mw.head_bytes("GET", "/api/super/users/%s/exec/%s/stream" % (user, pid),
+                                [("X-Admin-Secret", gw.secret)], None, "localhost"))
+        text = b""
+        while b"event: exit" not in text:
+            got = s.recv(65536)
+            assert got, text
+            text += got
+            for word in (b"first", b"second"):
+                if word in text:
+                    seen.setdefault(word, time.monotonic())
+    assert seen[b"second"] - seen[b"first"] > 1, seen
+
+
+# ---- many readers ----
+
+def test_parallel_pollers(gw, user):
+    """Hazard: each poll returned all of it.  Random offsets rebuild the same bytes."""
+    seed = random.randrange(10 ** 6)
+    want = "".join("%d ä\u20ac\n" % i for i in range(400)).encode()
+    pid = start(gw, user, "i=0; while [ $i -lt 400 ]; do printf '%d ä\u20ac\\n' $i; "
+                "[ $((i % 40)) -ne 0 ] || sleep 0.05; i=$((i+1)); done")
+    failures = []
+
+    def poll(n):
+        rnd = random.Random("%d.%d" % (seed, n))
+        try:
+            have, end = bytearray(), False
+            while not end:
+                back = rnd.randrange(0, 30) if have else 0
+                at = max(0, len(have) - back)
+                obj = status(gw.process(user, pid, "stdoutOffset=%d&wait=2000" % at, timeout=60))
+                got = plain(obj)
+                assert obj["nextStdoutOffset"] == at + len(got)
+                have[at:at + len(got)] = got
+                end = not obj["running"] and obj["nextStdoutOffset"] >= len(have)
+            assert bytes(have) == want
+        except Exception as e:          # a thread's failure is the test's
+            failures.append((seed, n, e))
+    threads = [threading.Thread(target=poll, args=(n,)) for n in range(10)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not failures, failures
+
+
+# ---- results that outlive the sandbox ----
+
+def test_result_after_sleep(gw, user):
+    """Hazard: results vanished."""
+    done_pid = start(gw, user, r"echo kept; printf '\377' >&2; exit 5")
+    obj = wait_end(gw, user, done_pid)
+    gw.end_sandboxes()
+    after = status(gw.process(user, done_pid))
+    assert {k: v for k, v in after.items() if k != "timestamp"} == \
+        {k: v for k, v in obj.items() if k != "timestamp"}
+    assert status(gw.process(user, done_pid, "stdoutOffset=2"))["stdout"] == "pt\n"
+    evs = events(gw.process(user, done_pid, what="/stream").body.decode())
+    assert joined(evs, "stdout") == b"kept\n" and joined(evs, "stderr") == b"\xff"
+    r = gw.list(user, "source=r2&recursive=true")
+    assert r.status == 404 or b"moltworker" not in r.body, r
+
+
+def holders(gw, user):
+    return [c for c in gw.leftovers(0).values() if c.endswith(" hold " + user)]
+
+
+def test_status_never_wakes(gw, user):
+    pid = start(gw, user, "sleep 60")
+    gw.end_sandboxes()
+    for what in ("/status", "/stream", ""):
+        r = gw.process(user, pid, what=what, method="GET" if what else "DELETE")
+        mw.check_error(r, "sandbox_hibernating")
+    assert mw.check_json(gw.call("GET", "/api/super/users/%s/exec" % user))["count"] == 1
+    assert not holders(gw, user)
+
+
+def test_lost(gw, user):
+    """The sandbox is replaced by an empty one while the command runs."""
+    pid = start(gw, user, "echo x; sleep 60")
+    finished = done(gw.exec(user, "echo y"))["processId"]
+    gw.end_sandboxes()
+    shutil.rmtree(gw.path("sandboxes", ".run", user))
+    time.sleep(0.1)
+    assert done(gw.exec(user, "echo new"))["stdout"] == "new\n"
+    for _ in range(2):
+        mw.check_error(gw.process(user, pid), "process_lost")
+    mw.check_error(gw.process(user, finished), "process_lost")
+    mw.check_error(gw.process(user, pid, method="DELETE", what=""), "process_lost")
+    assert [p["status"] for p in mw.check_json(gw.call(
+        "GET", "/api/super/users/%s/exec" % user))["processes"]] == ["completed", "completed", "lost"]
+
+
+def test_lost_without_its_processes(gw, user):
+    """The same instance, but everything in it was killed."""
+    pid = start(gw, user, "echo x; sleep 60")
+    status(gw.process(user, pid, "wait=20000"))
+    gw.end_sandboxes()
+    assert done(gw.exec(user, "echo again"))["stdout"] == "again\n"
+    mw.check_error(gw.process(user, pid), "process_lost")
