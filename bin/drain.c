@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "ops/app.h"
 #include "ops/drain.h"
+#include "ops/exec.h"
 #include "verbs.h"
 
 #define LIMIT 86400000		/* ms; an operator may stop it at any time */
@@ -107,6 +108,8 @@ mw_verb_drain(int argc, char **argv)
 			mw_log(MW_ERROR, "[SYNC] drain: %s", ctx.err.msg);
 		status = mw_ctl_error("%s", ctx.err.msg);
 	} else {
+		if (!result.busy)
+			mw_exec_tend(app, &ctx);
 		/* Opening the store has swept its own. */
 		if (!o.detached)
 			swept = mw_outbox_sweep(app->outbox);

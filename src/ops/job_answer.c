@@ -43,7 +43,7 @@ field(const char **line, size_t *left, const char **s, size_t *n)
 
 	*s = *line;
 	*n = space != NULL ? (size_t)(space - *line) : *left;
-	if (*n == 0)
+	if (*n == 0 || (space != NULL && *n + 1 == *left))
 		return false;
 	*line += *n + (space != NULL);
 	*left -= *n + (space != NULL);

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The job wrapper by itself, run by each shell that a sandbox may have."""
+import base64
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+import pytest
+
+import gateway
+
+TOOLS = "mkdir mv rm kill setsid sleep head tail base64 cat".split()
+MARKER = "0123456789abcdef"
+SHELLS = {"dash": ["dash"], "bash": ["bash"], "busybox": ["busybox"]}
+CALL = """mkdir -p "$MW_RUN_DIR/in" "$MW_RUN_DIR/jobs" && cat >"$MW_RUN_DIR/in/$0" &&
+    exec sh "$MW_RUN_DIR/job.sh" "$0" 0 "$@" """
+
+
+class Sandbox:
+    """A directory as a sandbox: sh is the shell, and only what it may need is on PATH."""
+
+    def __init__(self, shell):
+        self.dir = tempfile.mkdtemp(prefix="mwjob.")
+        self.bin = self.path("bin")
+        for d in ("bin", "root", "run", "run/jobs"):
+            os.mkdir(self.path(d))
+        os.symlink(shutil.which(shell), os.path.join(self.bin, "sh"))
+        for tool in TOOLS:
+            os.symlink(shutil.which("busybox" if shell == "busybox" else tool),
+                       os.path.join(self.bin, tool))
+        shutil.copy(os.path.join(gateway.ROOT, "src", "ops", "job.sh"), self.path("run/job.sh"))
+        with open(self.path("run/instance"), "w") as f:
+            f.write(MARKER + "\n")
+        self.calls = 0
+        self.lock = threading.Lock()
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def popen(self, operation, job, *args, marker=MARKER):
+        with self.lock:
+            self.calls += 1
+            name = "%s.u%d" % (job, self.calls)
+        return subprocess.Popen(
+            [os.path.join(self.bin, "sh"), "-c", CALL, name, operation, job, marker,
+             *map(str, args)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, cwd=self.path("root"), start_new_session=True,
+            env={"PATH": self.bin, "MW_ROOT": self.path("root"), "MW_RUN_DIR": self.path("run")})
+
+    def call(self, operation, job, *args, data=b"", **kw):
+        """(state, exit status, cuts, out, err)"""
+        out, err = self.popen(operation, job, *args, **kw).communicate(data, timeout=60)
+        assert err == b"", err
+        lines = out.decode("ascii").split("\n")
+        assert lines[-2:] == ["end " + job, ""] and lines[1] == "out", out
+        middle = lines.index("err")
+        head = lines[0].split(" ")
+        assert head[0] == "mw1" and len(head) == 7, head
+        return (head[1], head[2], head[6], base64.b64decode("".join(lines[2:middle])),
+                base64.b64decode("".join(lines[middle + 1:-2])))
+
+    def data(self, job, command, env=b"", stdin=None):
+        return command + env + (stdin or b"") + b"\nend " + job.encode()
+
+    def run(self, job, command, env=b"", stdin=None, wait=30000, limit=30000,
+            stored=1 << 26, most=1 << 22, keep=86400000, parts=0, data=None, **kw):
+        command = command.encode() if isinstance(command, str) else command
+        if data is None:
+            data = self.data(job, command, env, stdin)
+        return self.call("run", job, wait, 0, 0, most, limit, stored, keep, len(command),
+                         len(env), -1 if stdin is None else len(stdin), parts, data=data, **kw)
+
+    def look(self, job, wait=0, out=0, err=0, operation="look", **kw):
+        return self.call(operation, job, wait, out, err, 1 << 20, **kw)
+
+    def kill_all(self):
+        """At one stroke: none of them sees another one die."""
+        for sig in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in gateway.processes_of(self.dir):
+                try:
+                    os.kill(pid, sig)
+                except ProcessLookupError:
+                    pass
+
+    def close(self):
+        self.kill_all()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+@pytest.fixture(params=sorted(SHELLS))
+def box(request):
+    if shutil.which(request.param) is None:
+        pytest.skip("%s is not installed" % request.param)
+    b = Sandbox(request.param)
+    yield b
+    b.close()
+
+
+def test_ends(box):
+    assert box.run("a", "echo hi; echo err >&2") == ("exited", "0", "-", b"hi\n", b"err\n")
+    assert box.run("a", "echo hi; echo err >&2") == ("exited", "0", "-", b"hi\n", b"err\n")
+    assert box.run("b", "exit 3")[:2] == ("exited", "3")
+    assert box.run("c", "no-such-command")[:2] == ("exited", "127")
+    assert box.run("d", "/etc/passwd")[:2] == ("exited", "126")
+    assert box.run("e", "kill -9 $$") == ("exited", "137", "-", b"", b"")
+
+
+def test_cannot_be_started(box):
+    state = box.run("a", "echo >ran; if; then")
+    assert state[:4] == ("error", "2", "-", b"") and b"yntax error" in state[4], state
+    state = box.run("b", "echo >ran", env=b"/ 1\nno/such\n")
+    assert state[0] == "error" and b"no/such" in state[4], state
+    assert not os.path.exists(box.path("root/ran"))
+    assert not os.path.exists(box.path("run/jobs/a/started"))
+
+
+def test_every_byte_is_data(box):
+    nasty = bytes(b for b in range(1, 256)) + b"\n\n'; echo >hacked; '\\"
+    env = b"/ 1\n/tmp\nA %d\n%s\nEMPTY 1\n\n" % (nasty.count(b"\n") + 1, nasty)
+    out = box.run("a", 'printf "%s|" "$A" "$EMPTY" "${EMPTY+set}" "$PWD"; cat', env,
+                  stdin=bytes(range(256)))[3]
+    assert out == nasty + b"||set|/tmp|" + bytes(range(256))
+    assert os.listdir(box.path("root")) == []
+
+
+def test_parts(box):
+    data = box.data("a", b"cat", b"", b"x" * 100000)
+    for n, at in enumerate(range(0, len(data), 30000), 1):
+        os.makedirs(box.path("run/in"), exist_ok=True)
+        with open(box.path("run/in/a.%d" % n), "wb") as f:
+            f.write(data[at:at + 30000])
+    state = box.run("a", "cat", stdin=b"x" * 100000, parts=4, data=b"")
+    assert state[3] == b"x" * 100000
+    assert os.listdir(box.path("run/in")) == []
+
+
+def test_short_data_starts_nothing(box):
+    whole = box.data("a", b"echo >ran", b"", b"stdin")
+    for n in range(len(whole)):
+        assert box.run("a", "echo >ran", stdin=b"stdin", data=whole[:n])[0] == "unprepared"
+    assert not os.path.exists(box.path("root/ran"))
+    assert box.run("a", "echo >ran", stdin=b"stdin", parts=1, data=b"")[0] == "unprepared"
+    assert box.run("a", "echo >ran", stdin=b"stdin")[0] == "exited"
+
+
+def test_another_instance(box):
+    for operation in ("look", "wait", "kill"):
+        assert box.look("a", operation=operation, marker="f" * 16)[0] == "replaced"
+    assert box.run("a", "echo >ran", marker="f" * 16)[0] == "replaced"
+    os.unlink(box.path("run/instance"))
+    assert box.run("a", "echo >ran")[0] == "replaced"
+    assert os.listdir(box.path("run/jobs")) == [] and os.listdir(box.path("root")) == []
+
+
+def test_once(box):
+    """Twenty at the same time, and more afterwards."""
+    states = []
+    threads = [threading.Thread(target=lambda: states.append(
+        box.run("a", "echo once >>times; sleep 0.2; echo ok"))) for _ in range(20)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert set(states) == {("exited", "0", "-", b"ok\n", b"")} and len(states) == 20
+    box.run("a", "echo once >>times")
+    with open(box.path("root/times")) as f:
+        assert f.read() == "once\n"
+    assert os.listdir(box.path("run/jobs")) == ["a"]
+
+
+def test_killed_callers(box):
+    """Whatever a caller is killed at, the command runs once, and the next one attaches."""
+    count = 100 if os.environ.get("MW_LONG") else 10
+    for n in range(count):
+        job = "a%d" % n
+        p = box.popen("run", job, 30000, 0, 0, 100, 30000, 1 << 20, 0, 20, 0, -1, 0)
+        p.stdin.write(box.data(job, b"echo x >>" + ("%-11s" % job).encode()))
+        p.stdin.close()
+        time.sleep(n * 0.06 / count)
+        p.kill()
+        p.wait()
+        state = box.run(job, b"echo x >>" + ("%-11s" % job).encode())
+        assert state[:2] == ("exited", "0"), (n, state)
+        with open(box.path("root/" + job)) as f:
+            assert f.read() == "x\n", n
+
+
+def test_limit(box):
+    before = time.monotonic()
+    assert box.run("a", "echo part; sleep 60", limit=300) == \
+        ("timeout", "143", "-", b"part\n", b"")
+    state = box.run("b", "trap '' TERM; echo part; sleep 60; sleep 60", limit=300)
+    assert state[:1] + state[3:4] == ("timeout", b"part\n")
+    assert time.monotonic() - before < 40
+    assert box.run("c", "echo no limit", limit=0)[3] == b"no limit\n"
+
+
+def test_kill(box):
+    assert box.run("a", "echo x; sleep 60", wait=0)[0] in ("running", "ready")
+    assert box.look("a", 30000)[3] == b"x\n"
+    state = box.look("a", 30000, operation="kill")
+    assert state == ("killed", "143", "-", b"x\n", b"")
+    assert box.look("a", 0, operation="kill") == state
+    assert box.look("none", 0, operation="kill")[0] == "none"
+
+
+def test_kill_minds_the_start_time(box):
+    """The number is another process's by now: it lives."""
+    box.run("a", "exec sleep 60", wait=0)
+    other = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    try:
+        deadline = time.monotonic() + 20
+        while not os.path.exists(box.path("run/jobs/a/started/pid")):
+            assert time.monotonic() < deadline
+        box.kill_all()
+        with open(box.path("run/jobs/a/started/pid")) as f:
+            fields = f.read().split()
+        with open(box.path("run/jobs/a/started/pid"), "w") as f:
+            f.write(" ".join([str(other.pid)] + fields[1:]) + "\n")
+        assert box.look("a", 0, operation="kill")[0] == "lost"
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_lost(box):
+    box.run("a", "echo x; sleep 60", wait=0)
+    box.look("a", 30000)
+    box.kill_all()
+    assert box.look("a")[0] == "lost"
+    assert box.run("a", "echo again >ran")[0] == "lost"
+    assert not os.path.exists(box.path("root/ran"))
+
+
+def test_look_waits_for_something_new(box):
+    box.run("a", "sleep 0.5; echo x; sleep 60", wait=0)
+    assert box.look("a", 30000)[3] == b"x\n"
+    before = time.monotonic()
+    assert box.look("a", 400, 2)[3] == b""
+    assert time.monotonic() - before >= 0.4
+    assert box.look("a", 0, -1)[3] == b"\n"
+
+
+def test_children_that_hold_stdout(box):
+    before = time.monotonic()
+    assert box.run("a", "echo a; sleep 50 & echo b")[3] == b"a\nb\n"
+    assert time.monotonic() - before < 30
+
+
+def test_output_is_capped(box):
+    state = box.run("a", "head -c 3000000 /dev/zero; echo ok >&2; exit 5", stored=1 << 20)
+    assert state[:3] == ("exited", "5", "o") and state[4] == b"ok\n"
+    assert state[3] == bytes(1 << 20)
+    assert len(box.run("b", "head -c 3000000 /dev/zero")[3]) == 3000000
+
+
+def test_old_jobs_are_removed(box):
+    box.run("a", "echo a")
+    box.run("b", "echo b")
+    assert sorted(os.listdir(box.path("run/jobs"))) == ["a", "b"]
+    os.unlink(box.path("run/pruned"))
+    box.run("c", "echo c", keep=0)
+    assert os.listdir(box.path("run/jobs")) == ["c"]
+
+
+def test_nothing_is_left(box):
+    box.run("a", "echo a", limit=5000)
+    deadline = time.monotonic() + 20
+    while gateway.processes_of(box.dir):
+        assert time.monotonic() < deadline, list(map(gateway.command_line,
+                                                     gateway.processes_of(box.dir)))
+        time.sleep(0.05)
+    assert os.listdir(box.path("run/in")) == []
