@@ -12,6 +12,8 @@
 #define ANSWER_MAX (INT64_C(1) << 31)	/* bytes of one exec's events */
 #define SAID_MAX 4096			/* bytes of a refusal that are read */
 #define GRACE 5000			/* ms that a command has longer than we wait */
+#define SURELY_AWAKE 60000		/* ms after an answer, whatever awake_ttl: no wake would
+					 * come to its end if what it woke counted as asleep */
 
 struct exchange {
 	struct mw_bridge_answer answer;
@@ -48,18 +50,19 @@ told(struct mw_bridge *b, const char *user, bool awake)
 }
 
 static bool
-known_awake(struct mw_bridge *b, const char *user)
+known_awake(struct mw_bridge *b, const char *user, int64_t ttl)
 {
 	const struct mw_awake *a = b->remote.base.awake;
 
-	return a != NULL && a->known(a->arg, user, b->awake_ttl);
+	return a != NULL && a->known(a->arg, user, ttl);
 }
 
 /* Asking would start it, and what started would be empty. */
 static enum mw_code
 gate(struct mw_bridge *b, struct mw_ctx *ctx, const char *user)
 {
-	if (b->starting || known_awake(b, user))
+	if (b->starting ||
+	    known_awake(b, user, b->awake_ttl > SURELY_AWAKE ? b->awake_ttl : SURELY_AWAKE))
 		return MW_OK;
 	return mw_ctx_fail(ctx, MW_SANDBOX_HIBERNATING, "the sandbox is not known to be awake");
 }
@@ -337,9 +340,11 @@ static enum mw_code
 bridge_status(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
     struct mw_sandbox_status *st)
 {
+	struct mw_bridge *b = (struct mw_bridge *)s;
+
 	(void)ctx;
 	*st = (struct mw_sandbox_status){ .memory = -1, .processes = -1,
-	    .state = known_awake((struct mw_bridge *)s, user) ? MW_SB_RUNNING : MW_SB_ASLEEP };
+	    .state = known_awake(b, user, b->awake_ttl) ? MW_SB_RUNNING : MW_SB_ASLEEP };
 	return MW_OK;
 }
 
