@@ -38,6 +38,8 @@ struct suite_driver {
 	 * makes may be there and run. */
 	enum mw_sandbox_state before;
 	bool unlisted;		/* the upstream has no list to enumerate */
+	bool one_start;		/* two first calls at once may make two sandboxes, of which the
+				 * later one stays: callers must see to it that there is one */
 };
 
 /* A caller: its handle, its request, its user. */

@@ -299,6 +299,8 @@ suite_threads(void)
 		(void)snprintf(w[i].user, sizeof(w[i].user), "t%zu", i / 2);
 		(void)snprintf(w[i].name, sizeof(w[i].name), "w%zu", i);
 		box_open(&w[i].box, w[i].user);
+		if (drv->one_start)
+			box_ready(&w[i].box);
 		if (pthread_create(&w[i].thread, NULL, worker, &w[i]) != 0)
 			abort();
 	}
