@@ -2,6 +2,7 @@
 /* What single values must look like, and what settings ask of each other. */
 #include "conf/load.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/path.h"
@@ -154,6 +155,25 @@ mw_check_memory(const char *v)
 
 	return mw_str_uint(v, n, 1LL << 50, &ignored) &&
 	    (v[n] == '\0' || (strchr("kmgKMG", v[n]) != NULL && v[n + 1] == '\0'));
+}
+
+bool
+mw_check_socket(const char *v)
+{
+	char url[300];
+	int n;
+
+	if (strncmp(v, "tcp://", 6) != 0)
+		return mw_check_path(v);
+	n = snprintf(url, sizeof(url), "http://%s", v + 6);
+	return n > 0 && (size_t)n < sizeof(url) && mw_check_origin(url) &&
+	    strchr(strchr(v + 6, ']') != NULL ? strchr(v + 6, ']') : v + 6, ':') != NULL;
+}
+
+bool
+mw_check_network(const char *v)
+{
+	return only(v, strlen(v), "._-:");
 }
 
 /* Is `path` `dir` or below it? */

@@ -184,6 +184,8 @@ on_read(char *p, size_t size, size_t count, void *arg)
 	if (req->body != NULL) {
 		memcpy(p, (const char *)req->body + n->sent, want);
 		got = (ssize_t)want;
+	} else if (req->body_read != NULL) {
+		got = (ssize_t)req->body_read(req->arg, n->sent, p, want);
 	} else {
 		do {
 			got = pread(req->body_fd, p, want, req->body_offset + n->sent);
@@ -461,7 +463,8 @@ mw_net_call(struct mw_net *n, struct mw_ctx *ctx, const struct mw_net_req *req,
 		call_end(n, MW_NET_NO_CONNECT, "no time left for the call");
 		return;
 	}
-	if ((req->body_size > 0 && req->body == NULL && req->body_fd < 0) ||
+	if ((req->body_size > 0 && req->body == NULL && req->body_read == NULL &&
+	    req->body_fd < 0) ||
 	    req->body_size < 0 || !build_headers(n, req, ctx->request_id)) {
 		call_end(n, MW_NET_BAD, "a request that cannot be sent");
 		return;

@@ -28,6 +28,8 @@ struct mw_net_req {
 	size_t nheaders;
 	const void *body;		/* in memory, or NULL */
 	int body_fd;			/* or from this descriptor with pread, -1 = none */
+	/* or from this function, which puts up to n bytes from `at` on into p; 0 = it cannot */
+	size_t (*body_read)(void *arg, int64_t at, void *p, size_t n);
 	int64_t body_offset, body_size;
 	bool fresh;			/* on a connection of its own: libcurl sends a request again by
 					 * itself when a kept one turns out to be dead */

@@ -7,6 +7,7 @@ static const struct mw_sandbox_ops *const drivers[] = {
 	&mw_sandbox_local,
 	&mw_sandbox_bridge,
 	&mw_sandbox_container,
+	&mw_sandbox_engine,
 };
 
 #define NDRIVERS (sizeof(drivers) / sizeof(drivers[0]))

@@ -141,6 +141,7 @@ void mw_sandbox_close(struct mw_sandbox *s);	/* accepts NULL */
 extern const struct mw_sandbox_ops mw_sandbox_local;
 extern const struct mw_sandbox_ops mw_sandbox_bridge;
 extern const struct mw_sandbox_ops mw_sandbox_container;
+extern const struct mw_sandbox_ops mw_sandbox_engine;
 
 /* The holder of one running local sandbox: `moltctl hold USER`.  Returns its exit status. */
 int mw_local_hold(const struct mw_conf *conf, const char *user);

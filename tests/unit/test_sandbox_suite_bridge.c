@@ -18,7 +18,7 @@ replace_bridge(const char *user)
 
 static const struct suite_driver bridge = {
 	.open = open_remote, .replace = replace_bridge, .grain = 1, .stat_grain = 1,
-	.not_utf8 = true, .before = MW_SB_ASLEEP, .unlisted = true, .one_start = true,
+	.not_utf8 = true, .stride = 6, .before = MW_SB_ASLEEP, .unlisted = true, .one_start = true,
 };
 
 int

@@ -18,7 +18,7 @@ replace_container(const char *user)
 
 static const struct suite_driver container = {
 	.open = open_remote, .replace = replace_container, .grain = 1, .stat_grain = 1,
-	.not_utf8 = true, .before = MW_SB_RUNNING, .unlisted = true,
+	.not_utf8 = true, .stride = 6, .before = MW_SB_RUNNING, .unlisted = true,
 };
 
 int

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a container is, and making it run or not. */
+#include "sandbox/engine.h"
+
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+#define STOP_GRACE 5		/* s for its processes to end before they are killed */
+
+/* ---- inspect ---- */
+
+static bool
+covers(const char *dir, const char *path)
+{
+	size_t n = strlen(dir);
+
+	return strncmp(dir, path, n) == 0 && (path[n] == '/' || path[n] == '\0' ||
+	    (n > 0 && dir[n - 1] == '/'));
+}
+
+/* The longest of the mounts that `path` lies on, NULL = the container's own layer. */
+static const char *
+mount_of(struct json_object *inspect, const char *path, bool *tmpfs)
+{
+	struct json_object *mounts = NULL;
+	struct json_object *ram = mw_engine_obj(mw_engine_obj(inspect, "HostConfig"), "Tmpfs");
+	const char *best = NULL, *dir;
+	size_t i;
+
+	*tmpfs = false;
+	if (!json_object_object_get_ex(inspect, "Mounts", &mounts) ||
+	    !json_object_is_type(mounts, json_type_array))
+		mounts = NULL;
+	for (i = 0; mounts != NULL && i < json_object_array_length(mounts); i++) {
+		struct json_object *m = json_object_array_get_idx(mounts, i);
+
+		dir = mw_engine_str(m, "Destination");
+		if (*dir == '/' && covers(dir, path) && (best == NULL || strlen(dir) > strlen(best))) {
+			best = dir;
+			*tmpfs = strcmp(mw_engine_str(m, "Type"), "tmpfs") == 0;
+		}
+	}
+	if (ram == NULL)
+		return best;
+	json_object_object_foreach(ram, key, value) {
+		(void)value;
+		if (covers(key, path) && (best == NULL || strlen(key) > strlen(best))) {
+			best = key;
+			*tmpfs = true;
+		}
+	}
+	return best;
+}
+
+/*
+ * The marker must not outlive the files that it vouches for: it may lie on a mount only
+ * if the files lie there too.  Memory is no place for either: files would be lost at each
+ * stop, and the engine's archive calls do not see it.
+ */
+static const char *
+misplaced(const struct mw_engine *e, struct json_object *inspect)
+{
+	bool root_ram, run_ram;
+	const char *root = mount_of(inspect, e->root, &root_ram);
+	const char *run = mount_of(inspect, e->run_dir, &run_ram);
+
+	if (root_ram)
+		return "sandbox.root lies on a tmpfs";
+	if (run_ram)
+		return "sandbox.run_dir lies on a tmpfs";
+	if (run != NULL && (root == NULL || strcmp(root, run) != 0))
+		return "sandbox.run_dir lies on a volume that sandbox.root does not lie on";
+	return NULL;
+}
+
+static void
+take_state(struct mw_engine *e, struct json_object *inspect, struct mw_engine_state *st)
+{
+	struct json_object *s = mw_engine_obj(inspect, "State");
+	const char *word = mw_engine_str(s, "Status");
+
+	st->exists = true;
+	st->paused = mw_engine_bool(s, "Paused") || strcmp(word, "paused") == 0;
+	st->running = mw_engine_bool(s, "Running") && !st->paused &&
+	    !mw_engine_bool(s, "Restarting");
+	st->leaving = strcmp(word, "stopping") == 0 || strcmp(word, "removing") == 0 ||
+	    strcmp(word, "restarting") == 0;
+	st->started = mw_engine_time(mw_engine_str(s, "StartedAt"));
+	st->exit_code = mw_engine_int(s, "ExitCode");
+	st->misplaced = misplaced(e, inspect);
+}
+
+enum mw_code
+mw_engine_inspect(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
+    struct mw_engine_state *st)
+{
+	struct mw_engine_answer a;
+	enum mw_code rc;
+
+	*st = (struct mw_engine_state){ .exit_code = -1 };
+	rc = mw_engine_call(e, ctx, "GET", mw_engine_path(e, ctx, user, "/json"), NULL, &a);
+	if (rc != MW_OK)
+		return rc;
+	if (a.status == 200 && mw_engine_obj(a.json, "State") != NULL)
+		take_state(e, a.json, st);
+	else if (a.status != 404)
+		rc = mw_ctx_fail(ctx, a.status == 200 ? MW_SANDBOX_UNREACHABLE :
+		    mw_engine_code(a.status, a.message), "the engine cannot say what the sandbox "
+		    "is: status %d %s", a.status, a.message);
+	json_object_put(a.json);
+	return rc;
+}
+
+enum mw_code
+mw_engine_refused(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const char *what,
+    int status, const char *message)
+{
+	struct mw_engine_state st;
+	enum mw_code rc = mw_engine_inspect(e, ctx, user, &st);
+
+	if (rc != MW_OK)
+		return rc;
+	if (!st.exists)
+		return mw_ctx_fail(ctx, MW_SANDBOX_NOT_FOUND, "there is no such sandbox");
+	if (!st.running && (status == 409 || status >= 500))
+		return mw_ctx_fail(ctx, MW_SANDBOX_HIBERNATING, "the sandbox is asleep");
+	return mw_ctx_fail(ctx, mw_engine_code(status, message), "%s: %s",
+	    what, *message != '\0' ? message : "the engine refused it");
+}
+
+/* ---- status ---- */
+
+/* Memory and processes; unknown where the engine cannot count (rootless, cgroup v1). */
+static void
+take_stats(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
+    struct mw_sandbox_status *st)
+{
+	struct mw_err before = ctx->err;
+	struct mw_engine_answer a;
+	int64_t n;
+
+	if (mw_engine_call(e, ctx, "GET", mw_engine_path(e, ctx, user,
+	    "/stats?stream=false&one-shot=true"), NULL, &a) != MW_OK) {
+		ctx->err = before;
+		return;
+	}
+	n = mw_engine_int(mw_engine_obj(a.json, "memory_stats"), "usage");
+	if (a.status == 200 && n > 0)
+		st->memory = n;
+	n = mw_engine_int(mw_engine_obj(a.json, "pids_stats"), "current");
+	if (a.status == 200 && n > 0 && n <= INT32_MAX)
+		st->processes = (int)n;
+	json_object_put(a.json);
+}
+
+enum mw_code
+mw_engine_status(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
+    struct mw_sandbox_status *st)
+{
+	struct mw_engine *e = (struct mw_engine *)s;
+	struct mw_engine_state is;
+	enum mw_code rc = mw_engine_inspect(e, ctx, user, &is);
+
+	*st = (struct mw_sandbox_status){ .state = MW_SB_ABSENT, .memory = -1, .processes = -1 };
+	if (rc != MW_OK || !is.exists)
+		return rc;
+	st->state = is.running ? MW_SB_RUNNING : MW_SB_ASLEEP;
+	if (!is.running)
+		return MW_OK;
+	st->started = is.started;
+	take_stats(e, ctx, user, st);
+	return MW_OK;
+}
+
+/* ---- start and stop ---- */
+
+/* POST /containers/NAME/VERB; the answer's status in *status. */
+static enum mw_code
+order(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const char *verb,
+    struct mw_engine_answer *a)
+{
+	enum mw_code rc = mw_engine_call(e, ctx, "POST", mw_engine_path(e, ctx, user, "/%s", verb),
+	    NULL, a);
+
+	if (rc == MW_OK)
+		json_object_put(a->json);
+	a->json = NULL;
+	return rc;
+}
+
+static enum mw_code
+ended_at_once(struct mw_ctx *ctx, const struct mw_engine_state *st)
+{
+	return mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE, "the sandbox started and ended at once "
+	    "(exit %lld): its image's own command must keep running", (long long)st->exit_code);
+}
+
+/* Neither a start nor a refusal that the state explains. */
+static enum mw_code
+cannot_start(struct mw_ctx *ctx, const struct mw_engine_answer *a)
+{
+	enum mw_code rc = mw_engine_code(a->status, a->message);
+
+	return mw_ctx_fail(ctx, rc == MW_STORAGE_FULL || rc == MW_SANDBOX_CAPACITY ? rc :
+	    MW_SANDBOX_UNAVAILABLE, "the engine cannot start the sandbox: status %d %s",
+	    a->status, a->message);
+}
+
+static enum mw_code
+too_long(struct mw_ctx *ctx, const char *what)
+{
+	return mw_ctx_fail(ctx, MW_SANDBOX_TIMEOUT, "the sandbox did not %s in time", what);
+}
+
+/*
+ * One step towards running.  *done: it runs.  A start that is refused while a stop is
+ * under way is tried again; `refused` keeps the last refusal's answer.
+ */
+static enum mw_code
+start_step(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
+    struct mw_engine_answer *refused, bool *done)
+{
+	struct mw_engine_state st;
+	enum mw_code rc = mw_engine_inspect(e, ctx, user, &st);
+
+	*done = rc == MW_OK && st.running && st.misplaced == NULL;
+	if (rc != MW_OK || *done)
+		return rc;
+	if (st.misplaced != NULL)
+		return mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE, "%s: see doc/install.md, Docker "
+		    "and Podman", st.misplaced);
+	if (!st.exists && !e->create)
+		return mw_ctx_fail(ctx, MW_SANDBOX_NOT_FOUND, "there is no such sandbox, and "
+		    "sandbox.engine.create = false");
+	if (!st.exists)
+		return mw_engine_create(e, ctx, user);
+	if (st.leaving) {
+		refused->status = 0;
+		mw_sleep_ms(MW_ENGINE_NAP);
+		return MW_OK;
+	}
+	if (refused->status == 204)
+		return ended_at_once(ctx, &st);
+	if (refused->status >= 400)
+		return cannot_start(ctx, refused);
+	return order(e, ctx, user, st.paused ? "unpause" : "start", refused);
+}
+
+enum mw_code
+mw_engine_start(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user)
+{
+	struct mw_engine *e = (struct mw_engine *)s;
+	struct mw_engine_answer last = { .status = 0 };
+	bool done = false;
+	enum mw_code rc;
+
+	while (!done) {
+		if (mw_left(ctx->deadline) == 0)
+			return too_long(ctx, "start");
+		rc = start_step(e, ctx, user, &last, &done);
+		if (rc != MW_OK)
+			return rc;
+	}
+	return MW_OK;
+}
+
+enum mw_code
+mw_engine_stop(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user)
+{
+	struct mw_engine *e = (struct mw_engine *)s;
+	struct mw_engine_answer a = { .status = 0 };
+	struct mw_engine_state st;
+	char verb[32];
+	enum mw_code rc;
+
+	(void)snprintf(verb, sizeof(verb), "stop?t=%d", STOP_GRACE);
+	for (;;) {
+		rc = mw_engine_inspect(e, ctx, user, &st);
+		if (rc != MW_OK)
+			return rc;
+		if (!st.exists || (!st.running && !st.paused && !st.leaving))
+			return MW_OK;
+		if (mw_left(ctx->deadline) == 0)
+			return too_long(ctx, "end");
+		if (st.leaving || a.status >= 400)
+			mw_sleep_ms(MW_ENGINE_NAP);
+		/* Podman does not stop what is paused. */
+		rc = order(e, ctx, user, st.paused ? "unpause" : verb, &a);
+		if (rc != MW_OK)
+			return rc;
+	}
+}
