@@ -10,7 +10,7 @@ import mw
 from cloudpeer import CloudPeer, missing
 
 LONG = os.environ.get("MW_LONG") == "1"
-QUICK = {"retry.base": 5, "retry.max": 20}
+QUICK = {"retry.base": 5, "retry.max": 20, "retry.budget": 100000}
 
 
 @pytest.fixture(scope="module")
