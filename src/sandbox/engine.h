@@ -22,7 +22,15 @@
 
 #define MW_ENGINE_USER_LABEL "moltworker.user"
 #define MW_ENGINE_NAP 20	/* ms between two looks at what gives no event */
+#define MW_ENGINE_MESSAGE 512	/* bytes kept of what the engine says */
 #define MW_ENGINE_LEFTOVER 3600	/* s after which an unfinished upload is swept */
+
+#define MW_ENGINE_OWNER 200	/* bytes of an image's id and a user's name */
+
+struct mw_engine_owner {
+	char spec[MW_ENGINE_OWNER];	/* what it was found for, as in mw_engine_state */
+	int64_t uid, gid;
+};
 
 struct mw_engine {
 	struct mw_sandbox base;
@@ -36,6 +44,7 @@ struct mw_engine {
 	bool podman;		/* so it said in its last answer */
 	int64_t memory;		/* bytes of a created container, 0 = no limit */
 	int64_t timeout;	/* ms: sandbox.timeout */
+	struct mw_engine_owner last_owner;	/* the last one that was found */
 };
 
 struct json_object;		/* json-c */
@@ -45,8 +54,11 @@ struct json_object;		/* json-c */
 struct mw_engine_answer {
 	int status;
 	struct json_object *json;	/* the body, NULL if it is none; the caller puts it */
-	char message[160];		/* what the engine says of a failure */
+	char message[MW_ENGINE_MESSAGE];	/* what the engine says of a failure */
 };
+
+/* The message of a refusal's body, "" if it has none. */
+void mw_engine_message(const char *body, size_t n, char out[MW_ENGINE_MESSAGE]);
 
 /*
  * One call; `json` is its body (kept), NULL = none.  MW_OK: there is an answer, whatever
@@ -93,8 +105,13 @@ struct mw_engine_state {
 	bool leaving;			/* being stopped or removed: look again */
 	int64_t started;		/* wall ms, 0 = unknown */
 	int64_t exit_code;
-	const char *misplaced;		/* what is wrong with its mounts, NULL = nothing */
+	const char **mounts;		/* where something else than its own layer is; in the arena */
+	const char *misplaced;		/* what is wrong with that, NULL = nothing */
+	char owner[MW_ENGINE_OWNER];	/* "IMAGE USER[:GROUP]", who its commands run as */
 };
+
+/* What `path` lies on: one of the mounts, or "/". */
+const char *mw_engine_mount(const struct mw_engine_state *st, const char *path);
 
 enum mw_code mw_engine_inspect(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
     struct mw_engine_state *st) MW_MUST;
@@ -154,6 +171,11 @@ enum mw_code mw_engine_resolve(struct mw_engine *e, struct mw_ctx *ctx, const ch
 enum mw_code mw_engine_missing(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
     const char *path) MW_MUST;
 
+/* ---- engine_owner.c ---- */
+
+enum mw_code mw_engine_owner(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
+    const struct mw_engine_state *st, struct mw_engine_owner *o) MW_MUST;
+
 /* ---- engine_upload.c ---- */
 
 struct mw_engine_source {
@@ -166,11 +188,12 @@ struct mw_engine_source {
 
 /*
  * Put a file where a script can take it, asleep or awake: RUN_DIR/in/NAME; *abs is its
- * place.  With `place` (asleep only) also, once it is whole, at place->abs.
+ * place.  With `place` (asleep only) also, once it is whole, at place->abs.  `st` is what the
+ * container was a moment ago.
  */
 enum mw_code mw_engine_upload(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
-    const struct mw_engine_source *src, const struct mw_engine_place *place,
-    char **abs) MW_MUST;
+    const struct mw_engine_state *st, const struct mw_engine_source *src,
+    const struct mw_engine_place *place, char **abs) MW_MUST;
 
 /* ---- engine_files.c, engine_write.c, engine_list.c ---- */
 

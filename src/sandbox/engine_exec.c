@@ -348,12 +348,29 @@ judge(struct mw_ctx *ctx, const struct stream *s, const struct mw_exec *x, int s
 	return MW_OK;
 }
 
+/* The command's input as a file in the sandbox. */
+static enum mw_code
+put_input(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const struct mw_exec *x,
+    char **abs)
+{
+	struct mw_engine_source src = { .p = x->input, .fd = -1, .size = (int64_t)x->input_len,
+	    .mode = 0600, .mtime = mw_wall() };
+	struct mw_engine_state st;
+	enum mw_code rc = mw_engine_inspect(e, ctx, user, &st);
+
+	if (rc != MW_OK)
+		return rc;
+	if (!st.exists)
+		return mw_ctx_fail(ctx, MW_SANDBOX_NOT_FOUND, "there is no such sandbox");
+	if (!st.running)
+		return mw_ctx_fail(ctx, MW_SANDBOX_HIBERNATING, "the sandbox is asleep");
+	return mw_engine_upload(e, ctx, user, &st, &src, NULL, abs);
+}
+
 static enum mw_code
 run(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const struct mw_exec *x,
     struct mw_exec_result *r)
 {
-	struct mw_engine_source src = { .p = x->input, .fd = -1, .size = (int64_t)x->input_len,
-	    .mode = 0600, .mtime = mw_wall() };
 	char nonce[NONCE + 1], *id = NULL, *input = NULL;
 	struct stream s = { .r = r, .nonce = nonce };
 	int64_t end = mw_now() + x->timeout;
@@ -362,7 +379,7 @@ run(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const struct mw_e
 
 	mw_str_random_hex(nonce, NONCE / 2);
 	if (x->input_len > 0)
-		rc = mw_engine_upload(e, ctx, user, &src, NULL, &input);
+		rc = put_input(e, ctx, user, x, &input);
 	if (rc == MW_OK)
 		rc = build(e, ctx, x, nonce, input == NULL ? "" : input, &o);
 	if (rc != MW_OK)

@@ -127,6 +127,7 @@ on_data(void *arg, const void *p, size_t n)
 static enum mw_code
 finish(struct reader *r, const char *user, const struct mw_net_res *res)
 {
+	char message[MW_ENGINE_MESSAGE];
 	enum mw_code rc;
 
 	if (r->code != MW_OK || r->stopped || r->target != NULL)
@@ -134,10 +135,11 @@ finish(struct reader *r, const char *user, const struct mw_net_res *res)
 	rc = mw_engine_ended(r->e, r->ctx, res);
 	if (rc != MW_OK)
 		return rc;
-	if (res->status == 404)
+	mw_engine_message(r->message, r->nmessage, message);
+	if (res->status == 404 || strstr(message, "ot a directory") != NULL)
 		return mw_engine_missing(r->e, r->ctx, user, r->path);
 	if (res->status != 200)
-		return mw_engine_refused(r->e, r->ctx, user, r->path, res->status, r->message);
+		return mw_engine_refused(r->e, r->ctx, user, r->path, res->status, message);
 	if (!r->in_file || r->at != r->st.size || !mw_tar_complete(&r->tar))
 		return mw_ctx_fail(r->ctx, MW_SANDBOX_UNREACHABLE,
 		    "%s: the engine's answer broke off", r->path);

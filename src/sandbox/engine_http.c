@@ -24,8 +24,8 @@ static const struct {
 	const char *text;
 	enum mw_code code;
 } table[] = {
-	{ 0, "no space left on device", MW_STORAGE_FULL },
-	{ 0, "disk quota exceeded", MW_STORAGE_FULL },
+	{ 0, "o space left on device", MW_STORAGE_FULL },
+	{ 0, "isk quota exceeded", MW_STORAGE_FULL },
 	{ 404, "no such image", MW_SANDBOX_UNAVAILABLE },
 	{ 404, "No such container", MW_SANDBOX_NOT_FOUND },
 	{ 404, "no such container", MW_SANDBOX_NOT_FOUND },
@@ -38,6 +38,7 @@ static const struct {
 	{ 405, NULL, MW_SANDBOX_UNAVAILABLE },
 	{ 429, NULL, MW_SANDBOX_CAPACITY },
 	{ 0, "too many levels of symbolic links", MW_PERMISSION_DENIED },
+	{ 0, "too many links", MW_PERMISSION_DENIED },
 	{ 0, "ermission denied", MW_PERMISSION_DENIED },
 	{ 0, "peration not permitted", MW_PERMISSION_DENIED },
 	{ 0, "ead-only file system", MW_PERMISSION_DENIED },
@@ -264,13 +265,15 @@ keep(void *arg, const void *p, size_t n)
 	return mw_buf_add(arg, p, n);
 }
 
-static void
-take_message(struct mw_engine_answer *a)
+void
+mw_engine_message(const char *body, size_t n, char out[MW_ENGINE_MESSAGE])
 {
-	const char *text = mw_engine_str(a->json, "message");
+	struct mw_buf b = { .data = (char *)(uintptr_t)body, .len = n };
+	struct json_object *o = parse(&b);
 
-	(void)snprintf(a->message, sizeof(a->message), "%s", text);
-	mw_utf8_clean(a->message, strlen(a->message), ' ');
+	(void)snprintf(out, MW_ENGINE_MESSAGE, "%s", mw_engine_str(o, "message"));
+	mw_utf8_clean(out, strlen(out), ' ');
+	json_object_put(o);
 }
 
 enum mw_code
@@ -300,7 +303,7 @@ mw_engine_call(struct mw_engine *e, struct mw_ctx *ctx, const char *method, cons
 		a->status = res.status;
 		a->json = parse(&body);
 		if (res.status >= 300)
-			take_message(a);
+			mw_engine_message(body.data, body.len, a->message);
 	}
 	mw_buf_free(&body);
 	return rc;

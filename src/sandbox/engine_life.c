@@ -21,38 +21,70 @@ covers(const char *dir, const char *path)
 	    (n > 0 && dir[n - 1] == '/'));
 }
 
-/* The longest of the mounts that `path` lies on, NULL = the container's own layer. */
-static const char *
-mount_of(struct json_object *inspect, const char *path, bool *tmpfs)
+const char *
+mw_engine_mount(const struct mw_engine_state *st, const char *path)
 {
-	struct json_object *mounts = NULL;
-	struct json_object *ram = mw_engine_obj(mw_engine_obj(inspect, "HostConfig"), "Tmpfs");
-	const char *best = NULL, *dir;
-	size_t i;
+	const char *best = "/", *const *m;
 
-	*tmpfs = false;
+	for (m = st->mounts; m != NULL && *m != NULL; m++) {
+		if (covers(*m, path) && strlen(*m) > strlen(best))
+			best = *m;
+	}
+	return best;
+}
+
+/* A mount is noted; one of memory with a '!' before it, which covers nothing then. */
+static bool
+note(struct mw_ctx *ctx, const char **list, size_t *n, const char *dir, bool ram)
+{
+	if (*dir != '/')
+		return true;
+	list[*n] = mw_arena_printf(ctx->arena, "%s%s", ram ? "!" : "", dir);
+	return list[(*n)++] != NULL;
+}
+
+static bool
+take_mounts(struct mw_ctx *ctx, struct json_object *inspect, const char ***list)
+{
+	struct json_object *mounts = NULL, *m;
+	struct json_object *ram = mw_engine_obj(mw_engine_obj(inspect, "HostConfig"), "Tmpfs");
+	size_t i, count, n = 0;
+
 	if (!json_object_object_get_ex(inspect, "Mounts", &mounts) ||
 	    !json_object_is_type(mounts, json_type_array))
 		mounts = NULL;
-	for (i = 0; mounts != NULL && i < json_object_array_length(mounts); i++) {
-		struct json_object *m = json_object_array_get_idx(mounts, i);
+	count = mounts == NULL ? 0 : json_object_array_length(mounts);
+	*list = mw_arena_alloc(ctx->arena, (count + 1 + (ram == NULL ? 0 :
+	    (size_t)json_object_object_length(ram))) * sizeof(**list));
+	if (*list == NULL)
+		return false;
+	for (i = 0; i < count; i++) {
+		m = json_object_array_get_idx(mounts, i);
+		if (!note(ctx, *list, &n, mw_engine_str(m, "Destination"),
+		    strcmp(mw_engine_str(m, "Type"), "tmpfs") == 0))
+			return false;
+	}
+	if (ram != NULL) {
+		json_object_object_foreach(ram, dir, options) {
+			(void)options;
+			if (!note(ctx, *list, &n, dir, true))
+				return false;
+		}
+	}
+	return true;
+}
 
-		dir = mw_engine_str(m, "Destination");
-		if (*dir == '/' && covers(dir, path) && (best == NULL || strlen(dir) > strlen(best))) {
-			best = dir;
-			*tmpfs = strcmp(mw_engine_str(m, "Type"), "tmpfs") == 0;
-		}
+/* Is `path` on a mount of memory? */
+static bool
+in_memory(const struct mw_engine_state *st, const char *path)
+{
+	const char *best = mw_engine_mount(st, path), *const *m;
+
+	for (m = st->mounts; *m != NULL; m++) {
+		if (**m == '!' && covers(*m + 1, path) && strlen(*m + 1) > strlen(best))
+			return true;
 	}
-	if (ram == NULL)
-		return best;
-	json_object_object_foreach(ram, key, value) {
-		(void)value;
-		if (covers(key, path) && (best == NULL || strlen(key) > strlen(best))) {
-			best = key;
-			*tmpfs = true;
-		}
-	}
-	return best;
+	return false;
 }
 
 /*
@@ -61,23 +93,22 @@ mount_of(struct json_object *inspect, const char *path, bool *tmpfs)
  * stop, and the engine's archive calls do not see it.
  */
 static const char *
-misplaced(const struct mw_engine *e, struct json_object *inspect)
+misplaced(const struct mw_engine *e, const struct mw_engine_state *st)
 {
-	bool root_ram, run_ram;
-	const char *root = mount_of(inspect, e->root, &root_ram);
-	const char *run = mount_of(inspect, e->run_dir, &run_ram);
+	const char *run = mw_engine_mount(st, e->run_dir);
 
-	if (root_ram)
+	if (in_memory(st, e->root))
 		return "sandbox.root lies on a tmpfs";
-	if (run_ram)
+	if (in_memory(st, e->run_dir))
 		return "sandbox.run_dir lies on a tmpfs";
-	if (run != NULL && (root == NULL || strcmp(root, run) != 0))
+	if (strcmp(run, "/") != 0 && strcmp(run, mw_engine_mount(st, e->root)) != 0)
 		return "sandbox.run_dir lies on a volume that sandbox.root does not lie on";
 	return NULL;
 }
 
-static void
-take_state(struct mw_engine *e, struct json_object *inspect, struct mw_engine_state *st)
+static enum mw_code
+take_state(struct mw_engine *e, struct mw_ctx *ctx, struct json_object *inspect,
+    struct mw_engine_state *st)
 {
 	struct json_object *s = mw_engine_obj(inspect, "State");
 	const char *word = mw_engine_str(s, "Status");
@@ -90,7 +121,12 @@ take_state(struct mw_engine *e, struct json_object *inspect, struct mw_engine_st
 	    strcmp(word, "restarting") == 0;
 	st->started = mw_engine_time(mw_engine_str(s, "StartedAt"));
 	st->exit_code = mw_engine_int(s, "ExitCode");
-	st->misplaced = misplaced(e, inspect);
+	if (!take_mounts(ctx, inspect, &st->mounts))
+		return mw_ctx_nomem(ctx);
+	st->misplaced = misplaced(e, st);
+	(void)snprintf(st->owner, sizeof(st->owner), "%.80s %s", mw_engine_str(inspect, "Image"),
+	    mw_engine_str(mw_engine_obj(inspect, "Config"), "User"));
+	return MW_OK;
 }
 
 enum mw_code
@@ -105,7 +141,7 @@ mw_engine_inspect(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
 	if (rc != MW_OK)
 		return rc;
 	if (a.status == 200 && mw_engine_obj(a.json, "State") != NULL)
-		take_state(e, a.json, st);
+		rc = take_state(e, ctx, a.json, st);
 	else if (a.status != 404)
 		rc = mw_ctx_fail(ctx, a.status == 200 ? MW_SANDBOX_UNREACHABLE :
 		    mw_engine_code(a.status, a.message), "the engine cannot say what the sandbox "
@@ -126,7 +162,8 @@ mw_engine_refused(struct mw_engine *e, struct mw_ctx *ctx, const char *user, con
 	if (!st.exists)
 		return mw_ctx_fail(ctx, MW_SANDBOX_NOT_FOUND, "there is no such sandbox");
 	if (!st.running && (status == 409 || status >= 500))
-		return mw_ctx_fail(ctx, MW_SANDBOX_HIBERNATING, "the sandbox is asleep");
+		return mw_ctx_fail(ctx, MW_SANDBOX_HIBERNATING, "the sandbox is asleep: its own "
+		    "command ended with status %lld", (long long)st.exit_code);
 	return mw_ctx_fail(ctx, mw_engine_code(status, message), "%s: %s",
 	    what, *message != '\0' ? message : "the engine refused it");
 }

@@ -93,10 +93,14 @@ look_again(struct walk *w, const char *abs, enum look *what)
 	if (rc != MW_OK)
 		return rc;
 	json_object_put(a.json);
-	if (strstr(a.message, "too many levels of symbolic links") != NULL) {
+	if (strstr(a.message, "too many levels of symbolic links") != NULL ||
+	    strstr(a.message, "too many links") != NULL) {
 		*what = LOOK_LOOP;
 		return MW_OK;
 	}
+	/* It is said of a place below a file. */
+	if (strstr(a.message, "ot a directory") != NULL)
+		return MW_OK;
 	return mw_engine_refused(w->e, w->ctx, w->user, w->path, a.status, a.message);
 }
 

@@ -296,42 +296,41 @@ mw_tar_feed(struct mw_tar *t, const void *data, size_t n)
 bool
 mw_tar_complete(const struct mw_tar *t)
 {
-	return !t->bad && (t->ended || (t->nblock == 0 && t->left == 0));
+	return !t->bad && t->ended;
 }
 
 /* ---- writing ---- */
 
-static bool
+static void
 put_number(unsigned char *b, size_t at, size_t len, int64_t v)
 {
 	size_t i;
 
 	for (i = len - 1; i-- > 0; v >>= 3)
 		b[at + i] = (unsigned char)('0' + (v & 7));
-	return v == 0;
 }
 
 static bool
-block(struct mw_buf *out, char type, const char *name, const char *link, int64_t size, int mode,
-    int64_t seconds)
+block(struct mw_buf *out, const struct mw_tar_head *h, int64_t seconds)
 {
+	const char *link = h->link == NULL ? "" : h->link;
 	unsigned char b[MW_TAR_BLOCK] = { 0 };
-	size_t i, n = strlen(name), m = strlen(link);
+	size_t i, n = strlen(h->name), m = strlen(link);
 	int64_t sum = 0;
 
 	/* What does not fit is in the pax header. */
-	memcpy(b, name, n < 100 ? n : 100);
+	memcpy(b, h->name, n < 100 ? n : 100);
 	memcpy(b + 157, link, m < 100 ? m : 100);
-	(void)put_number(b, MODE, mode);
-	(void)put_number(b, UID, 0);
-	(void)put_number(b, GID, 0);
-	(void)put_number(b, SIZE, size);
-	(void)put_number(b, MTIME, seconds < 0 ? 0 : seconds);
-	b[TYPE] = (unsigned char)type;
+	put_number(b, MODE, h->mode);
+	put_number(b, UID, h->uid);
+	put_number(b, GID, h->gid);
+	put_number(b, SIZE, h->size);
+	put_number(b, MTIME, seconds < 0 ? 0 : seconds);
+	b[TYPE] = (unsigned char)h->type;
 	memcpy(b + MAGIC, "ustar\00000", 8);
 	for (i = 0; i < sizeof(b); i++)
 		sum += i >= 148 && i < 156 ? ' ' : b[i];
-	(void)put_number(b, 148, 7, sum);
+	put_number(b, 148, 7, sum);
 	b[155] = ' ';
 	return mw_buf_add(out, b, sizeof(b));
 }
@@ -352,29 +351,36 @@ record(struct mw_buf *out, const char *key, const char *value)
 	return mw_buf_addf(out, "%zu %s=%s\n", len, key, value);
 }
 
+static bool
+record_number(struct mw_buf *out, const char *key, int64_t v)
+{
+	char text[24];
+
+	(void)snprintf(text, sizeof(text), "%lld", (long long)v);
+	return record(out, key, text);
+}
+
 bool
-mw_tar_header(struct mw_buf *out, char type, const char *name, const char *link, int64_t size,
-    int mode, int64_t mtime)
+mw_tar_header(struct mw_buf *out, const struct mw_tar_head *h)
 {
 	static const char zero[MW_TAR_BLOCK];
-	int64_t when = mtime >= 0 ? mtime : mw_wall();
+	int64_t when = h->mtime >= 0 ? h->mtime : mw_wall();
+	struct mw_tar_head x = { .type = 'x', .name = "pax", .mode = 0644 };
 	struct mw_buf pax;
-	char number[64];
+	char text[64];
 	bool good;
 
 	mw_buf_init(&pax, 2 * MW_TAR_NAME_MAX);
-	(void)snprintf(number, sizeof(number), "%lld.%03lld", (long long)(when / 1000),
+	(void)snprintf(text, sizeof(text), "%lld.%03lld", (long long)(when / 1000),
 	    (long long)(when % 1000));
-	good = record(&pax, "path", name) && record(&pax, "mtime", number);
-	if (good && *link != '\0')
-		good = record(&pax, "linkpath", link);
-	(void)snprintf(number, sizeof(number), "%lld", (long long)size);
-	if (good && size > 0)
-		good = record(&pax, "size", number);
-	good = good && block(out, 'x', "pax", "", (int64_t)pax.len, 0644, when / 1000) &&
-	    mw_buf_add(out, pax.data, pax.len) &&
+	good = record(&pax, "path", h->name) && record(&pax, "mtime", text) &&
+	    record_number(&pax, "uid", h->uid) && record_number(&pax, "gid", h->gid) &&
+	    (h->link == NULL || record(&pax, "linkpath", h->link)) &&
+	    (h->size == 0 || record_number(&pax, "size", h->size));
+	x.size = (int64_t)pax.len;
+	good = good && block(out, &x, when / 1000) && mw_buf_add(out, pax.data, pax.len) &&
 	    mw_buf_add(out, zero, (MW_TAR_BLOCK - pax.len % MW_TAR_BLOCK) % MW_TAR_BLOCK) &&
-	    block(out, type, name, link, size, mode, when / 1000);
+	    block(out, h, when / 1000);
 	mw_buf_free(&pax);
 	return good;
 }

@@ -47,14 +47,18 @@ void mw_tar_free(struct mw_tar *t);
 /* The next bytes.  false: a callback said so, or it is no tar (t->bad). */
 bool mw_tar_feed(struct mw_tar *t, const void *p, size_t n);
 
-/* Was it whole: did it end with an empty block, or at least between two entries? */
+/* Was it whole: did the empty block at its end come? */
 bool mw_tar_complete(const struct mw_tar *t);
 
-/*
- * Append an entry's header (pax and ustar): type '0' a file, '1' a hard link to `link`,
- * '5' a directory; size of its content, mtime in wall ms, -1 = now.
- */
-bool mw_tar_header(struct mw_buf *out, char type, const char *name, const char *link,
-    int64_t size, int mode, int64_t mtime);
+/* Append an entry's header (pax and ustar). */
+struct mw_tar_head {
+	char type;		/* '0' a file, '1' a hard link to `link`, '5' a directory */
+	const char *name, *link;	/* link may be NULL */
+	int64_t size;		/* of its content */
+	int mode;
+	int64_t mtime;		/* wall ms; -1 = now */
+	int64_t uid, gid;
+};
+bool mw_tar_header(struct mw_buf *out, const struct mw_tar_head *h);
 
 #endif

@@ -23,6 +23,8 @@
 struct upload {
 	struct mw_buf heads, tail;
 	const struct mw_engine_source *src;
+	struct mw_engine_owner owner;
+	const char *base;	/* the mount that all of it lies on: names are relative to it */
 	int64_t pad;
 	char answer[ANSWER_MAX];
 	size_t nanswer;
@@ -86,52 +88,71 @@ on_answer(void *arg, const void *p, size_t n)
 	return true;
 }
 
+/* An absolute path as a name below the base. */
+static const char *
+name_of(const struct upload *u, const char *abs)
+{
+	size_t n = strlen(u->base);
+
+	return abs + n + (u->base[n - 1] != '/');
+}
+
+/* An entry of the sandbox's own user. */
+static bool
+add(const struct upload *u, struct mw_buf *out, struct mw_tar_head h)
+{
+	h.uid = u->owner.uid;
+	h.gid = u->owner.gid;
+	return mw_tar_header(out, &h);
+}
+
 /* Directories that the place needs and that are not there: from below its parent on. */
 static bool
-add_parents(struct mw_buf *out, const struct mw_engine_place *place)
+add_parents(struct upload *u, const struct mw_engine_place *place)
 {
 	const char *p = place->abs + strlen(place->parent) + 1, *slash;
+	const char *start = name_of(u, place->abs);
 	char name[8192];
 	size_t n;
 
 	while ((slash = strchr(p, '/')) != NULL) {
-		n = (size_t)(slash - place->abs);
+		n = (size_t)(slash + 1 - start);
 		if (n + 1 > sizeof(name))
 			return false;
-		memcpy(name, place->abs + 1, n);	/* with its '/' */
+		memcpy(name, start, n);
 		name[n] = '\0';
-		if (!mw_tar_header(out, '5', name, "", 0, 0755, -1))
+		if (!add(u, &u->tail, (struct mw_tar_head){ .type = '5', .name = name,
+		    .mode = 0755, .mtime = -1 }))
 			return false;
 		p = slash + 1;
 	}
 	return true;
 }
 
-/*
- * RUN_DIR/ and RUN_DIR/in/ by name, so that the engine gives them to the sandbox's own
- * user; everything else that it makes on the way belongs to root.
- */
+/* RUN_DIR/ and RUN_DIR/in/ have entries too: what the engine makes on the way by itself
+ * belongs to root. */
 static bool
 build(struct mw_engine *e, struct upload *u, const char *abs, const struct mw_engine_place *place)
 {
 	static const char zero[2 * MW_TAR_BLOCK];
 	const struct mw_engine_source *src = u->src;
-	const char *from = abs + 1;
-	size_t run = strlen(e->run_dir);
-	char dir[8192];
+	struct mw_tar_head dir = { .type = '5', .mode = 0700, .mtime = -1 };
+	char name[8192];
+	int n = snprintf(name, sizeof(name), "%s/", name_of(u, e->run_dir));
 	bool good;
 
-	if (run + 4 > sizeof(dir))
-		return false;
-	(void)snprintf(dir, sizeof(dir), "%s/", e->run_dir + 1);
-	good = mw_tar_header(&u->heads, '5', dir, "", 0, 0700, -1);
-	(void)snprintf(dir, sizeof(dir), "%s/in/", e->run_dir + 1);
-	good = good && mw_tar_header(&u->heads, '5', dir, "", 0, 0700, -1) &&
-	    mw_tar_header(&u->heads, '0', from, "", src->size, src->mode, src->mtime);
+	dir.name = name;
+	good = n > 0 && (size_t)n + 4 < sizeof(name) && add(u, &u->heads, dir);
+	if (good)
+		memcpy(name + n, "in/", 4);
+	good = good && add(u, &u->heads, dir) && add(u, &u->heads, (struct mw_tar_head){
+	    .type = '0', .name = name_of(u, abs), .size = src->size, .mode = src->mode,
+	    .mtime = src->mtime });
 	u->pad = (MW_TAR_BLOCK - src->size % MW_TAR_BLOCK) % MW_TAR_BLOCK;
 	if (good && place != NULL)
-		good = add_parents(&u->tail, place) && mw_tar_header(&u->tail, '1',
-		    place->abs + 1, from, 0, src->mode, src->mtime);
+		good = add_parents(u, place) && add(u, &u->tail, (struct mw_tar_head){
+		    .type = '1', .name = name_of(u, place->abs), .link = name_of(u, abs),
+		    .mode = src->mode, .mtime = src->mtime });
 	return good && mw_buf_add(&u->tail, zero, sizeof(zero));
 }
 
@@ -140,11 +161,12 @@ build(struct mw_engine *e, struct upload *u, const char *abs, const struct mw_en
 static enum mw_code
 send(struct mw_engine *e, struct mw_ctx *ctx, const char *user, struct upload *u)
 {
-	const char *path = mw_engine_path(e, ctx, user, "/archive?path=/&copyUIDGID=true");
+	const char *path = mw_engine_archive(e, ctx, user, u->base);
 	struct mw_net_header type = { "Content-Type", "application/x-tar" };
 	struct mw_net_req req = { .method = "PUT", .body_fd = -1, .body_read = on_read,
 	    .body_size = (int64_t)u->heads.len + u->src->size + u->pad + (int64_t)u->tail.len,
 	    .headers = &type, .nheaders = 1, .on_data = on_answer, .arg = u };
+	char message[MW_ENGINE_MESSAGE];
 	struct mw_net_res res;
 
 	mw_engine_stream(e, ctx, path, &req, &res);
@@ -155,14 +177,16 @@ send(struct mw_engine *e, struct mw_ctx *ctx, const char *user, struct upload *u
 		    "to be: %s", res.text);
 	if (res.status == 0)
 		return mw_engine_ended(e, ctx, &res);
+	mw_engine_message(u->answer, u->nanswer, message);
 	/* Docker's 404: a directory on the way went away. */
 	return mw_engine_refused(e, ctx, user, "the engine cannot take a file",
-	    res.status == 404 ? 409 : res.status, u->answer);
+	    res.status == 404 ? 409 : res.status, message);
 }
 
 enum mw_code
 mw_engine_upload(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
-    const struct mw_engine_source *src, const struct mw_engine_place *place, char **abs)
+    const struct mw_engine_state *st, const struct mw_engine_source *src,
+    const struct mw_engine_place *place, char **abs)
 {
 	struct upload *u = mw_arena_alloc(ctx->arena, sizeof(*u));
 	char hex[17];
@@ -176,7 +200,14 @@ mw_engine_upload(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
 	mw_buf_init(&u->heads, HEADS_MAX);
 	mw_buf_init(&u->tail, HEADS_MAX);
 	u->src = src;
-	rc = build(e, u, *abs, place) ? send(e, ctx, user, u) : mw_ctx_nomem(ctx);
+	u->base = mw_engine_mount(st, e->run_dir);
+	/* The engine extracts on one mount, and a link does not leave it. */
+	if (place != NULL && strcmp(u->base, mw_engine_mount(st, place->abs)) != 0)
+		return mw_ctx_fail(ctx, MW_SANDBOX_HIBERNATING,
+		    "asleep nothing can be written there: it is another volume");
+	rc = mw_engine_owner(e, ctx, user, st, &u->owner);
+	if (rc == MW_OK)
+		rc = build(e, u, *abs, place) ? send(e, ctx, user, u) : mw_ctx_nomem(ctx);
 	mw_buf_free(&u->heads);
 	mw_buf_free(&u->tail);
 	return rc;

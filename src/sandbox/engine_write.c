@@ -134,7 +134,7 @@ is_dir(struct mw_ctx *ctx, const char *path)
 
 static enum mw_code
 write_awake(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const char *path,
-    struct mw_engine_source *src)
+    const struct mw_engine_state *st, struct mw_engine_source *src)
 {
 	const char *args[] = { e->base.allow_unproven ? "1" : "0", NULL, "1", NULL, NULL, NULL,
 	    NULL, NULL };
@@ -148,7 +148,7 @@ write_awake(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const cha
 	src->mode = 0600;
 	(void)snprintf(before, sizeof(before), "%lld",
 	    (long long)(mw_wall() / 1000 - MW_ENGINE_LEFTOVER));
-	rc = mw_engine_upload(e, ctx, user, src, NULL, &abs);
+	rc = mw_engine_upload(e, ctx, user, st, src, NULL, &abs);
 	if (rc != MW_OK)
 		return rc;
 	args[4] = abs;
@@ -159,7 +159,7 @@ write_awake(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const cha
 
 static enum mw_code
 write_asleep(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const char *path,
-    struct mw_engine_source *src)
+    const struct mw_engine_state *st, struct mw_engine_source *src)
 {
 	struct mw_engine_place p;
 	const char *dir, *name;
@@ -183,7 +183,7 @@ write_asleep(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const ch
 	if (src->mode < 0)
 		src->mode = p.exists && p.st.type == MW_FT_FILE ? p.st.mode : 0644;
 	src->mode &= 0777;
-	return mw_engine_upload(e, ctx, user, src, &p, &abs);
+	return mw_engine_upload(e, ctx, user, st, src, &p, &abs);
 }
 
 enum mw_code
@@ -200,8 +200,8 @@ mw_engine_write(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user, cons
 		return rc;
 	if (!st.exists)
 		return mw_ctx_fail(ctx, MW_SANDBOX_NOT_FOUND, "there is no such sandbox");
-	return st.running ? write_awake(e, ctx, user, path, &src) :
-	    write_asleep(e, ctx, user, path, &src);
+	return st.running ? write_awake(e, ctx, user, path, &st, &src) :
+	    write_asleep(e, ctx, user, path, &st, &src);
 }
 
 /* The engine has no call for it: asleep, the sandbox has to be woken. */

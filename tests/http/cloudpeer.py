@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Runs tests/peers/cloudflare.py, the two Cloudflare sandbox APIs."""
+import base64
 import http.client
 import json
 import os
@@ -73,3 +74,25 @@ class CloudPeer:
         self.proc.stdout.close()
         shutil.rmtree(self.dir, ignore_errors=True)
         assert not misuse, misuse
+
+
+class Cloud:
+    """The sandboxes of the peer behind one of the two drivers, as gateway.Base wants them."""
+
+    def __init__(self, peer, driver):
+        self.peer, self.driver = peer, driver
+
+    def settings(self, prefix):
+        return self.peer.settings(self.driver)
+
+    def root(self, name):
+        """The container's root as the host has it.  The prefix is not the peer's."""
+        user = name.split("-", 2)[2]
+        return os.path.join(self.peer.dir, "boxes", "box." + base64.b32encode(
+            user.encode()).decode().lower().rstrip("="))
+
+    def end(self, prefix):
+        """They end with the peer."""
+
+    def remove(self, prefix):
+        pass

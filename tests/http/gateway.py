@@ -123,8 +123,10 @@ def binary(name):
 class Base:
     kind = None
 
-    def __init__(self, settings=None, store="dir", s3=None, secret=SECRET, env=None):
+    def __init__(self, settings=None, store="dir", s3=None, secret=SECRET, env=None,
+                 engine=None):
         self.dir = tempfile.mkdtemp(prefix="mwtest.")
+        self.engine = engine            # an Engine or a Cloud; None: the local driver
         self.store, self.s3, self.secret = store, s3, secret
         self.extra_env = dict(env or {})
         for d in ("store", "sandboxes", "state", "tmp"):
@@ -139,6 +141,9 @@ class Base:
                 "store.s3.endpoint": "http://%s:%d" % (s3.host, s3.port),
                 "store.s3.region": s3.region, "store.s3.access_key_id": s3.key,
                 "store.s3.secret_key_file": self.path("r2.secret")})
+        if engine:
+            self.prefix = "mwt-%s-" % os.path.basename(self.dir)[7:].replace("_", "x")
+            self.conf.update(engine.settings(self.prefix))
         self.configure(settings or {})
         self.users = 0
         self.addresses = 0
@@ -164,8 +169,16 @@ class Base:
                           for k, v in settings.items()})
         self.write("moltworker.conf", libconfig_text(self.conf))
 
+    @property
+    def local(self):
+        """Is it the local driver, with its own directories?"""
+        return self.engine is None
+
     def sandbox(self, user, *names):
-        return self.path("sandboxes", user, *names)
+        """The user's root, or a place below it, as the host has it."""
+        root = self.engine.root(self.prefix + user) if self.engine else None
+        return os.path.join(root, "workspace", *names) if root else \
+            self.path("sandboxes", user, *names)
 
     def env(self):
         e = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8",
@@ -284,6 +297,9 @@ class Base:
 
     def end_sandboxes(self):
         """End the sandboxes of this directory at once (a plain CGI has no server that would)."""
+        if self.engine:
+            self.engine.end(self.prefix)
+            return
         inside = processes_of(self.path("sandboxes"))
         for pid in processes_of(self.dir):
             if pid in inside or SANDBOX.search(command_line(pid)):
@@ -328,6 +344,8 @@ class Base:
             self.end()
             self.check_sanitizer()
         finally:
+            if self.engine:
+                self.engine.remove(self.prefix)
             for pid in processes_of(self.dir):
                 try:
                     os.kill(pid, signal.SIGKILL)
@@ -425,8 +443,9 @@ def parse_cgi(out, method, elapsed):
 class Gateway(Base):
     """`moltctl serve`: the responders behind a real web server."""
 
-    def __init__(self, kind, settings=None, store="dir", s3=None, procs=2, env=None):
-        super().__init__(settings, store, s3, env=env)
+    def __init__(self, kind, settings=None, store="dir", s3=None, procs=2, env=None,
+                 engine=None):
+        super().__init__(settings, store, s3, env=env, engine=engine)
         self.kind, self.procs, self.port = kind, procs, mw.free_port()
         self.serve = None
         try:

@@ -5,6 +5,9 @@ MW_SERVERS  what to run the contract suite over: direct (no server) and the word
             moltctl serve --server; all of them unless it is set
 MW_STORES   dir,s3; s3 is a real S3 server (Swift), behind direct and lighttpd;
             rgw is Ceph's, which knows conditional writes: for those tests only
+MW_DRIVERS  local,engine,bridge,container; engine is a real Podman, bridge and container are
+            tests/peers/cloudflare.py, behind direct with a directory store.  Only local
+            unless it is set
 MW_SANITIZED  yes: the programs have sanitizers; their reports fail the tests
 MW_TAP=1    print TAP for automake and exit 0 after a whole plan; wants -p no:terminal
 """
@@ -18,14 +21,19 @@ import shutil
 
 import pytest
 
+import cloudpeer
 import gateway
 import mw
+from engine import Engine
 from s3client import S3
 
 SERVERS = os.environ.get(
     "MW_SERVERS", "direct,lighttpd,apache,nginx,cgi,htaccess,htaccess-cgi").split(",")
 STORES = os.environ.get("MW_STORES", "dir,s3").split(",")
+DRIVERS = os.environ.get("MW_DRIVERS", "local").split(",")
 S3_SERVERS = ("direct", "lighttpd")
+ENGINE_SERVERS = ("direct", "lighttpd")
+PODMAN = os.path.join(gateway.ROOT, "tests", "peers", "podman.sh")
 PEERS = {
     "s3": os.environ.get("MW_SWIFT", os.path.join(gateway.ROOT, "tests", "peers", "swift-s3.py")),
     "rgw": os.environ.get("MW_RADOSGW", os.path.join(gateway.ROOT, "tests", "peers", "radosgw.sh")),
@@ -35,8 +43,12 @@ PEERS = {
 def combinations():
     for store in STORES:
         for server in SERVERS:
-            if store == "dir" or (store == "s3" and server in S3_SERVERS):
+            if "local" in DRIVERS and (store == "dir" or
+                                       (store == "s3" and server in S3_SERVERS)):
                 yield "%s-%s" % (server, store)
+            for driver in ("engine", "bridge", "container"):
+                if driver in DRIVERS and store == "dir" and server in ENGINE_SERVERS:
+                    yield "%s-%s+%s" % (server, store, driver)
 
 
 # ---- an S3 server of its own for the session ----
@@ -90,6 +102,8 @@ class Shared:
 
     def __init__(self):
         self.gateways, self.peers = {}, {}
+        self.podman = None
+        self.cloudflare = None
 
     def peer(self, store):
         """The S3 server of a kind of store; one for all gateways, so users must not meet."""
@@ -99,16 +113,38 @@ class Shared:
             self.peers[store] = Peer(PEERS[store])
         return self.peers[store].s3
 
+    def engine(self):
+        """The one Podman of the session."""
+        if self.podman is None:
+            try:
+                self.podman = Engine(PODMAN)
+            except Engine.Unavailable as e:
+                self.podman = str(e)
+        if isinstance(self.podman, str):
+            pytest.skip(self.podman)
+        return self.podman
+
+    def cloud(self, driver):
+        """The one peer of both Cloudflare APIs."""
+        if self.cloudflare is None:
+            self.cloudflare = cloudpeer.missing() or cloudpeer.CloudPeer()
+        if isinstance(self.cloudflare, str):
+            pytest.skip(self.cloudflare)
+        return cloudpeer.Cloud(self.cloudflare, driver)
+
     def get(self, name):
         if name not in self.gateways:
-            server, store = name.rsplit("-", 1)
+            rest, _, driver = name.partition("+")
+            server, store = rest.rsplit("-", 1)
             s3 = self.peer(store) if store != "dir" else None
             kind = "s3" if s3 else "dir"
+            engine = self.engine() if driver == "engine" else \
+                self.cloud(driver) if driver else None
             if server == "direct":
-                gw = gateway.Cgi(store=kind, s3=s3)
+                gw = gateway.Cgi(store=kind, s3=s3, engine=engine)
             else:
-                gw = gateway.Gateway(server, store=kind, s3=s3)
-            gw.name = name
+                gw = gateway.Gateway(server, store=kind, s3=s3, engine=engine)
+            gw.name = name.replace("+", "-")
             self.gateways[name] = gw
         return self.gateways[name]
 
@@ -121,6 +157,10 @@ class Shared:
                 failures.append("%s: %s" % (gw.name, e))
         for peer in self.peers.values():
             peer.stop()
+        if isinstance(self.podman, Engine):
+            self.podman.stop()
+        if isinstance(self.cloudflare, cloudpeer.CloudPeer):
+            self.cloudflare.stop()
         assert not failures, failures
 
 

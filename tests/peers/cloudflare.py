@@ -84,7 +84,7 @@ class Box:
         with self.lock:
             if self.running:
                 return
-            for d in ("ws", "tmp", "run"):
+            for d in ("workspace", "tmp", "run"):
                 os.makedirs(self.path(d), exist_ok=True)
             self.process = subprocess.Popen(self.holder(), stdin=subprocess.PIPE)
             while not os.path.exists(self.path("run", "sock")):
@@ -117,14 +117,14 @@ class Box:
                 root += ["--ro-bind", "/" + d, "/" + d]
         root += ["--ro-bind-try", "/etc/alternatives", "/etc/alternatives", "--dev", "/dev",
                  "--proc", "/proc", "--bind", self.path("tmp"), "/tmp",
-                 "--bind", self.path("ws"), WORKSPACE, "--bind", self.path("run"), "/run",
+                 "--bind", self.path("workspace"), WORKSPACE, "--bind", self.path("run"), "/run",
                  "--ro-bind", os.path.abspath(__file__), "/run/peer.py"]
         return root + ["/usr/bin/python3", "/run/peer.py", "inside"]
 
     def inside(self, path):
         """Where a path of the container lies here, or None."""
         path = os.path.normpath(os.path.join(WORKSPACE, path))
-        for name, at in ((WORKSPACE, "ws"), ("/tmp", "tmp")):
+        for name, at in ((WORKSPACE, "workspace"), ("/tmp", "tmp")):
             if path == name or path.startswith(name + "/"):
                 return self.path(at) + path[len(name):]
         return None

@@ -11,6 +11,7 @@ set -u
 dir=$1
 image=localhost/moltworker-test:1
 service=
+made=
 
 unavailable()
 {
@@ -23,7 +24,8 @@ cleanup()
 {
 	trap - EXIT INT TERM HUP
 	exec 2>/dev/null
-	podman --log-level=error rm -fa -t 0 >/dev/null
+	# Ours only: without our own settings this would be somebody else's Podman.
+	[ -z "$made" ] || podman --log-level=error rm -fa -t 0 >/dev/null
 	if [ -n "$service" ]; then
 		kill -TERM "$service"
 		wait "$service"
@@ -57,6 +59,7 @@ configure()
 	[storage]
 	driver="${MW_PODMAN_STORAGE:-vfs}"
 	graphroot="$dir/store"
+	rootless_storage_path="$dir/store"
 	runroot="$dir/run"
 	CONF
 }
@@ -67,6 +70,10 @@ make_image()
 	mkdir -p "$root"/{bin,etc,tmp,proc,sys,dev,root,workspace}
 	chmod 1777 "$root/tmp"
 	cp "$1" "$root/bin/busybox"
+	# What it needs, if it is not the static one.
+	ldd "$1" 2>/dev/null | grep -o '/[^ ]*' | while read -r lib; do
+		mkdir -p "$root${lib%/*}" && cp -L "$lib" "$root$lib"
+	done
 	"$1" --list | grep -vx busybox | while read -r applet; do
 		ln -s busybox "$root/bin/$applet"
 	done
@@ -89,13 +96,10 @@ trap cleanup EXIT
 trap 'exit 1' INT TERM HUP
 command -v podman >/dev/null || unavailable "podman is not installed"
 busybox=$(command -v busybox) || unavailable "busybox is not installed"
-"$busybox" --help >/dev/null 2>&1 && ! ldd "$busybox" >/dev/null 2>&1 ||
-    unavailable "$busybox is not static (package busybox-static)"
 export CONTAINERS_CONF=$dir/containers.conf CONTAINERS_STORAGE_CONF=$dir/storage.conf
 export HOME=$dir/home XDG_RUNTIME_DIR=$dir/xdg TMPDIR=$dir/tmp
 unset XDG_CONFIG_HOME XDG_DATA_HOME DBUS_SESSION_BUS_ADDRESS CONTAINER_HOST
 cd "$dir" || exit 1
-made=
 for runtime in ${MW_PODMAN_RUNTIME:-runc crun}; do
 	command -v "$runtime" >/dev/null || continue
 	configure "$runtime"

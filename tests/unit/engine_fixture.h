@@ -14,6 +14,7 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -123,6 +124,9 @@ engine_up(void)
 	line = peer_line();
 	if (strncmp(line, "ready", 5) != 0) {
 		ok(true, "no engine # SKIP %s", line);
+		(void)close(peer_in);
+		(void)waitpid(peer_pid, NULL, 0);
+		(void)rmdir(top);
 		(void)done();
 		return false;
 	}

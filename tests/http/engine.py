@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A Podman of the tests' own (tests/peers/podman.sh), for gateways whose sandboxes are
+containers.  Rootless, with one user and vfs, a container's files are ours and lie in plain
+directories: tests look at them and plant into them as they do with the local driver."""
+import atexit
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+
+IMAGE = "localhost/moltworker-test:1"
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("engine", timeout=60)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Engine:
+    """Raises Unavailable, with the reason, where no container can be run."""
+
+    class Unavailable(Exception):
+        pass
+
+    def __init__(self, script):
+        self.dir = tempfile.mkdtemp(prefix="mwengine.")
+        self.socket = os.path.join(self.dir, "e", "podman.sock")
+        self.proc = subprocess.Popen(
+            ["/bin/bash", script, os.path.join(self.dir, "e")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+        atexit.register(self.stop)
+        line = self.line()
+        if not line.startswith("ready"):
+            self.stop()
+            raise Engine.Unavailable(line)
+
+    def settings(self, prefix):
+        """Of a gateway whose sandboxes are here, their names beginning with the prefix."""
+        return {"sandbox.driver": "engine", "sandbox.name": prefix + "{user}",
+                "sandbox.engine.socket": self.socket, "sandbox.engine.create": True,
+                "sandbox.engine.image": IMAGE, "sandbox.engine.network": "none"}
+
+    def line(self):
+        return self.proc.stdout.readline().decode().strip()
+
+    def say(self, word):
+        """"stop" and "start" of the daemon; its containers run on."""
+        self.proc.stdin.write(word.encode() + b"\n")
+        self.proc.stdin.flush()
+        return self.line()
+
+    def stop(self):
+        if self.proc.poll() is None:
+            self.proc.stdin.close()
+            try:
+                self.proc.wait(60)
+            except subprocess.TimeoutExpired:
+                self.proc.kill()
+                self.proc.wait()
+        self.proc.stdout.close()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def call(self, method, path, doc=None):
+        """(status, parsed body or None)"""
+        c = UnixConnection(self.socket)
+        try:
+            c.request(method, path, None if doc is None else json.dumps(doc),
+                      {"Content-Type": "application/json"})
+            r = c.getresponse()
+            body = r.read()
+            return r.status, json.loads(body) if body else None
+        finally:
+            c.close()
+
+    def containers(self, prefix):
+        """{name: state} of those whose name begins so."""
+        rows = self.call("GET", "/containers/json?all=1")[1]
+        return {n.lstrip("/"): r["State"] for r in rows for n in r["Names"]
+                if n.lstrip("/").startswith(prefix)}
+
+    def end(self, prefix):
+        for name, state in self.containers(prefix).items():
+            if state == "running":
+                self.call("POST", "/containers/%s/kill" % name)
+                self.call("POST", "/containers/%s/wait?condition=not-running" % name)
+
+    def remove(self, prefix):
+        for name in self.containers(prefix):
+            self.call("DELETE", "/containers/%s?force=true&v=true" % name)
+
+    def root(self, name):
+        """The container's file system as the host has it, None = there is no container."""
+        try:
+            with open(os.path.join(self.dir, "e", "store", "vfs-containers",
+                                   "containers.json")) as f:
+                for row in json.load(f):
+                    if name in row["names"]:
+                        return os.path.join(self.dir, "e", "store", "vfs", "dir", row["layer"])
+        except FileNotFoundError:
+            pass
+        return None
