@@ -153,12 +153,13 @@ sh(const char *script)
 
 #define SUITE_MARK "0123456789abcdef"
 
-/* As a wake does at its end. */
+/* As a wake does at its end: whole or not at all, for others may look at it. */
 static void
 box_mark(struct box *b)
 {
 	(void)box_sh(b, "umask 077; mkdir -p \"$MW_RUN_DIR\" && "
-	    "printf " SUITE_MARK " >\"$MW_RUN_DIR/instance\"");
+	    "printf " SUITE_MARK " >\"$MW_RUN_DIR/instance.$$\" && "
+	    "mv \"$MW_RUN_DIR/instance.$$\" \"$MW_RUN_DIR/instance\"");
 }
 
 /* A running sandbox whose content is proven. */

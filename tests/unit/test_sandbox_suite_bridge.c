@@ -2,6 +2,7 @@
 /* The bridge driver does what every driver must; see remote_fixture.h for against what. */
 #include "remote_fixture.h"
 #include "sandbox_suite.h"
+#include "remote_more.h"
 
 /* It has been evicted, and nobody told us. */
 static void
@@ -27,6 +28,7 @@ main(void)
 	if (!set_up("bridge"))
 		return done();
 	suite(&bridge);
+	remote_more();
 	tear_down();
 	return done();
 }

@@ -2,6 +2,7 @@
 /* The container driver does what every driver must; see remote_fixture.h. */
 #include "remote_fixture.h"
 #include "sandbox_suite.h"
+#include "remote_more.h"
 
 /* With a real server, whose container is not ours to end, all that is in it goes. */
 static void
@@ -27,6 +28,7 @@ main(void)
 	if (!set_up("container"))
 		return done();
 	suite(&container);
+	remote_more();
 	tear_down();
 	return done();
 }
