@@ -54,6 +54,13 @@ only_in()
 	nothing "$(product | grep -v "^$2/" | xargs grep -nE "#include [<\"]$1")"
 }
 
+# Every sandbox handle of the product shares what is known of who is awake.
+opened_by_app()
+{
+	nothing "$(product | grep -v -e '^src/sandbox/' -e '^src/ops/app\.c$' \
+	    -e '^bin/serve_sandboxes\.c$' | xargs grep -nE '\<mw_sandbox_open\(')"
+}
+
 # A line of the table: a directory, and what its files may include of ours.
 layers()
 {
@@ -96,5 +103,6 @@ check "only http/ knows libfcgi" only_in 'fcgi' src/http
 check "only state/ knows SQLite" only_in 'sqlite3' src/state
 check "only conf/ knows libconfig" only_in 'libconfig' src/conf
 check "layers include downwards only" layers
+check "only ops/app.c opens sandboxes for requests" opened_by_app
 check "nothing is marked as unfinished" unfinished
 done_testing

@@ -34,6 +34,32 @@ open_log(const char *name, const struct mw_conf *conf)
 		    conf->log.file, strerror(errno));
 }
 
+/* ---- who is awake, as the drivers tell and ask ---- */
+
+static bool
+awake_known(void *arg, const char *user, int64_t ttl)
+{
+	int64_t at = atomic_load(&mw_shm_user(arg, user)->answered);
+
+	return at != 0 && mw_now() - at < ttl;
+}
+
+static void
+awake_told(void *arg, const char *user, bool awake)
+{
+	atomic_store(&mw_shm_user(arg, user)->answered, awake ? mw_now() : 0);
+}
+
+enum mw_code
+mw_app_open_sandbox(const struct mw_app *a, struct mw_sandbox **sp, struct mw_err *err)
+{
+	enum mw_code code = mw_sandbox_open(a->conf, sp, err);
+
+	if (code == MW_OK)
+		(*sp)->awake = &a->awake;
+	return code;
+}
+
 /* The state directory: its last component is made, the rest must be there. */
 static enum mw_code
 make_state(struct mw_app *a, struct mw_err *err)
@@ -84,9 +110,10 @@ mw_app_open(const char *name, struct mw_app **ap, struct mw_err *err)
 	    (code = mw_jobs_open(a->state_path, &a->jobs, err)) != MW_OK)
 		goto out;
 	digest_secrets(a, mw_secret_watch_get(a->secret, &a->secret_gen));
+	a->awake = (struct mw_awake){ .known = awake_known, .told = awake_told, .arg = a->shm };
 	if (mw_store_open(a->conf, &a->store, &a->store_err) != MW_OK)
 		mw_log(MW_ERROR, "store: %s", a->store_err.msg);
-	if (mw_sandbox_open(a->conf, &a->sandbox, &a->sandbox_err) != MW_OK)
+	if (mw_app_open_sandbox(a, &a->sandbox, &a->sandbox_err) != MW_OK)
 		mw_log(MW_ERROR, "sandbox: %s", a->sandbox_err.msg);
 	*ap = a;
 	return MW_OK;
@@ -148,7 +175,7 @@ reopen(struct mw_app *a)
 	mw_err_clear(&a->sandbox_err);
 	if (mw_store_open(a->conf, &a->store, &a->store_err) != MW_OK)
 		mw_log(MW_ERROR, "store: %s", a->store_err.msg);
-	if (mw_sandbox_open(a->conf, &a->sandbox, &a->sandbox_err) != MW_OK)
+	if (mw_app_open_sandbox(a, &a->sandbox, &a->sandbox_err) != MW_OK)
 		mw_log(MW_ERROR, "sandbox: %s", a->sandbox_err.msg);
 }
 
@@ -162,7 +189,7 @@ retry_open(struct mw_app *a)
 	if (a->store == NULL && mw_store_open(a->conf, &a->store, &err) != MW_OK)
 		a->store_err = err;
 	mw_err_clear(&err);
-	if (a->sandbox == NULL && mw_sandbox_open(a->conf, &a->sandbox, &err) != MW_OK)
+	if (a->sandbox == NULL && mw_app_open_sandbox(a, &a->sandbox, &err) != MW_OK)
 		a->sandbox_err = err;
 }
 

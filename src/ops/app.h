@@ -40,6 +40,7 @@ struct mw_app {
 	struct mw_sandbox *sandbox;	/* NULL likewise */
 	struct mw_err sandbox_err;
 	struct mw_app *lanes;		/* of further threads: ops/lanes.h; NULL until needed */
+	struct mw_awake awake;		/* of all sandbox handles: kept in shm */
 	unsigned procs;			/* of this responder's pool, 0 = not known; see wait.h */
 	struct mw_chance chance;
 };
@@ -72,6 +73,10 @@ void mw_app_limit(struct mw_ctx *ctx, int64_t max_wake, int64_t own);
 /* The query's maxWakeTime, ms: 0 = do not wake; more than the maximum is the maximum. */
 #define MW_MAX_WAKE 180000
 enum mw_code mw_app_max_wake(struct mw_req *req, int64_t *max_wake) MW_MUST;
+
+/* A sandbox handle of one's own, for another thread: closed before the app. */
+enum mw_code mw_app_open_sandbox(const struct mw_app *a, struct mw_sandbox **sp,
+    struct mw_err *err) MW_MUST;
 
 /* The store / the sandbox, or the failure to open it. */
 enum mw_code mw_app_store(struct mw_app *a, struct mw_ctx *ctx, struct mw_store **s) MW_MUST;

@@ -12,6 +12,7 @@
 #define ANSWER_MAX 8192		/* bytes that the filesystem's check may say */
 
 struct check {
+	const struct mw_app *app;
 	const struct mw_conf *conf;
 	const char *user;
 	struct mw_ctx ctx;		/* with an arena of its own */
@@ -39,7 +40,7 @@ count_call(struct check *c)
 static enum mw_code
 open_sandbox(struct check *c)
 {
-	return mw_sandbox_open(c->conf, &c->sb, &c->ctx.err);
+	return mw_app_open_sandbox(c->app, &c->sb, &c->ctx.err);
 }
 
 static enum mw_code
@@ -150,6 +151,7 @@ set_up(struct check *c, struct mw_app *app, const struct mw_ctx *ctx, const char
 	int64_t limit = mw_now() + app->conf->wake.health_timeout;
 
 	memset(c, 0, sizeof(*c));
+	c->app = app;
 	c->conf = app->conf;
 	c->user = user;
 	c->all = out;

@@ -24,7 +24,7 @@ mw_lane_app(struct mw_app *app, struct mw_ctx *ctx, size_t i, struct mw_app **la
 	    mw_store_open(app->conf, &mine.store, &mine.store_err) != MW_OK)
 		mine.store = NULL;
 	if (mine.sandbox == NULL &&
-	    mw_sandbox_open(app->conf, &mine.sandbox, &mine.sandbox_err) != MW_OK)
+	    mw_app_open_sandbox(app, &mine.sandbox, &mine.sandbox_err) != MW_OK)
 		mine.sandbox = NULL;
 	*l = mine;
 	*lane = l;

@@ -87,7 +87,7 @@ mw_look_user(struct mw_app *app, struct mw_ctx *ctx, const char *user, struct mw
 /* ---- many ---- */
 
 struct many {
-	const struct mw_conf *conf;
+	const struct mw_app *app;
 	const char *request_id;
 	int64_t deadline;
 	const char *const *users;
@@ -115,7 +115,7 @@ look_next(struct many *m, struct mw_arena *arena, struct mw_sandbox *sb, size_t 
 		too_late(&m->out[i]);
 		return;
 	}
-	mw_look(m->conf, &ctx, sb, m->users[i], &m->out[i]);
+	mw_look(m->app->conf, &ctx, sb, m->users[i], &m->out[i]);
 	m->out[i].err.details = NULL;
 	mw_arena_reset(arena);
 	(void)atomic_fetch_add(&m->attempts, ctx.attempts);
@@ -133,7 +133,7 @@ look_some(void *arg, size_t thread)
 	(void)thread;
 	if (arena == NULL)
 		(void)mw_fail(&err, MW_INTERNAL_ERROR, "out of memory");
-	else if (mw_sandbox_open(m->conf, &sb, &err) != MW_OK)
+	else if (mw_app_open_sandbox(m->app, &sb, &err) != MW_OK)
 		sb = NULL;
 	while ((i = atomic_fetch_add(&m->next, 1)) < m->n) {
 		if (sb != NULL)
@@ -149,7 +149,7 @@ enum mw_code
 mw_look_all(struct mw_app *app, struct mw_ctx *ctx, const char *const *users, size_t n,
     struct mw_look *out)
 {
-	struct many m = { .conf = app->conf, .request_id = ctx->request_id,
+	struct many m = { .app = app, .request_id = ctx->request_id,
 	    .deadline = ctx->deadline, .users = users, .out = out, .n = n };
 
 	(void)mw_threads(n < THREADS ? n : THREADS, look_some, &m);

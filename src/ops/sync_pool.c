@@ -194,7 +194,7 @@ thread_open(struct mw_sync_run *run, struct thread *t, bool own, struct mw_err *
 		t->w.store = run->store;
 		t->w.sb = run->sb;
 	} else if (mw_store_open(run->app->conf, &t->w.store, err) != MW_OK ||
-	    mw_sandbox_open(run->app->conf, &t->w.sb, err) != MW_OK) {
+	    mw_app_open_sandbox(run->app, &t->w.sb, err) != MW_OK) {
 		return false;
 	} else {
 		t->w.sb->allow_unproven = run->sb->allow_unproven;

@@ -5,6 +5,8 @@
 
 static const struct mw_sandbox_ops *const drivers[] = {
 	&mw_sandbox_local,
+	&mw_sandbox_bridge,
+	&mw_sandbox_container,
 	&mw_sandbox_engine,
 };
 

@@ -115,9 +115,21 @@ struct mw_sandbox_ops {
 	    const char *path, bool recursive, mw_entry_fn fn, void *arg);
 };
 
+/*
+ * What is known of who is awake, kept by whoever opened the handle and shared by all
+ * of its handles: for a driver that cannot ask without waking.  Any thread may call.
+ */
+struct mw_awake {
+	/* Has this sandbox answered within the last ttl ms, and nothing else been told since? */
+	bool (*known)(void *arg, const char *user, int64_t ttl);
+	void (*told)(void *arg, const char *user, bool awake);
+	void *arg;
+};
+
 /* Every driver's struct begins with this. */
 struct mw_sandbox {
 	const struct mw_sandbox_ops *ops;
+	const struct mw_awake *awake;	/* borrowed; NULL: nobody is known to be awake */
 	/* File operations reach a sandbox without an instance marker too.  Set by the
 	 * wake around its restore, which has to write before the marker exists. */
 	bool allow_unproven;
@@ -127,6 +139,8 @@ enum mw_code mw_sandbox_open(const struct mw_conf *conf, struct mw_sandbox **sp,
 void mw_sandbox_close(struct mw_sandbox *s);	/* accepts NULL */
 
 extern const struct mw_sandbox_ops mw_sandbox_local;
+extern const struct mw_sandbox_ops mw_sandbox_bridge;
+extern const struct mw_sandbox_ops mw_sandbox_container;
 extern const struct mw_sandbox_ops mw_sandbox_engine;
 
 /* The holder of one running local sandbox: `moltctl hold USER`.  Returns its exit status. */

@@ -47,6 +47,7 @@ struct mw_shm_user {
 	_Atomic int64_t gateway_probed;		/* the gateway's last good probe */
 	_Atomic int64_t active;			/* last success in the sandbox, wall ms */
 	_Atomic uint32_t restores;		/* raised before a wake's restore looks at R2 */
+	_Atomic int64_t answered;		/* its driver's last answer, 0 = none since it failed */
 };
 
 struct mw_shm_addr {

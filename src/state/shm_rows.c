@@ -57,6 +57,7 @@ clear_user(struct mw_shm_user *u)
 	atomic_store(&u->failed_limit, 0);
 	atomic_store(&u->gateway_probed, 0);
 	atomic_store(&u->active, 0);
+	atomic_store(&u->answered, 0);
 }
 
 /*

@@ -43,6 +43,12 @@ class Engine:
             self.stop()
             raise Engine.Unavailable(line)
 
+    def settings(self, prefix):
+        """Of a gateway whose sandboxes are here, their names beginning with the prefix."""
+        return {"sandbox.driver": "engine", "sandbox.name": prefix + "{user}",
+                "sandbox.engine.socket": self.socket, "sandbox.engine.create": True,
+                "sandbox.engine.image": IMAGE, "sandbox.engine.network": "none"}
+
     def line(self):
         return self.proc.stdout.readline().decode().strip()
 

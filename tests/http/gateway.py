@@ -14,7 +14,6 @@ import tempfile
 import time
 
 import mw
-from engine import IMAGE as ENGINE_IMAGE
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -127,7 +126,7 @@ class Base:
     def __init__(self, settings=None, store="dir", s3=None, secret=SECRET, env=None,
                  engine=None):
         self.dir = tempfile.mkdtemp(prefix="mwtest.")
-        self.engine = engine            # an Engine, None: the local driver
+        self.engine = engine            # an Engine or a Cloud; None: the local driver
         self.store, self.s3, self.secret = store, s3, secret
         self.extra_env = dict(env or {})
         for d in ("store", "sandboxes", "state", "tmp"):
@@ -144,10 +143,7 @@ class Base:
                 "store.s3.secret_key_file": self.path("r2.secret")})
         if engine:
             self.prefix = "mwt-%s-" % os.path.basename(self.dir)[7:].replace("_", "x")
-            self.conf.update({
-                "sandbox.driver": "engine", "sandbox.name": self.prefix + "{user}",
-                "sandbox.engine.socket": engine.socket, "sandbox.engine.create": True,
-                "sandbox.engine.image": ENGINE_IMAGE, "sandbox.engine.network": "none"})
+            self.conf.update(engine.settings(self.prefix))
         self.configure(settings or {})
         self.users = 0
         self.addresses = 0

@@ -5,8 +5,9 @@ MW_SERVERS  what to run the contract suite over: direct (no server) and the word
             moltctl serve --server; all of them unless it is set
 MW_STORES   dir,s3; s3 is a real S3 server (Swift), behind direct and lighttpd;
             rgw is Ceph's, which knows conditional writes: for those tests only
-MW_DRIVERS  local,engine; engine is a real Podman, behind direct with a directory store.
-            Only local unless it is set
+MW_DRIVERS  local,engine,bridge,container; engine is a real Podman, bridge and container are
+            tests/peers/cloudflare.py, behind direct with a directory store.  Only local
+            unless it is set
 MW_SANITIZED  yes: the programs have sanitizers; their reports fail the tests
 MW_TAP=1    print TAP for automake and exit 0 after a whole plan; wants -p no:terminal
 """
@@ -20,6 +21,7 @@ import shutil
 
 import pytest
 
+import cloudpeer
 import gateway
 import mw
 from engine import Engine
@@ -44,8 +46,9 @@ def combinations():
             if "local" in DRIVERS and (store == "dir" or
                                        (store == "s3" and server in S3_SERVERS)):
                 yield "%s-%s" % (server, store)
-            if "engine" in DRIVERS and store == "dir" and server in ENGINE_SERVERS:
-                yield "%s-%s+engine" % (server, store)
+            for driver in ("engine", "bridge", "container"):
+                if driver in DRIVERS and store == "dir" and server in ENGINE_SERVERS:
+                    yield "%s-%s+%s" % (server, store, driver)
 
 
 # ---- an S3 server of its own for the session ----
@@ -100,6 +103,7 @@ class Shared:
     def __init__(self):
         self.gateways, self.peers = {}, {}
         self.podman = None
+        self.cloudflare = None
 
     def peer(self, store):
         """The S3 server of a kind of store; one for all gateways, so users must not meet."""
@@ -120,13 +124,22 @@ class Shared:
             pytest.skip(self.podman)
         return self.podman
 
+    def cloud(self, driver):
+        """The one peer of both Cloudflare APIs."""
+        if self.cloudflare is None:
+            self.cloudflare = cloudpeer.missing() or cloudpeer.CloudPeer()
+        if isinstance(self.cloudflare, str):
+            pytest.skip(self.cloudflare)
+        return cloudpeer.Cloud(self.cloudflare, driver)
+
     def get(self, name):
         if name not in self.gateways:
             rest, _, driver = name.partition("+")
             server, store = rest.rsplit("-", 1)
             s3 = self.peer(store) if store != "dir" else None
             kind = "s3" if s3 else "dir"
-            engine = self.engine() if driver else None
+            engine = self.engine() if driver == "engine" else \
+                self.cloud(driver) if driver else None
             if server == "direct":
                 gw = gateway.Cgi(store=kind, s3=s3, engine=engine)
             else:
@@ -146,6 +159,8 @@ class Shared:
             peer.stop()
         if isinstance(self.podman, Engine):
             self.podman.stop()
+        if isinstance(self.cloudflare, cloudpeer.CloudPeer):
+            self.cloudflare.stop()
         assert not failures, failures
 
 

@@ -34,6 +34,12 @@ struct suite_driver {
 	int64_t grain;		/* ms: how exactly a list tells a time */
 	int64_t stat_grain;	/* ms: the same for stat */
 	bool not_utf8;		/* arguments need not be UTF-8 */
+	/* What status says of a sandbox before its first start: one that somebody else
+	 * makes may be there and run. */
+	enum mw_sandbox_state before;
+	bool unlisted;		/* the upstream has no list to enumerate */
+	bool one_start;		/* two first calls at once may make two sandboxes, of which the
+				 * later one stays: callers must see to it that there is one */
 	/* Of the odd names one in so many is also written and read, unless MW_LONG is set:
 	 * for a driver whose calls take long.  All are listed in any case. */
 	unsigned stride;
@@ -147,12 +153,13 @@ sh(const char *script)
 
 #define SUITE_MARK "0123456789abcdef"
 
-/* As a wake does at its end. */
+/* As a wake does at its end: whole or not at all, for others may look at it. */
 static void
 box_mark(struct box *b)
 {
 	(void)box_sh(b, "umask 077; mkdir -p \"$MW_RUN_DIR\" && "
-	    "printf " SUITE_MARK " >\"$MW_RUN_DIR/instance\"");
+	    "printf " SUITE_MARK " >\"$MW_RUN_DIR/instance.$$\" && "
+	    "mv \"$MW_RUN_DIR/instance.$$\" \"$MW_RUN_DIR/instance\"");
 }
 
 /* A running sandbox whose content is proven. */

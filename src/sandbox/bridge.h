@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Inside the driver of Cloudflare's sandbox bridge, a Worker that offers its
+ * sandboxes over HTTP (cloudflare/sandbox-sdk, bridge/; API /v1).  Every request
+ * that names a sandbox starts its container, and a container that slept or died is
+ * replaced by an empty one without a word.
+ */
+#ifndef MW_SANDBOX_BRIDGE_H
+#define MW_SANDBOX_BRIDGE_H
+
+#include "sandbox/remote.h"
+#include "sandbox/sse.h"
+
+#define MW_BRIDGE_ID_MAX 128
+
+struct mw_bridge {
+	struct mw_remote remote;
+	struct mw_secret_watch *token;	/* NULL = the bridge asks for none */
+	int64_t awake_ttl;		/* ms */
+	bool starting;			/* a call may start it */
+};
+
+/* RFC 4648 base32 of the user id, lower case, unpadded. */
+void mw_bridge_id(const char *user, char out[MW_BRIDGE_ID_MAX + 1]);
+
+extern const struct mw_remote_error mw_bridge_errors[];
+
+/* ---- bridge_answer.c: the events of one exec ---- */
+
+struct mw_bridge_answer {
+	struct mw_sse sse;
+	bool (*out)(void *arg, const void *p, size_t n);	/* its stdout */
+	void *arg;
+	bool exited, failed;		/* one of them ends it */
+	bool stopped;			/* `out` wanted no more */
+	int exit_code;
+	struct mw_remote_said said;	/* when failed */
+};
+
+void mw_bridge_answer_init(struct mw_bridge_answer *a,
+    bool (*out)(void *arg, const void *p, size_t n), void *arg);
+void mw_bridge_answer_free(struct mw_bridge_answer *a);
+/* False: enough. */
+bool mw_bridge_answer_feed(struct mw_bridge_answer *a, const char *p, size_t n);
+
+#endif

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Sandboxes behind Cloudflare's APIs: containers that are replaced between any two
+calls, pools that are full, answers that are cut, and who is woken by whom."""
+import json
+import os
+
+import pytest
+
+import mw
+from cloudpeer import CloudPeer, missing
+
+LONG = os.environ.get("MW_LONG") == "1"
+QUICK = {"retry.base": 5, "retry.max": 20, "retry.budget": 100000}
+
+
+@pytest.fixture(scope="module")
+def cloud():
+    if missing():
+        pytest.skip(missing())
+    peer = CloudPeer()
+    yield peer
+    peer.stop()
+
+
+@pytest.fixture(params=["bridge", "container"])
+def gw(request, make, cloud):
+    cloud.tell("forget")
+    g = make(dict(QUICK, **cloud.settings(request.param)))
+    g.cloud = cloud
+    return g
+
+
+@pytest.fixture
+def bridge(make, cloud):
+    cloud.tell("forget")
+    g = make(dict(QUICK, **cloud.settings("bridge")))
+    g.cloud = cloud
+    return g
+
+
+users = iter("cloud%d" % n for n in range(1000))
+
+
+@pytest.fixture
+def user():
+    return next(users)
+
+
+def state_of(gw, user):
+    return mw.check_json(gw.call("GET", "/api/super/users/%s/state" % user))
+
+
+def read(gw, user, path, source):
+    r = gw.raw(user, path, "source=" + source, timeout=120)
+    assert r.status == 200, r
+    return r.body
+
+
+# ---- an empty container under the same name, before any call ----
+
+def put(gw, user, n):
+    body = b"new %d" % n
+    gw.put_ok(user, "f", body, timeout=120)
+    for source in ("r2", "auto", "container"):
+        assert read(gw, user, "f", source) == body, source
+
+
+def put_large(gw, user, n):
+    body = bytes([n % 251]) * 300000
+    gw.put_ok(user, "large", body, timeout=120)
+    for source in ("r2", "container"):
+        assert read(gw, user, "large", source) == body, source
+
+
+def look(gw, user, n):
+    if n % 2:
+        assert read(gw, user, "kept", "container") == b"kept"
+    else:
+        mw.check_error(gw.get(user, "never", "source=container", timeout=120), "file_not_found")
+    obj = mw.check_json(gw.list(user, "source=container&recursive=true", timeout=120))
+    assert {"kept", "deep/er/file"} <= {e["relativePath"] for e in obj["files"]}, obj
+
+
+def delete(gw, user, n):
+    gw.put_ok(user, "gone", b"x", timeout=120)
+    assert mw.check_json(gw.delete(user, "gone", timeout=120))["success"]
+    for source in ("r2", "auto", "container"):
+        assert gw.get(user, "gone", "source=" + source, timeout=120).status == 404, source
+
+
+@pytest.mark.parametrize("step", [put, put_large, look, delete])
+def test_replaced_before_any_call(gw, user, step):
+    gw.put_ok(user, "kept", b"kept", timeout=120)
+    gw.put_ok(user, "deep/er/file", b"deep", timeout=120)
+    n = 0
+    while True:
+        n += 1
+        assert n < 60, "no end"
+        gw.cloud.tell("forget")
+        gw.cloud.tell("replace_at", user=user, call=n)
+        step(gw, user, n)
+        assert read(gw, user, "kept", "container") == b"kept"
+        if gw.cloud.calls(user) < n:
+            break                       # it was never replaced: all calls have been tried
+        if n == 3 and not LONG:
+            break
+
+
+def test_replaced_again_and_again(gw, user):
+    """Before every other call: slow, perhaps an error that says come again, never a lie."""
+    gw.put_ok(user, "kept", b"kept", timeout=120)
+    for n in range(3):
+        gw.cloud.tell("replace", user=user)
+        r = gw.raw(user, "kept", "source=container", timeout=120)
+        assert (r.status, r.body) == (200, b"kept"), r
+        gw.cloud.tell("replace", user=user)
+        gw.put_ok(user, "f", b"%d" % n, timeout=120)
+        gw.cloud.tell("replace", user=user)
+        assert read(gw, user, "f", "container") == b"%d" % n
+
+
+def test_a_lost_job_is_lost(gw, user):
+    r = mw.check_json(gw.exec(user, "echo begun >>log; sleep 600", stream=True, timeout=120))
+    pid = r["processId"]
+    obj = mw.check_json(gw.process(user, pid, timeout=120))
+    assert obj["running"] is True, obj
+    gw.cloud.tell("replace", user=user)
+    mw.check_error(gw.process(user, pid, timeout=120), "process_lost")
+    # Another one runs, in the container that has taken its place.
+    obj = mw.check_json(gw.exec(user, "cat log; echo ran", timeout=120))
+    assert obj["stdout"] == "ran\n", obj
+
+
+def test_a_command_runs_once(gw, user):
+    """Cut the answer to an exec anywhere: it ran once, and its answer is right."""
+    gw.put_ok(user, "kept", b"kept", timeout=120)
+    for after in (0, 1, 100, 300, 450, 700) if not LONG else range(0, 1200, 7):
+        gw.cloud.tell("forget")
+        gw.cloud.tell("cut", after=after, times=1)
+        obj = mw.check_json(gw.exec(user, "echo x >>log%d; wc -l <log%d" % (after, after),
+                                    timeout=120))
+        assert (obj["exitCode"], obj["stdout"]) == (0, "1\n"), (after, obj)
+
+
+def test_cut_reads_and_writes(gw, user):
+    body = bytes(range(256)) * 300
+    gw.put_ok(user, "f", body, timeout=120)
+    for after in (0, 10, 200, 5000, 100000):
+        gw.cloud.tell("forget")
+        gw.cloud.tell("cut", after=after, times=1)
+        assert read(gw, user, "f", "container") == body, after
+        gw.cloud.tell("cut", after=after, times=1)
+        body = body[1:] + body[:1]
+        gw.put_ok(user, "f", body, timeout=120)
+        assert read(gw, user, "f", "container") == body, after
+
+
+# ---- who is woken ----
+
+def test_no_get_wakes(bridge, user):
+    bridge.put_ok(user, "f", b"in R2", "target=r2")
+    for _ in range(2):
+        assert read(bridge, user, "f", "auto") == b"in R2"
+        state = state_of(bridge, user)
+        assert state["state"] in ("stopped", "sleeping"), state
+        assert bridge.list(user).status == 200
+        r = bridge.get(user, "f", "source=container&maxWakeTime=0")
+        mw.check_error(r, "sandbox_hibernating")
+        assert bridge.call("GET", "/api/super/users/%s/health" % user).status in (200, 503)
+    assert bridge.cloud.calls(user) == 0
+
+
+def test_awake_for_awake_ttl_only(make, cloud, user):
+    cloud.tell("forget")
+    gw = make(dict(QUICK, **cloud.settings("bridge"), **{"sandbox.bridge.awake_ttl": 1}))
+    gw.put_ok(user, "f", b"x", timeout=120)
+    before = cloud.calls(user)
+    state = state_of(gw, user)
+    assert state["state"] in ("stopped", "sleeping"), state
+    assert cloud.calls(user) == before
+
+
+def test_an_awake_user_is_one_call(gw, user):
+    gw.put_ok(user, "f", b"x", timeout=120)
+    for query in ("f", "f"):
+        before = gw.cloud.calls(user)
+        assert read(gw, user, query, "container") == b"x"
+        assert gw.cloud.calls(user) == before + 1
+
+
+# ---- what the platform refuses ----
+
+def test_capacity(bridge, user):
+    bridge.put_ok(user, "f", b"x", "target=r2")
+    bridge.cloud.tell("capacity", max=0)
+    mw.check_error(bridge.get(user, "f", "source=container", timeout=120), "sandbox_capacity")
+    assert read(bridge, user, "f", "auto") == b"x"
+    bridge.cloud.tell("capacity", max=None)
+
+
+def test_pool_error(bridge, user):
+    bridge.put_ok(user, "f", b"x", "target=r2")
+    bridge.cloud.tell("pool", broken=True)
+    mw.check_error(bridge.get(user, "f", "source=container", timeout=120), "sandbox_unavailable")
+    bridge.cloud.tell("pool", broken=False)
+
+
+def test_wrong_token(make, cloud, user):
+    cloud.tell("forget")
+    gw = make(dict(QUICK, **cloud.settings("bridge")))
+    gw.write("token", "wrong\n", 0o600)
+    gw.configure({"sandbox.bridge.token_file": gw.path("token")})
+    gw.put_ok(user, "f", b"x", "target=r2")
+    r = gw.get(user, "f", "source=container", timeout=120)
+    mw.check_error(r, "sandbox_unavailable")
+    assert "token_file" in json.loads(r.body)["error"], r
+    assert "wrong" not in gw.log() and "wrong" not in r.body.decode()
+
+
+def test_slow_answers_time_out(make, cloud, user):
+    cloud.tell("forget")
+    gw = make(dict(QUICK, **cloud.settings("container"),
+                   **{"sandbox.timeout": 2000, "retry.attempts": 1}))
+    gw.put_ok(user, "f", b"x", timeout=120)
+    cloud.tell("delay", ms=8000)
+    mw.check_error(gw.get(user, "f", "source=container&maxWakeTime=0", timeout=120),
+                   "sandbox_timeout")
