@@ -97,6 +97,7 @@ refused(struct mw_bridge *b, struct mw_ctx *ctx, const char *user, int status,
 	const char *after = mw_net_header(b->remote.net, "Retry-After");
 	int64_t seconds;
 
+	b->pool_failed = strcmp(said->code, "pool_error") == 0;
 	if (row->code != MW_FILE_TOO_LARGE)
 		told(b, user, false);
 	(void)mw_ctx_fail(ctx, row->code, WHAT " answered %d %.40s: %.120s%s%s%s", status,
@@ -355,8 +356,12 @@ bridge_start(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user)
 	enum mw_code code;
 
 	b->starting = true;
+	b->pool_failed = false;
 	code = mw_remote_ping(&b->remote, ctx, user);
 	b->starting = false;
+	/* Nothing ran, so elsewhere this is no lost answer; a start is worth another try. */
+	if (code == MW_SANDBOX_UNAVAILABLE && b->pool_failed)
+		code = ctx->err.code = MW_SANDBOX_UNREACHABLE;
 	return code;
 }
 

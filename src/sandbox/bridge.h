@@ -18,6 +18,7 @@ struct mw_bridge {
 	struct mw_secret_watch *token;	/* NULL = the bridge asks for none */
 	int64_t awake_ttl;		/* ms */
 	bool starting;			/* a call may start it */
+	bool pool_failed;		/* ... and the platform could not */
 };
 
 /* RFC 4648 base32 of the user id, lower case, unpadded. */

@@ -101,9 +101,12 @@ class Box:
             self.generation += 1
             if self.running:
                 self.running = False
-                self.process.kill()
-                self.process.wait()
-                self.process.stdin.close()
+                self.process.stdin.close()      # at which all ends, see inside()
+                try:
+                    self.process.wait(10)
+                except subprocess.TimeoutExpired:
+                    self.process.kill()
+                    self.process.wait()
             wipe(self.dir)
 
     def holder(self):
@@ -227,7 +230,10 @@ def inside():
     all with it, when nobody holds the other end of its input any more."""
     def watch():
         sys.stdin.read()
-        os._exit(0)
+        try:
+            os.kill(-1, signal.SIGKILL)         # process 1 waits for what runs on behind
+        finally:
+            os._exit(0)
     threading.Thread(target=watch, daemon=True).start()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind("/run/new")
