@@ -110,7 +110,7 @@ batch(const char **pp, const char *end, mw_entry_fn fn, void *arg)
 static enum mw_code
 pass_on(const struct mw_buf *out, mw_entry_fn fn, void *arg)
 {
-	const char *p = out->data, *end = p + out->len;
+	const char *p = out->len > 0 ? out->data : "", *end = p + out->len;
 	enum mw_code rc = MW_OK;
 
 	while (p < end && rc == MW_OK)
@@ -206,11 +206,11 @@ trim(struct lister *l, const char *name)
 static void
 as_first(const struct lister *l, const char *link, struct mw_stat *st)
 {
-	const char *p = l->seen.data, *end = p + l->seen.len;
+	const char *p = l->seen.len > 0 ? l->seen.data : "", *end = p + l->seen.len;
 
 	while (link[0] == '.' && link[1] == '/')
 		link += 2;
-	for (; p != NULL && p < end; p += sizeof(*st) + strlen(p + sizeof(*st)) + 1) {
+	for (; p < end; p += sizeof(*st) + strlen(p + sizeof(*st)) + 1) {
 		if (strcmp(p + sizeof(*st), link) == 0) {
 			memcpy(st, p, sizeof(*st));
 			return;
