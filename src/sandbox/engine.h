@@ -208,7 +208,8 @@ enum mw_code mw_engine_remove(struct mw_sandbox *s, struct mw_ctx *ctx, const ch
 enum mw_code mw_engine_list(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
     const char *path, bool recursive, mw_entry_fn fn, void *arg);
 
-/* The line "MODE SIZE MTIME NAME" of stat -c '%f %s %Y %n' for this name, if it is the next. */
+/* The line "MODE SIZE MTIME [DATE] NAME" of stat -c '%f %s %Y [%y] %n' for this name, if it
+ * is the next one.  Only the date has a fraction of the second. */
 bool mw_engine_stat_line(const char **p, const char *end, const char *name, size_t n,
     struct mw_stat *st);
 

@@ -22,14 +22,14 @@
 
 /*
  * After the walk; $4 "1": all levels.  In batches: names, each with its NUL, an empty one,
- * and for each of them a line "MODE SIZE MTIME NAME" unless it is gone.
+ * and for each of them a line "MODE SIZE MTIME [DATE] NAME" unless it is gone.
  */
 static const char list_script[] =
     "for x in find stat; do command -v $x >/dev/null 2>&1 || exit 30; done\n"
     "[ \"$4\" = 1 ] && d=999999 || d=1\n"
     "find . -mindepth 1 -maxdepth $d -exec sh -c '\n"
     "	printf \"%s\\000\" \"$@\"; printf \"\\000\"\n"
-    "	stat -c \"%f %s %Y %n\" \"$@\" 2>/dev/null; :' sh {} + || exit 31\n";
+    "	stat -c \"%f %s %Y [%y] %n\" \"$@\" 2>/dev/null; :' sh {} + || exit 31\n";
 
 /* ---- awake ---- */
 
@@ -54,11 +54,33 @@ field(const char **p, const char *end, int base, int64_t *out)
 	return true;
 }
 
+/* "[2023-11-14 22:13:20.123456789 +0000] ": its milliseconds, 0 if it tells none. */
+static bool
+fraction(const char **p, const char *end, int64_t *ms)
+{
+	const char *close = memchr(*p, ']', (size_t)(end - *p)), *dot;
+	int i;
+
+	*ms = 0;
+	if (close == NULL || **p != '[' || close + 1 == end || close[1] != ' ')
+		return false;
+	dot = memchr(*p, '.', (size_t)(close - *p));
+	for (i = 1; dot != NULL && i <= 3; i++) {
+		if (dot[i] < '0' || dot[i] > '9') {
+			*ms = 0;
+			break;
+		}
+		*ms = *ms * 10 + (dot[i] - '0');
+	}
+	*p = close + 2;
+	return true;
+}
+
 bool
 mw_engine_stat_line(const char **p, const char *end, const char *name, size_t n, struct mw_stat *st)
 {
 	const char *s = *p;
-	int64_t mode, size, mtime = 0;
+	int64_t mode, size, mtime = 0, ms;
 	bool before;
 
 	if (!field(&s, end, 16, &mode) || !field(&s, end, 10, &size))
@@ -66,7 +88,8 @@ mw_engine_stat_line(const char **p, const char *end, const char *name, size_t n,
 	before = s < end && *s == '-';	/* before 1970 */
 	if (before)
 		s++;
-	if (!field(&s, end, 10, &mtime) || (size_t)(end - s) < n + 1 || memcmp(s, name, n) != 0 ||
+	if (!field(&s, end, 10, &mtime) || s == end || !fraction(&s, end, &ms) ||
+	    (size_t)(end - s) < n + 1 || memcmp(s, name, n) != 0 ||
 	    s[n] != '\n')
 		return false;
 	*p = s + n + 1;
@@ -75,7 +98,7 @@ mw_engine_stat_line(const char **p, const char *end, const char *name, size_t n,
 	    MW_FT_DIR : (mode & 0170000) == 0120000 ? MW_FT_SYMLINK : MW_FT_OTHER;
 	st->mode = (int)(mode & 07777);
 	st->size = size;
-	st->mtime = before ? -mtime * 1000 : mtime * 1000;
+	st->mtime = (before ? -mtime * 1000 : mtime * 1000) + ms;
 	return true;
 }
 
@@ -110,7 +133,7 @@ batch(const char **pp, const char *end, mw_entry_fn fn, void *arg)
 static enum mw_code
 pass_on(const struct mw_buf *out, mw_entry_fn fn, void *arg)
 {
-	const char *p = out->data, *end = p + out->len;
+	const char *p = out->len > 0 ? out->data : "", *end = p + out->len;
 	enum mw_code rc = MW_OK;
 
 	while (p < end && rc == MW_OK)
@@ -206,11 +229,11 @@ trim(struct lister *l, const char *name)
 static void
 as_first(const struct lister *l, const char *link, struct mw_stat *st)
 {
-	const char *p = l->seen.data, *end = p + l->seen.len;
+	const char *p = l->seen.len > 0 ? l->seen.data : "", *end = p + l->seen.len;
 
 	while (link[0] == '.' && link[1] == '/')
 		link += 2;
-	for (; p != NULL && p < end; p += sizeof(*st) + strlen(p + sizeof(*st)) + 1) {
+	for (; p < end; p += sizeof(*st) + strlen(p + sizeof(*st)) + 1) {
 		if (strcmp(p + sizeof(*st), link) == 0) {
 			memcpy(st, p, sizeof(*st));
 			return;

@@ -85,10 +85,10 @@ field(const char *line, const char *end, int want, const char **out)
 static bool
 look_up(const struct mw_buf *b, int key, const char *w, size_t n, int want, int64_t *out)
 {
-	const char *p = b->data, *end = p + b->len, *nl, *at = NULL;
+	const char *p = b->len > 0 ? b->data : "", *end = p + b->len, *nl, *at = NULL;
 	long len;
 
-	for (; p != NULL && p < end; p = nl + 1) {
+	for (; p < end; p = nl + 1) {
 		nl = memchr(p, '\n', (size_t)(end - p));
 		if (nl == NULL)
 			nl = end;

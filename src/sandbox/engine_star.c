@@ -20,7 +20,7 @@ static const char script[] =
     "	case $f in \"$top\"/*) ;; *) exit 22 ;; esac\n"
     "fi\n"
     "[ -L \"$f\" ] || [ -e \"$f\" ] || exit 23\n"
-    "stat -c '%f %s %Y ' \"$f\" || exit 24\n"
+    "stat -c '%f %s %Y [%y] ' \"$f\" || exit 24\n"
     "[ \"$5\" = stat ] || { [ -f \"$f\" ] || exit 21; cat \"$f\" || exit 24; }\n";
 
 bool

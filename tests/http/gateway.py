@@ -335,6 +335,15 @@ class Base:
                 except ProcessLookupError:
                     pass
 
+    def replace(self, user):
+        """In place of the user's sandbox there is an empty one, or one to be made."""
+        self.end_sandboxes()
+        if self.engine:
+            self.engine.call("DELETE", "/containers/%s%s?force=true" % (self.prefix, user))
+            return
+        shutil.rmtree(self.path("sandboxes", ".run", user))
+        time.sleep(0.1)
+
     def leftovers(self, wait):
         deadline = time.monotonic() + wait
         while True:

@@ -219,7 +219,7 @@ def make():
 @pytest.fixture(scope="session")
 def direct(shared):
     """The plain CGI over a directory store, for what no server changes."""
-    return shared.get("direct-dir")
+    return shared.get("direct-dir" if "local" in DRIVERS else "direct-dir+engine")
 
 
 # ---- TAP ----

@@ -17,7 +17,7 @@ replace(const char *user)
 }
 
 static const struct suite_driver engine = {
-	.open = open_engine, .replace = replace, .grain = 1000, .stat_grain = 1,
+	.open = open_engine, .replace = replace, .grain = 1, .stat_grain = 1,
 	.stride = 6,
 };
 
