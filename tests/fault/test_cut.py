@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A body that is cut on its way: resumed, or seen to be cut by the client."""
-import os
-
 import pytest
 
 import mw
+from mwfixtures import chosen_servers
 from s3stub import QUICK
 
 BODY = bytes((i * 31 + i // 256) & 255 for i in range(400000))
-SERVERS = os.environ.get("MW_SERVERS", "direct,lighttpd,apache,nginx,cgi").split(",")
 
 
-@pytest.fixture(params=SERVERS)
+@pytest.fixture(params=[s for s in chosen_servers(every=True) if "htaccess" not in s])
 def gw(request, make, stub):
     if request.param == "direct":
         g = make(QUICK, store="s3", s3=stub)

@@ -2,7 +2,9 @@
 """Fixtures and the TAP reporter, shared by the three directories of tests.
 
 MW_SERVERS  what to run the contract suite over: direct (no server) and the words of
-            moltctl serve --server; all of them unless it is set
+            moltctl serve --server.  Unless it is set: all of them in files that say
+            EVERY_SERVER, since their subject is what servers do to a request; direct,
+            lighttpd, Apache and nginx in the others.  MW_SERVERS=every: all in all files
 MW_STORES   dir,s3; s3 is a real S3 server (Swift), behind direct and lighttpd;
             rgw is Ceph's, which knows conditional writes: for those tests only
 MW_DRIVERS  local,engine,bridge,container; engine is a real Podman, bridge and container are
@@ -27,8 +29,8 @@ import mw
 from engine import Engine
 from s3client import S3
 
-SERVERS = os.environ.get(
-    "MW_SERVERS", "direct,lighttpd,apache,nginx,cgi,htaccess,htaccess-cgi").split(",")
+MAIN_SERVERS = ("direct", "lighttpd", "apache", "nginx")
+EVERY_SERVER = MAIN_SERVERS + ("cgi", "htaccess", "htaccess-cgi")
 STORES = os.environ.get("MW_STORES", "dir,s3").split(",")
 DRIVERS = os.environ.get("MW_DRIVERS", "local").split(",")
 S3_SERVERS = ("direct", "lighttpd")
@@ -40,11 +42,21 @@ PEERS = {
 }
 
 
-def combinations():
+def chosen_servers(every):
+    """The words of the servers to test over; every: for a file that is about servers."""
+    chosen = os.environ.get("MW_SERVERS", "")
+    if chosen and chosen != "every":
+        return chosen.split(",")
+    return EVERY_SERVER if every or chosen == "every" else MAIN_SERVERS
+
+
+def combinations(every=False):
+    """The gateways' names, one per server, store and driver."""
+    s3_servers = S3_SERVERS if every or "MW_SERVERS" in os.environ else S3_SERVERS[:1]
     for store in STORES:
-        for server in SERVERS:
+        for server in chosen_servers(every):
             if "local" in DRIVERS and (store == "dir" or
-                                       (store == "s3" and server in S3_SERVERS)):
+                                       (store == "s3" and server in s3_servers)):
                 yield "%s-%s" % (server, store)
             for driver in ("engine", "bridge", "container"):
                 if driver in DRIVERS and store == "dir" and server in ENGINE_SERVERS:
@@ -179,7 +191,13 @@ def no_sanitizer_report(shared):
         gw.check_sanitizer()
 
 
-@pytest.fixture(params=list(combinations()))
+def pytest_generate_tests(metafunc):
+    if "gw" in metafunc.fixturenames and not hasattr(metafunc.module, "gw"):
+        metafunc.parametrize("gw", list(combinations(
+            getattr(metafunc.module, "EVERY_SERVER", False))), indirect=True)
+
+
+@pytest.fixture
 def gw(request, shared):
     """The gateway of the contract suite, one per server and store."""
     return shared.get(request.param)

@@ -8,6 +8,8 @@ import pytest
 import mw
 from gateway import SECRET
 
+EVERY_SERVER = True     # see mwfixtures.py
+
 ROUTES = [
     ("GET", "/api/super/users/alice/files/a"),
     ("PUT", "/api/super/users/alice/files/a"),

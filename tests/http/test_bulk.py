@@ -9,6 +9,8 @@ import pytest
 
 import mw
 
+EVERY_SERVER = True     # see mwfixtures.py
+
 OPERATIONS = ("wake", "restart", "exec", "sync", "config-patch")
 OWN = {"exec": {"command": "true"}, "config-patch": {"patch": {}}}
 LINE = {"userId": str, "success": bool, "status": int, "attempts": int, "durationMs": int,

@@ -7,6 +7,8 @@ import pytest
 
 import mw
 
+EVERY_SERVER = True     # see mwfixtures.py
+
 
 @pytest.mark.parametrize("rid", ["a", "abc-123_X.y", "0" * 64])
 def test_request_id_echoed(gw, user, rid):

@@ -34,7 +34,7 @@ STATUS = dict(STATE, **{
 LISTED = dict(STATE, processId=str, command=str)
 
 
-@pytest.fixture(params=[c for c in combinations() if c.endswith("-dir")])
+@pytest.fixture(params=[c for c in combinations(every=True) if c.endswith("-dir")])
 def gw(request, shared):
     """Behind each server; another store changes only where results are kept."""
     return shared.get(request.param)

@@ -6,6 +6,8 @@ import pytest
 
 import mw
 
+EVERY_SERVER = True     # see mwfixtures.py
+
 # Raw request-target pieces after .../files/ that must never be served.
 BAD = [
     ("dotdot", ".."),

@@ -4,6 +4,8 @@ import pytest
 
 import mw
 
+EVERY_SERVER = True     # see mwfixtures.py
+
 BODY = bytes(range(256)) * 4
 N = len(BODY)
 
