@@ -114,7 +114,8 @@ def deadline_exceeded(gw):
 
 
 def internal_error(gw):
-    gw.configure({"sandbox.driver": "bridge", "sandbox.bridge.url": "http://127.0.0.1:1"})
+    gw.configure({"sandbox.driver": "container",
+                  "sandbox.container.url": "http://127.0.0.1:1"})     # names no user
     return gw.get("u", "f", "source=container")
 
 
