@@ -516,6 +516,7 @@ get_list(struct mw_req *req)
 	enum mw_code code;
 
 	mw_app_deadline(req, 0, req->app->conf->sandbox.timeout);
+	req->touched = true;
 	/* As far as the sandbox can be asked; what was seen last is an answer too. */
 	if (mw_exec_refresh(req->app, &req->ctx, req->user) != MW_OK)
 		mw_err_clear(&req->ctx.err);

@@ -50,6 +50,8 @@ match(const char *pattern, const char *raw, struct caught *c)
 		n = strcspn(++raw, "/");
 		slot = is_word(pattern, pn, "{user}") ? &c->user :
 		    is_word(pattern, pn, "{id}") ? &c->id : NULL;
+		if (slot == &c->id && n == 0)
+			return false;
 		if (slot != NULL)
 			*slot = (struct piece){ raw, n };
 		else if (!literal(raw, n, pattern, pn))

@@ -70,7 +70,7 @@ mw_change_sleep(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c)
 
 	if ((code = stop(app, ctx, c, &stopped)) != MW_OK)
 		return code;
-	c->now = c->before == MW_USER_STOPPED ? MW_USER_STOPPED :
+	c->now = c->before == MW_USER_STOPPED || c->before == MW_USER_SLEEPING ? c->before :
 	    stopped ? MW_USER_SLEEPING : MW_USER_IDLE;
 	c->action = c->now == c->before ? "none" : "stopped";
 	c->waited = mw_now() - began;
@@ -85,6 +85,10 @@ mw_change_restart(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c)
 	bool stopped;
 	enum mw_code code;
 
+	/* Before anything is stopped that could then not be started. */
+	if (c->max_wake == 0)
+		return mw_ctx_fail(ctx, MW_INVALID_ARGUMENT,
+		    "maxWakeTime: expected more than 0, a restart has to wake");
 	if ((code = stop(app, ctx, c, &stopped)) != MW_OK)
 		return code;
 	ctx->waking = true;

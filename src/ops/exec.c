@@ -105,7 +105,8 @@ take(struct mw_app *app, struct mw_ctx *ctx, struct mw_job_view *job, struct mw_
 	v->err = job->err;
 	mw_buf_init(&job->out, 0);
 	mw_buf_init(&job->err, 0);
-	if (!mw_jobs_over(v->row.state) && now > v->row.state) {
+	if (!mw_jobs_over(v->row.state) &&
+	    (now > v->row.state || (v->row.started == 0 && job->age >= 0))) {
 		v->row.state = now;
 		v->row.exit_code = job->exit_code;
 		v->row.out_cut = job->out_cut;
@@ -515,6 +516,7 @@ mw_exec_kill(struct mw_app *app, struct mw_ctx *ctx, const char *user, const cha
 struct refresh {
 	struct mw_app *app;
 	struct mw_ctx *ctx;
+	bool asked, awake;		/* whether it is awake: only if there is a row to ask for */
 };
 
 static enum mw_code
@@ -526,6 +528,11 @@ refresh_one(void *arg, const struct mw_jobs_row *row)
 	enum mw_code code;
 
 	if (mw_jobs_over(row->state))
+		return MW_OK;
+	if (!f->asked)
+		f->awake = mw_is_awake(f->app, f->ctx, row->user);
+	f->asked = true;
+	if (!f->awake)
 		return MW_OK;
 	mw_exec_view_init(&v);
 	v.row = *row;
@@ -542,7 +549,24 @@ mw_exec_refresh(struct mw_app *app, struct mw_ctx *ctx, const char *user)
 {
 	struct refresh f = { .app = app, .ctx = ctx };
 
-	if (!mw_known_awake(app, user))
-		return MW_OK;
 	return mw_jobs_open_ones(app->jobs, ctx, user, REFRESH_MAX, refresh_one, &f);
+}
+
+static enum mw_code
+stopped_one(void *arg, const struct mw_jobs_row *row)
+{
+	struct refresh *f = arg;
+	struct mw_jobs_row now = *row;
+
+	(void)lost(f->app, f->ctx, &now, "its sandbox was stopped while it ran");
+	mw_err_clear(&f->ctx->err);
+	return MW_OK;
+}
+
+enum mw_code
+mw_exec_stopped(struct mw_app *app, struct mw_ctx *ctx, const char *user)
+{
+	struct refresh f = { .app = app, .ctx = ctx };
+
+	return mw_jobs_open_ones(app->jobs, ctx, user, REFRESH_MAX, stopped_one, &f);
 }

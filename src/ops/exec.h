@@ -102,8 +102,11 @@ enum mw_code mw_exec_look(struct mw_app *app, struct mw_ctx *ctx, const char *us
 enum mw_code mw_exec_kill(struct mw_app *app, struct mw_ctx *ctx, const char *user,
     const char *id, const struct mw_exec_ask *ask, struct mw_exec_view *v) MW_MUST;
 
-/* Bring the rows of this user's running jobs up to date, if it is known awake. */
+/* Bring the rows of this user's running jobs up to date, if it is awake. */
 enum mw_code mw_exec_refresh(struct mw_app *app, struct mw_ctx *ctx, const char *user) MW_MUST;
+
+/* Its sandbox was stopped while they ran: they are lost. */
+enum mw_code mw_exec_stopped(struct mw_app *app, struct mw_ctx *ctx, const char *user) MW_MUST;
 
 /* ---- exec_keep.c ---- */
 

@@ -33,8 +33,8 @@ look_inside(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox *s
 	count_call(ctx);
 	if ((code = mw_probe_run(conf, ctx, sb, user, &ask, &out->probe)) != MW_OK)
 		return code;
-	out->healthy = out->probe.gateway;
-	out->state = out->healthy || !mw_has_gateway(conf) ? MW_USER_ACTIVE : MW_USER_IDLE;
+	out->healthy = out->probe.gateway || !mw_has_gateway(conf);
+	out->state = out->healthy ? MW_USER_ACTIVE : MW_USER_IDLE;
 	return MW_OK;
 }
 

@@ -32,6 +32,22 @@ mw_known_awake(struct mw_app *app, const char *user)
 }
 
 bool
+mw_is_awake(struct mw_app *app, struct mw_ctx *ctx, const char *user)
+{
+	struct mw_err before = ctx->err;
+	struct mw_sandbox_status st;
+	struct mw_sandbox *sb;
+	bool awake;
+
+	if (mw_known_awake(app, user))
+		return true;
+	awake = mw_app_sandbox(app, ctx, &sb) == MW_OK &&
+	    sb->ops->status(sb, ctx, user, &st) == MW_OK && st.state == MW_SB_RUNNING;
+	ctx->err = before;
+	return awake;
+}
+
+bool
 mw_files_at_hand(struct mw_app *app, const char *user)
 {
 	return app->sandbox != NULL &&
@@ -184,7 +200,7 @@ not_woken(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_code
 	mw_err_clear(&ctx->err);
 	return mw_ctx_fail(ctx, MW_SANDBOX_HIBERNATING, "The %s of %s is hibernating and "
 	    "maxWakeTime=0 forbids waking it; allow a wake%s", runs ? "gateway" : "sandbox",
-	    user, runs ? "" : " or read with source=r2");
+	    user, runs ? "" : ", or read files with source=r2");
 }
 
 /* Not known ready.  *action, if wanted, is what was done about it. */
@@ -268,6 +284,8 @@ mw_wake_begin(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_
 		if (code == MW_OK && p.marker != 0 && (p.gateway || level == MW_LEVEL_SANDBOX))
 			return MW_OK;
 	}
+	if (max_wait == 0)
+		return not_woken(app, ctx, user, MW_SANDBOX_HIBERNATING, false);
 	code = mw_flight_begin(app, ctx, user, level, max_wait, &led);
 	*action = led ? MW_ACTION_STARTED : MW_ACTION_JOINED;
 	return code;

@@ -16,6 +16,7 @@ struct stopping {
 	struct mw_ctx *ctx;
 	struct mw_sandbox *sb;
 	const char *user;
+	bool running;		/* commands, that are stopped all the same */
 };
 
 static enum mw_code
@@ -68,6 +69,18 @@ take_lock(struct stopping *s, int *lock)
 
 /* ---- what comes first ---- */
 
+/* What must be kept first cannot be: 503, whatever the store said. */
+static enum mw_code
+not_kept(struct stopping *s, enum mw_code code, const char *what)
+{
+	struct mw_err cause = s->ctx->err;
+
+	mw_err_clear(&s->ctx->err);
+	s->ctx->err.retry_after = cause.retry_after;
+	return mw_ctx_fail(s->ctx, mw_code_info(code)->status == 503 ? code :
+	    MW_STORE_UNAVAILABLE, "%s; force=true goes on without it: %.150s", what, cause.msg);
+}
+
 /* What has ended is kept, what still runs keeps the sandbox awake. */
 static enum mw_code
 jobs_first(struct stopping *s)
@@ -75,8 +88,11 @@ jobs_first(struct stopping *s)
 	unsigned running = 0;
 	enum mw_code code = mw_exec_keep_all(s->app, s->ctx, s->user, &running);
 
-	if (code != MW_OK || running == 0)
-		return code;
+	if (code != MW_OK)
+		return not_kept(s, code, "The output of a finished command cannot be kept");
+	s->running = running > 0;
+	if (!s->running)
+		return MW_OK;
 	return mw_ctx_fail(s->ctx, MW_CONFLICT, "%u commands of %s are running: end them, or "
 	    "stop it all the same with force=true", running, s->user);
 }
@@ -86,19 +102,14 @@ sync_first(struct stopping *s)
 {
 	struct mw_sync sync = { .user = s->user, .direction = MW_BACKUP };
 	enum mw_code code = mw_sync(s->app, s->ctx, &sync);
-	struct mw_err cause = s->ctx->err;
 
-	if (code == MW_OK && sync.failed.count == 0)
+	if (code != MW_OK)
+		return not_kept(s, code, "The sync failed");
+	if (sync.failed.count == 0)
 		return MW_OK;
-	mw_err_clear(&s->ctx->err);
-	s->ctx->err.retry_after = cause.retry_after;
-	if (code == MW_OK)
-		return mw_ctx_fail(s->ctx, MW_STORE_UNAVAILABLE, "The sync failed for %lld "
-		    "files, the first is /%.100s; force=true goes on without them",
-		    (long long)sync.failed.count, sync.failed.first->path);
-	return mw_ctx_fail(s->ctx, mw_code_info(code)->status == 503 ? code :
-	    MW_STORE_UNAVAILABLE, "The sync failed; force=true goes on without it: %.150s",
-	    cause.msg);
+	return mw_ctx_fail(s->ctx, MW_STORE_UNAVAILABLE, "The sync failed for %lld files, "
+	    "the first is /%.100s; force=true goes on without them",
+	    (long long)sync.failed.count, sync.failed.first->path);
 }
 
 static enum mw_code
@@ -135,6 +146,8 @@ mw_sleep(struct mw_app *app, struct mw_ctx *ctx, const char *user, const struct 
 	if ((code = stop(&s)) != MW_OK || (code = take_lock(&s, &lock)) != MW_OK)
 		return code;
 	code = stop(&s);
+	if (code == MW_OK && s.running && *stopped)
+		code = mw_exec_stopped(app, ctx, user);
 	atomic_store(&mw_shm_user(app->shm, user)->failed_until, 0);
 	mw_lockfile_give(lock);
 	mw_log(MW_INFO, "[WAKE] userId=%s put to sleep requestId=%s", user, ctx->request_id);

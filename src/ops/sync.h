@@ -54,7 +54,7 @@ struct mw_sync_status {
 	bool compared;			/* the sandbox is awake and was compared: */
 	int64_t changed;		/* a backup would upload, or look closer at them */
 	int64_t only_in_r2, newer_in_r2, waiting;
-	const char *not_compared;	/* why not, or NULL: it is not known to be awake */
+	const char *not_compared;	/* why not, or NULL: it is not awake */
 };
 
 /* How the two stand, without waking or changing anything. */

@@ -125,7 +125,7 @@ mw_sync_status(struct mw_app *app, struct mw_ctx *ctx, const char *user,
 		return code;
 	if (has_last && (code = read_last_sync(app, ctx, run.store, user, st)) != MW_OK)
 		return code;
-	if (!mw_known_awake(app, user))
+	if (!mw_is_awake(app, ctx, user))
 		return MW_OK;
 	if (compare(&run, st) != MW_OK) {
 		st->not_compared = mw_arena_strdup(ctx->arena, ctx->err.msg);

@@ -77,6 +77,9 @@ enum mw_code mw_in_sandbox(struct mw_app *app, struct mw_ctx *ctx, const char *u
 /* Is the user known to be awake, without asking anybody? */
 bool mw_known_awake(struct mw_app *app, const char *user);
 
+/* Is it awake?  Asks the driver when that is not known; starts nothing. */
+bool mw_is_awake(struct mw_app *app, struct mw_ctx *ctx, const char *user);
+
 /* Can the user's files be changed without waking it: known awake, or a driver
  * whose files are reachable asleep. */
 bool mw_files_at_hand(struct mw_app *app, const char *user);
