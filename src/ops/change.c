@@ -2,6 +2,7 @@
 #include "ops/change.h"
 
 #include "base/clock.h"
+#include "ops/probe.h"
 #include "ops/sleep.h"
 
 int64_t
@@ -47,17 +48,69 @@ mw_change_wake(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c)
 
 /* ---- stop ---- */
 
+/* A gateway whose probe hangs must not hide that the sandbox holds files. */
 static enum mw_code
-stop(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c, bool *stopped)
+look_closer(struct mw_app *app, struct mw_ctx *ctx, const char *user, bool *filled)
 {
-	struct mw_sleep how = { .sync = c->sync, .force = c->force };
+	const struct mw_probe_ask ask = { .gateway = false };
+	struct mw_sandbox *sb;
+	struct mw_probe p;
+	enum mw_code code;
+
+	if ((code = mw_app_sandbox(app, ctx, &sb)) != MW_OK)
+		return code;
+	ctx->attempts++;
+	ctx->counted = true;
+	if ((code = mw_probe_run(app->conf, ctx, sb, user, &ask, &p)) == MW_OK)
+		*filled = p.marker != 0;
+	return code;
+}
+
+/*
+ * What is there to be kept?  Not to know that is a reason to stop nothing, unless by
+ * force: what was not copied may be gone with the instance.
+ */
+static enum mw_code
+before_stop(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c, bool *filled)
+{
 	struct mw_look l;
 	enum mw_code code;
 
 	if ((code = mw_look_user(app, ctx, c->user, &l)) != MW_OK)
 		return code;
 	c->before = l.state;
-	how.filled = l.probe.marker != 0;
+	*filled = l.probe.marker != 0;
+	if (l.state != MW_USER_ERROR)
+		return MW_OK;
+	code = look_closer(app, ctx, c->user, filled);
+	if (code == MW_OK || !c->force)
+		return code;
+	mw_err_clear(&ctx->err);
+	return MW_OK;
+}
+
+/* Some drivers cannot tell a sandbox that sleeps from one that nobody has used for a
+ * while, and take its files away when they stop it. */
+static bool
+only_seems_asleep(const struct mw_app *app, const struct mw_change *c)
+{
+	unsigned flags = app->sandbox->ops->flags;
+
+	return c->before == MW_USER_SLEEPING && (flags & MW_SB_FILES_ASLEEP) == 0 &&
+	    (flags & MW_SB_CAN_STOP) != 0;
+}
+
+static enum mw_code
+stop(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c, bool *stopped)
+{
+	struct mw_sleep how = { .sync = c->sync, .force = c->force };
+	enum mw_code code;
+
+	*stopped = false;
+	if ((code = before_stop(app, ctx, c, &how.filled)) != MW_OK)
+		return code;
+	if (only_seems_asleep(app, c))
+		return MW_OK;
 	return mw_sleep(app, ctx, c->user, &how, stopped);
 }
 
@@ -93,6 +146,12 @@ mw_change_restart(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c)
 		return code;
 	ctx->waking = true;
 	code = mw_wake(app, ctx, c->user, MW_LEVEL_GATEWAY, c->max_wake, &action);
+	if (code == MW_OK && only_seems_asleep(app, c) && action == MW_ACTION_NONE) {
+		/* It ran all the time; now that is known. */
+		if ((code = stop(app, ctx, c, &stopped)) == MW_OK)
+			code = mw_wake(app, ctx, c->user, MW_LEVEL_GATEWAY, c->max_wake,
+			    &action);
+	}
 	if (code != MW_OK)
 		return code;
 	c->now = MW_USER_ACTIVE;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* One path of a backup: the sandbox's file to R2, or R2's object away. */
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "base/clock.h"
 #include "base/path.h"
@@ -55,15 +56,34 @@ struct reading {
 	bool begun;
 };
 
+/*
+ * What one file may take of the spool's disk: all transfers together leave half of
+ * it to others, whatever sizes a sandbox claims.
+ */
+static int64_t
+share(const struct mw_app *app)
+{
+	struct statvfs fs;
+
+	if (fstatvfs(app->spool_dir, &fs) != 0)
+		return 0;
+	return (int64_t)(fs.f_bavail * fs.f_frsize) / (2 * app->conf->sync.parallel);
+}
+
 static enum mw_code
 read_begin(void *arg, const struct mw_stat *st, int64_t from, int64_t to)
 {
 	struct reading *r = arg;
+	int64_t most = share(r->w->app);
 
 	(void)from;
 	(void)to;
 	*r->st = *st;
 	r->begun = true;
+	if (st->size > most)
+		return mw_ctx_fail(&r->w->ctx, MW_FILE_TOO_LARGE, "/%.100s has %lld bytes; "
+		    "state.path's disk has room for %lld of one file while it is synced",
+		    r->path, (long long)st->size, (long long)most);
 	return MW_OK;
 }
 
@@ -72,6 +92,9 @@ read_data(void *arg, const void *p, size_t n)
 {
 	struct reading *r = arg;
 
+	if ((int64_t)n > r->st->size - r->spool->size)
+		return mw_ctx_fail(&r->w->ctx, MW_SANDBOX_UNAVAILABLE,
+		    "/%.150s grows while it is read", r->path);
 	return mw_spool_add(r->spool, p, n, &r->w->ctx.err);
 }
 

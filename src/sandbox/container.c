@@ -44,6 +44,23 @@ url_of(const struct mw_remote *r, const char *user, const char *tail, struct mw_
 	return mw_buf_adds(b, s) && mw_buf_adds(b, tail);
 }
 
+/*
+ * In a host's name DNS takes "Bob" and "bob" for one, and "bob." too: two users would
+ * meet in one container.  Only what it tells apart may be part of it.
+ */
+static bool
+may_be_host(const struct mw_remote *r, const char *user)
+{
+	const char *host = strstr(r->url, "://"), *field = strstr(r->url, FIELD);
+	size_t n = strlen(user);
+
+	host = host != NULL ? host + 3 : r->url;
+	if (field == NULL || field >= host + strcspn(host, "/?"))
+		return true;
+	return strspn(user, "abcdefghijklmnopqrstuvwxyz0123456789-") == n &&
+	    user[0] != '-' && user[n - 1] != '-';
+}
+
 static bool
 on_head(void *arg, int status)
 {
@@ -73,7 +90,10 @@ request(struct mw_remote *r, struct mw_ctx *ctx, const char *user, const char *t
 	struct mw_buf url;
 
 	mw_buf_init(&url, 8192);
-	if (!url_of(r, user, tail, &url))
+	if (!may_be_host(r, user))
+		code = mw_ctx_fail(ctx, MW_INVALID_USER_ID, "user id %s cannot be part of the host "
+		    "name in sandbox.container.url: expected a-z, 0-9 and - within", user);
+	else if (!url_of(r, user, tail, &url))
 		code = mw_ctx_nomem(ctx);
 	q->url = url.data;
 	q->headers = &json;

@@ -515,3 +515,15 @@ def test_lost_mount(make):
     assert gw.content("u", "a", "source=r2") == b"x"
     assert gw.drain() == 0
     assert gw.content("u", "b", "source=r2") == b"y"
+
+
+def test_a_file_larger_than_the_disk(r2):
+    """A sandbox can claim any size for nothing; the gateway's disk is not filled with it."""
+    ready(r2)
+    write(r2, "sparse", b"")
+    os.truncate(r2.sandbox("u", "sparse"), 1 << 43)
+    write(r2, "b", b"b")
+    obj = mw.check_json(r2.sync("u", ""))
+    assert [f["path"] for f in obj["failed"]] == ["/sparse"] and obj["uploaded"] == 1, obj
+    assert obj["failed"][0]["code"] == "file_too_large", obj
+    assert r2.stub.get("users/u/b") == b"b" and not os.listdir(r2.path("state", "spool"))

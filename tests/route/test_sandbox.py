@@ -155,3 +155,26 @@ def test_sandbox_disk_refuses(make):
         assert gw.content("u", "f", "source=r2") is None
     finally:
         os.chmod(gw.path("sandboxes"), 0o700)
+
+
+def test_a_hung_probe_hides_nothing_from_sleep(make):
+    """What cannot be looked at is not stopped as if it were empty."""
+    gw = make({"gateway.start": "sleep 1000", "gateway.probe": "sleep 1000",
+               "wake.health_timeout": 1000})
+    gw.put_ok("u", "f", b"x")
+    job = mw.check_json(gw.exec("u", "sleep 1000", stream=True, requireGateway=False))
+    target = "/api/super/users/u/sleep"
+    mw.check_error(gw.call("POST", target, [("Content-Length", "0")], b""), "conflict")
+    status = mw.check_json(gw.process("u", job["processId"]))
+    assert status["running"] is True, status
+    mw.check_json(gw.call("POST", target + "?force=true", [("Content-Length", "0")], b""))
+    mw.check_error(gw.process("u", job["processId"]), "process_lost")
+
+
+@pytest.mark.parametrize("user", ["Bob", "bob.", "b_b", "bob-"])
+def test_ids_that_dns_would_mix_up(make, user):
+    """Two users never meet in one container, whatever a resolver makes of their names."""
+    gw = make({"sandbox.driver": "container",
+               "sandbox.container.url": "http://sandbox-{user}.invalid:3000"})
+    r = gw.get(user, "f", "source=container")
+    assert r.status in (400, 503) and "host name" in r.json()["error"], r
