@@ -2,9 +2,11 @@
 """The local sandbox seen through the files routes: restore, asleep, unavailable."""
 import os
 import shutil
+import signal
 
 import pytest
 
+import gateway
 import mw
 
 HAVE_BWRAP = shutil.which("bwrap") is not None
@@ -157,8 +159,7 @@ def test_sandbox_disk_refuses(make):
         os.chmod(gw.path("sandboxes"), 0o700)
 
 
-def test_a_hung_probe_hides_nothing_from_sleep(make):
-    """What cannot be looked at is not stopped as if it were empty."""
+def test_force_stops_what_runs(make):
     gw = make({"gateway.start": "sleep 1000", "gateway.probe": "sleep 1000",
                "wake.health_timeout": 1000})
     gw.put_ok("u", "f", b"x")
@@ -169,6 +170,25 @@ def test_a_hung_probe_hides_nothing_from_sleep(make):
     assert status["running"] is True, status
     mw.check_json(gw.call("POST", target + "?force=true", [("Content-Length", "0")], b""))
     mw.check_error(gw.process("u", job["processId"]), "process_lost")
+
+
+def test_what_cannot_be_looked_at_is_not_stopped(make):
+    """An answer that does not come is no proof that there is nothing to be kept."""
+    gw = make({"wake.health_timeout": 500, "retry.attempts": 1})
+    gw.put_ok("u", "f", b"x")
+    agents = [p for p in gateway.processes_of(gw.dir)
+              if " serve" in gateway.command_line(p) and "agent" in gateway.command_line(p)]
+    assert agents
+    for p in agents:
+        os.kill(p, signal.SIGSTOP)
+    try:
+        r = gw.call("POST", "/api/super/users/u/sleep", [("Content-Length", "0")], b"")
+        assert r.status in (503, 504) and r.json()["retryable"], r
+        assert all(os.path.exists("/proc/%d" % p) for p in agents), "it was stopped"
+    finally:
+        for p in agents:
+            os.kill(p, signal.SIGCONT)
+    assert gw.content("u", "f", "source=container") == b"x"
 
 
 @pytest.mark.parametrize("user", ["Bob", "bob.", "b_b", "bob-"])
