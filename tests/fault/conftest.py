@@ -32,8 +32,5 @@ def r2(make, stub):
     from s3stub import QUICK
     gw = make(QUICK, store="s3", s3=stub)
     gw.stub = stub
-    # No drain but the test's own: a detached one would race with what is counted.
-    real = gw.env()["MOLTWORKER_MOLTCTL"]
-    gw.write("moltctl", "#!/bin/sh\n[ \"$1\" = drain ] || exec %s \"$@\"\n" % real, 0o755)
-    gw.extra_env["MOLTWORKER_MOLTCTL"] = gw.path("moltctl")
+    gw.without_drain()
     return gw
