@@ -547,7 +547,7 @@ class Gateway(Base):
         if self.serve.poll() is None:
             self.serve.send_signal(signal.SIGTERM)
         try:
-            status = self.serve.wait(20)
+            status = self.serve.wait(60)
         finally:
             self.serve.stdout.close()
             self.errors.close()
