@@ -20,7 +20,6 @@
 #define LIMIT_SLACK 6000	/* ms after its limit, then a job is ended from here */
 #define ANSWER_TIME 500		/* ms of the deadline that the sandbox has to answer a wait */
 #define KILL_WAIT 4000		/* ms for a command to die */
-#define REFRESH_MAX 64
 
 struct run {
 	struct mw_app *app;
@@ -483,6 +482,9 @@ look(struct mw_app *app, struct mw_ctx *ctx, const char *user, const char *id,
 		return code;
 	if (v->row.state == MW_JOBS_LOST)
 		return lost(app, ctx, &v->row, "its sandbox was replaced or lost it");
+	if (v->row.gone)
+		return mw_ctx_fail(ctx, MW_PROCESS_LOST, "the output of process %s is lost: its "
+		    "sandbox was replaced before anybody asked for it", v->row.id);
 	if (v->row.kept)
 		return mw_exec_kept(app, ctx, ask, v);
 	inside.id = v->row.id;
@@ -549,7 +551,7 @@ mw_exec_refresh(struct mw_app *app, struct mw_ctx *ctx, const char *user)
 {
 	struct refresh f = { .app = app, .ctx = ctx };
 
-	return mw_jobs_open_ones(app->jobs, ctx, user, REFRESH_MAX, refresh_one, &f);
+	return mw_jobs_open_ones(app->jobs, ctx, user, refresh_one, &f);
 }
 
 static enum mw_code
@@ -568,5 +570,5 @@ mw_exec_stopped(struct mw_app *app, struct mw_ctx *ctx, const char *user)
 {
 	struct refresh f = { .app = app, .ctx = ctx };
 
-	return mw_jobs_open_ones(app->jobs, ctx, user, REFRESH_MAX, stopped_one, &f);
+	return mw_jobs_open_ones(app->jobs, ctx, user, stopped_one, &f);
 }
