@@ -529,8 +529,6 @@ refresh_one(void *arg, const struct mw_jobs_row *row)
 	struct mw_exec_view v;
 	enum mw_code code;
 
-	if (mw_jobs_over(row->state))
-		return MW_OK;
 	if (!f->asked)
 		f->awake = mw_is_awake(f->app, f->ctx, row->user);
 	f->asked = true;
@@ -546,14 +544,6 @@ refresh_one(void *arg, const struct mw_jobs_row *row)
 	return MW_OK;
 }
 
-enum mw_code
-mw_exec_refresh(struct mw_app *app, struct mw_ctx *ctx, const char *user)
-{
-	struct refresh f = { .app = app, .ctx = ctx };
-
-	return mw_jobs_open_ones(app->jobs, ctx, user, refresh_one, &f);
-}
-
 static enum mw_code
 stopped_one(void *arg, const struct mw_jobs_row *row)
 {
@@ -566,9 +556,37 @@ stopped_one(void *arg, const struct mw_jobs_row *row)
 }
 
 enum mw_code
+mw_exec_refresh(struct mw_app *app, struct mw_ctx *ctx, const char *user)
+{
+	struct refresh f = { .app = app, .ctx = ctx };
+	struct mw_exec_each e = { .ctx = ctx, .fn = refresh_one, .arg = &f };
+
+	return mw_jobs_running(app->jobs, ctx, user, mw_exec_each, &e);
+}
+
+enum mw_code
 mw_exec_stopped(struct mw_app *app, struct mw_ctx *ctx, const char *user)
 {
 	struct refresh f = { .app = app, .ctx = ctx };
+	struct mw_exec_each e = { .ctx = ctx, .fn = stopped_one, .arg = &f };
 
-	return mw_jobs_open_ones(app->jobs, ctx, user, stopped_one, &f);
+	return mw_jobs_running(app->jobs, ctx, user, mw_exec_each, &e);
+}
+
+enum mw_code
+mw_exec_each(void *arg, const struct mw_jobs_row *row)
+{
+	struct mw_exec_each *e = arg;
+	struct mw_arena *own = e->ctx->arena;
+	enum mw_code code;
+
+	if ((e->ctx->arena = mw_arena_open(MW_EXEC_MEMORY)) == NULL) {
+		e->ctx->arena = own;
+		return mw_ctx_nomem(e->ctx);
+	}
+	code = e->fn(e->arg, row);
+	e->ctx->err.details = NULL;	/* it was in there */
+	mw_arena_close(e->ctx->arena);
+	e->ctx->arena = own;
+	return code;
 }

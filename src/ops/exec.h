@@ -14,6 +14,7 @@
 #include "ops/job.h"
 
 #define MW_EXEC_STEP 1800	/* ms */
+#define MW_EXEC_MEMORY (8 << 20)	/* for one of many jobs */
 
 struct mw_exec_request {
 	const char *user;
@@ -101,6 +102,17 @@ enum mw_code mw_exec_look(struct mw_app *app, struct mw_ctx *ctx, const char *us
 /* TERM, KILL, and how it is then.  One that is over stays as it is. */
 enum mw_code mw_exec_kill(struct mw_app *app, struct mw_ctx *ctx, const char *user,
     const char *id, const struct mw_exec_ask *ask, struct mw_exec_view *v) MW_MUST;
+
+/*
+ * For listings of rows, as fn: each with a memory of its own in ctx, as nobody
+ * knows how many there are.
+ */
+struct mw_exec_each {
+	struct mw_ctx *ctx;
+	mw_jobs_fn fn;
+	void *arg;
+};
+enum mw_code mw_exec_each(void *each, const struct mw_jobs_row *row) MW_MUST;
 
 /* Bring the rows of this user's running jobs up to date, if it is awake. */
 enum mw_code mw_exec_refresh(struct mw_app *app, struct mw_ctx *ctx, const char *user) MW_MUST;

@@ -15,7 +15,6 @@
 
 #define PIECE (1 << 20)		/* bytes of each stream in one call */
 #define SPARE (1 << 20)		/* beyond exec.max_stored, then somebody is lying */
-#define JOB_MEMORY (8 << 20)
 #define TEND_SHARE 4		/* a job may take this part of the time that is left */
 #define TEND_TIME 600000		/* ms, and no more than that */
 #define LOGGED_MAX 8		/* failures of one pass that have a line of their own */
@@ -265,17 +264,22 @@ struct many {
 };
 
 static enum mw_code
+count_one(void *arg, const struct mw_jobs_row *row)
+{
+	struct many *m = arg;
+
+	(void)row;
+	m->running++;
+	return MW_OK;
+}
+
+static enum mw_code
 keep_one(void *arg, const struct mw_jobs_row *row)
 {
 	struct many *m = arg;
 	struct mw_jobs_row r = *row;
-	enum mw_code code;
+	enum mw_code code = mw_exec_keep(m->app, m->ctx, &r);
 
-	if (!mw_jobs_over(row->state)) {
-		m->running++;
-		return MW_OK;
-	}
-	code = mw_exec_keep(m->app, m->ctx, &r);
 	/* Its output is gone: nothing that could be kept is lost by going on. */
 	if (code == MW_PROCESS_LOST)
 		mw_err_clear(&m->ctx->err);
@@ -288,13 +292,15 @@ enum mw_code
 mw_exec_keep_all(struct mw_app *app, struct mw_ctx *ctx, const char *user, unsigned *running)
 {
 	struct many m = { .app = app, .ctx = ctx };
+	struct mw_exec_each each = { .ctx = ctx, .fn = keep_one, .arg = &m };
 	enum mw_code code;
 
-	*running = 0;
-	if ((code = mw_exec_refresh(app, ctx, user)) == MW_OK)
-		code = mw_jobs_open_ones(app->jobs, ctx, user, keep_one, &m);
+	/* In this order: one that ends in between is in both, not in neither. */
+	if ((code = mw_exec_refresh(app, ctx, user)) == MW_OK &&
+	    (code = mw_jobs_running(app->jobs, ctx, user, count_one, &m)) == MW_OK)
+		code = mw_jobs_unkept(app->jobs, ctx, user, mw_exec_each, &each);
 	*running = m.running;
-	return code != MW_OK ? code : m.code;
+	return m.code != MW_OK ? m.code : code;
 }
 
 /* ---- for the drain ---- */
@@ -358,7 +364,7 @@ alone(struct many *all, const struct mw_jobs_row *row, mw_jobs_fn fn)
 	int64_t share = mw_left(all->ctx->deadline) / TEND_SHARE;
 	struct mw_ctx mine = { .deadline = mw_now() + (share < TEND_TIME ? share : TEND_TIME),
 	    .user = row->user, .request_id = all->ctx->request_id,
-	    .arena = mw_arena_open(JOB_MEMORY) };
+	    .arena = mw_arena_open(MW_EXEC_MEMORY) };
 	struct many m = { .app = all->app, .ctx = &mine };
 
 	if (mine.arena == NULL)
@@ -375,7 +381,7 @@ tend_alone(void *arg, const struct mw_jobs_row *row)
 {
 	struct many *m = arg;
 
-	if (!mw_jobs_over(row->state) || !mw_known_awake(m->app, row->user))
+	if (!mw_known_awake(m->app, row->user))
 		return MW_OK;
 	return alone(m, row, tend_one);
 }
@@ -406,6 +412,6 @@ mw_exec_tend(struct mw_app *app, struct mw_ctx *ctx)
 
 	log_pass(&old, mw_jobs_expired(app->jobs, ctx, NULL, before, forget_alone, &old),
 	    "forgetting old jobs");
-	log_pass(&over, mw_jobs_open_ones(app->jobs, ctx, NULL, tend_alone, &over),
+	log_pass(&over, mw_jobs_unkept(app->jobs, ctx, NULL, tend_alone, &over),
 	    "keeping results");
 }

@@ -13,15 +13,15 @@
 
 enum statement {
 	BEGIN, COMMIT, ROLLBACK,
-	GET, BY_KEY, INSERT, TRIED, RUNNING_COUNT, MOVE, SETTLE, SEEN, KEPT, GONE, LIST, OPEN,
-	EXPIRED, ABANDON, REMOVE, STATEMENTS
+	GET, BY_KEY, INSERT, TRIED, RUNNING_COUNT, MOVE, SETTLE, SEEN, KEPT, GONE, LIST, RUNNING,
+	UNKEPT, EXPIRED, ABANDON, REMOVE, STATEMENTS
 };
 
 #define COLUMNS "id, user, key, digest, command, marker, state, exit_code, time_limit, created," \
     " started, ended, out_cut, err_cut, kept, out_size, err_size, tries, seq"
 #define SEQ_COLUMN 18
 #define KEPT_GONE 2	/* in the column kept: it never will be */
-#define NOT_OVER "state < 2"
+#define NOT_OVER "(state < 2)"
 #define OF_USER "(?1 IS NULL OR user = ?1)"
 
 _Static_assert(MW_JOBS_EXITED == 2, "the statements say so too");
@@ -45,8 +45,11 @@ static const char *const sql[] = {
 	[KEPT] = "UPDATE job SET kept = 1, out_size = ?2, err_size = ?3 WHERE id = ?1 AND kept = 0",
 	[GONE] = "UPDATE job SET kept = 2 WHERE id = ?1 AND kept = 0",
 	[LIST] = "SELECT " COLUMNS " FROM job WHERE user = ?1 ORDER BY seq DESC LIMIT ?3",
-	[OPEN] = "SELECT " COLUMNS " FROM job WHERE " OF_USER " AND seq > ?2 AND kept = 0"
-	    " AND state <> 6 ORDER BY seq LIMIT ?3",
+	/* kept = 0 is for the index. */
+	[RUNNING] = "SELECT " COLUMNS " FROM job WHERE " OF_USER " AND seq > ?2 AND kept = 0"
+	    " AND " NOT_OVER " ORDER BY seq LIMIT ?3",
+	[UNKEPT] = "SELECT " COLUMNS " FROM job WHERE " OF_USER " AND seq > ?2 AND kept = 0"
+	    " AND NOT " NOT_OVER " AND state <> 6 ORDER BY seq LIMIT ?3",
 	[EXPIRED] = "SELECT " COLUMNS " FROM job WHERE " OF_USER " AND seq > ?2"
 	    " AND created + time_limit < ?4 ORDER BY seq LIMIT ?3",
 	[ABANDON] = "DELETE FROM job WHERE id = ?1 AND tries = 1 AND state = 0",
@@ -506,10 +509,19 @@ mw_jobs_list(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, unsigned m
 }
 
 enum mw_code
-mw_jobs_open_ones(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, mw_jobs_fn fn,
+mw_jobs_running(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, mw_jobs_fn fn,
     void *arg)
 {
-	struct page p = { .id = OPEN, .user = user, .max = ROWS_MAX };
+	struct page p = { .id = RUNNING, .user = user, .max = ROWS_MAX };
+
+	return each(j, ctx, &p, true, fn, arg);
+}
+
+enum mw_code
+mw_jobs_unkept(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, mw_jobs_fn fn,
+    void *arg)
+{
+	struct page p = { .id = UNKEPT, .user = user, .max = ROWS_MAX };
 
 	return each(j, ctx, &p, true, fn, arg);
 }

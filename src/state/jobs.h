@@ -91,13 +91,15 @@ enum mw_code mw_jobs_gone(struct mw_jobs *j, struct mw_ctx *ctx, struct mw_jobs_
  * MW_OK from fn stops and is returned.  list: a user's, newest first, at most max.
  * The others are all there are, oldest first, page by page, until the deadline
  * (MW_DEADLINE_EXCEEDED), each once whatever fn does with it, a user's (NULL =
- * everybody's).  open: that are running or whose output is neither kept nor gone.
- * expired: whose limit passed before `before`.
+ * everybody's).  running: that are not over, as far as anybody has seen.  unkept: that
+ * are over, and whose output is neither kept nor gone.  expired: whose limit passed before `before`.
  */
 typedef enum mw_code (*mw_jobs_fn)(void *arg, const struct mw_jobs_row *row);
 enum mw_code mw_jobs_list(struct mw_jobs *j, struct mw_ctx *ctx, const char *user,
     unsigned max, mw_jobs_fn fn, void *arg) MW_MUST;
-enum mw_code mw_jobs_open_ones(struct mw_jobs *j, struct mw_ctx *ctx, const char *user,
+enum mw_code mw_jobs_running(struct mw_jobs *j, struct mw_ctx *ctx, const char *user,
+    mw_jobs_fn fn, void *arg) MW_MUST;
+enum mw_code mw_jobs_unkept(struct mw_jobs *j, struct mw_ctx *ctx, const char *user,
     mw_jobs_fn fn, void *arg) MW_MUST;
 enum mw_code mw_jobs_expired(struct mw_jobs *j, struct mw_ctx *ctx, const char *user,
     int64_t before, mw_jobs_fn fn, void *arg) MW_MUST;

@@ -645,6 +645,23 @@ def test_drain_gets_past_a_failure(make):
     assert rows(gw, "SELECT id FROM job ORDER BY seq") == [(bad,), (last,)]
 
 
+def test_many_results_hide_no_command(make):
+    """Those that are not kept yet come before it in every list."""
+    gw = make({"exec.max_jobs": 1})
+    first = done(gw.exec("u", "echo first"))["processId"]
+    add_rows(gw, 300, first, "before")
+    pid = start(gw, "u", "true")
+    assert done(gw.exec("u", "echo room", timeout=60, limit=2000))["stdout"] == "room\n"
+    assert status(gw.process("u", pid))["status"] == "completed"
+    running = start(gw, "u", "sleep 300")
+    r = gw.call("POST", "/api/super/users/u/sleep", body=b"", timeout=60)
+    assert "1 commands" in mw.check_error(r, "conflict")["error"]
+    assert rows(gw, "SELECT count(*) FROM job WHERE kept = 0 AND state >= 2") == [(0,)]
+    r = gw.call("POST", "/api/super/users/u/sleep?force=true", body=b"", timeout=60)
+    assert r.status == 200, r
+    assert rows(gw, "SELECT state FROM job WHERE id = ?", running) == [(6,)]
+
+
 def start_and_term(gw, name, delay):
     """A blocking exec, and TERM for its responder `delay` after its job is listed."""
     got = {}

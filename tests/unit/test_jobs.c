@@ -192,11 +192,14 @@ test_lists(struct mw_jobs *j)
 	is_int(mw_jobs_list(j, &ctx, "m", 2, note, &n), MW_OK, "some of them");
 	is_str(n.s, "m3 m2 ", "at most so many");
 	n.s[0] = '\0';
-	is_int(mw_jobs_open_ones(j, &ctx, "s", note, &n), MW_OK, "what is to be done for a user");
+	is_int(mw_jobs_unkept(j, &ctx, "s", note, &n), MW_OK, "what is to be done for a user");
 	is_str(n.s, "", "nothing, as all is kept");
 	n.s[0] = '\0';
-	is_int(mw_jobs_open_ones(j, &ctx, "k", note, &n), MW_OK, "for another");
-	is_str(n.s, "k1 ", "oldest first");
+	is_int(mw_jobs_unkept(j, &ctx, "m", note, &n), MW_OK, "for another");
+	is_str(n.s, "m1 ", "one that is over");
+	n.s[0] = '\0';
+	is_int(mw_jobs_running(j, &ctx, "m", note, &n), MW_OK, "running ones");
+	is_str(n.s, "m2 m3 ", "oldest first");
 	n.s[0] = '\0';
 	is_int(mw_jobs_expired(j, &ctx, NULL, mw_wall(), note, &n), MW_OK, "expired ones");
 	is_str(n.s, "", "none, before their limit has passed");
@@ -238,11 +241,11 @@ test_pages(struct mw_jobs *j)
 	}
 	ok(good, "many jobs");
 	fresh();
-	is_int(mw_jobs_open_ones(j, &ctx, "y", count, &n), MW_OK, "all that are open, in order");
+	is_int(mw_jobs_running(j, &ctx, "y", count, &n), MW_OK, "all that are running, in order");
 	is_int(n.n, MANY, "are as many");
 	n.n = 0;
 	ctx.deadline = 1;
-	is_int(mw_jobs_open_ones(j, &ctx, "y", count, &n), MW_DEADLINE_EXCEEDED, "without time");
+	is_int(mw_jobs_running(j, &ctx, "y", count, &n), MW_DEADLINE_EXCEEDED, "without time");
 	is_int(n.n, 0, "none");
 	fresh();
 	n.remove_from = j;
@@ -262,13 +265,13 @@ test_gone(struct mw_jobs *j)
 	fresh();
 	r.state = MW_JOBS_EXITED;
 	is_int(mw_jobs_seen(j, &ctx, &r), MW_OK, "has ended");
-	is_int(mw_jobs_open_ones(j, &ctx, "z", note, &n), MW_OK, "and its output");
+	is_int(mw_jobs_unkept(j, &ctx, "z", note, &n), MW_OK, "and its output");
 	is_str(n.s, "z1 ", "is to be kept");
 	ok(!r.gone, "as it is not gone");
 	is_int(mw_jobs_gone(j, &ctx, &r), MW_OK, "the output goes");
 	ok(r.gone && !r.kept && r.state == MW_JOBS_EXITED, "which changes nothing else");
 	n.s[0] = '\0';
-	is_int(mw_jobs_open_ones(j, &ctx, "z", note, &n), MW_OK, "nothing");
+	is_int(mw_jobs_unkept(j, &ctx, "z", note, &n), MW_OK, "nothing");
 	is_str(n.s, "", "is left to do");
 	is_int(mw_jobs_kept(j, &ctx, &r), MW_OK, "what is gone");
 	ok(r.gone && !r.kept, "stays gone");
