@@ -151,8 +151,21 @@ keep_locked(struct keep *k)
 	return code == MW_PROCESS_LOST ? give_up(k) : code;
 }
 
+/* Whoever had the lock may have kept it, or the drain forgotten it. */
+static enum mw_code
+keep_if_due(struct keep *k)
+{
+	enum mw_code code = mw_jobs_get(k->app->jobs, k->ctx, k->row->user, k->row->id, k->row);
+
+	if (code == MW_PROCESS_NOT_FOUND) {
+		mw_err_clear(&k->ctx->err);
+		return MW_OK;
+	}
+	return code != MW_OK || k->row->kept || k->row->gone ? code : keep_locked(k);
+}
+
 enum mw_code
-mw_exec_keep(struct mw_app *app, struct mw_ctx *ctx, struct mw_jobs_row *row)
+mw_exec_keep(struct mw_app *app, struct mw_ctx *ctx, struct mw_jobs_row *row, int64_t until)
 {
 	struct keep k = { .app = app, .ctx = ctx, .row = row };
 	const char *name = mw_arena_printf(ctx->arena, "job:%s", row->id);
@@ -161,14 +174,14 @@ mw_exec_keep(struct mw_app *app, struct mw_ctx *ctx, struct mw_jobs_row *row)
 
 	if (name == NULL)
 		return mw_ctx_nomem(ctx);
-	code = mw_lockfile_take(app->lock_path, name, 0, &lock, &ctx->err);
-	if (code == MW_DEADLINE_EXCEEDED) {
+	code = mw_lockfile_take(app->lock_path, name, until, &lock, &ctx->err);
+	if (code == MW_DEADLINE_EXCEEDED && until == 0) {
 		mw_err_clear(&ctx->err);
 		return MW_OK;
 	}
 	if (code != MW_OK)
 		return code;
-	code = keep_locked(&k);
+	code = keep_if_due(&k);
 	mw_lockfile_give(lock);
 	return code;
 }
@@ -260,6 +273,7 @@ struct many {
 	struct mw_ctx *ctx;
 	unsigned running;
 	unsigned failed;	/* in the drain */
+	int64_t until;		/* as of mw_exec_keep */
 	enum mw_code code;	/* of the first that could not be kept */
 };
 
@@ -278,7 +292,7 @@ keep_one(void *arg, const struct mw_jobs_row *row)
 {
 	struct many *m = arg;
 	struct mw_jobs_row r = *row;
-	enum mw_code code = mw_exec_keep(m->app, m->ctx, &r);
+	enum mw_code code = mw_exec_keep(m->app, m->ctx, &r, m->until);
 
 	/* Its output is gone: nothing that could be kept is lost by going on. */
 	if (code == MW_PROCESS_LOST)
@@ -291,7 +305,7 @@ keep_one(void *arg, const struct mw_jobs_row *row)
 enum mw_code
 mw_exec_keep_all(struct mw_app *app, struct mw_ctx *ctx, const char *user, unsigned *running)
 {
-	struct many m = { .app = app, .ctx = ctx };
+	struct many m = { .app = app, .ctx = ctx, .until = ctx->deadline };
 	struct mw_exec_each each = { .ctx = ctx, .fn = keep_one, .arg = &m };
 	enum mw_code code;
 

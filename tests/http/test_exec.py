@@ -4,10 +4,8 @@ import base64
 import json
 import os
 import random
-import shutil
 import signal
 import socket
-import sqlite3
 import threading
 import time
 
@@ -563,103 +561,6 @@ def test_ended_jobs_hold_no_place(make):
     for _ in range(2):
         start(gw, "u", "true")
     assert done(gw.exec("u", "echo room"))["stdout"] == "room\n"
-
-
-def test_drain_keeps_and_forgets(make):
-    gw = make({"exec.keep": 3000, "wake.ready_ttl": 600000})
-    pid = done(gw.exec("u", "echo kept"))["processId"]
-    assert gw.drain() == 0
-    gw.end_sandboxes()
-    shutil.rmtree(gw.path("sandboxes", ".run", "u"))
-    assert status(gw.process("u", pid))["stdout"] == "kept\n"
-    assert os.listdir(gw.path("store", "users", "u", ".moltworker", "jobs")) == [pid + ".out"]
-    gw.configure({"exec.keep": 0, "exec.default_timeout": 1000})
-    deadline = time.monotonic() + 60
-    old = done(gw.exec("u", "true", limit=1000))["processId"]
-    while gw.process("u", old).status == 200:
-        assert time.monotonic() < deadline
-        time.sleep(0.3)
-        assert gw.drain() == 0
-
-
-def rows(gw, sql, *args):
-    with sqlite3.connect(gw.path("state", "jobs.db"), timeout=20) as db:
-        return db.execute(sql, args).fetchall()
-
-
-def add_rows(gw, n, model, name, user="u"):
-    """Jobs like the one of that id, which nobody has ever started."""
-    rows(gw, "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < ?)"
-         " INSERT INTO job(id, user, digest, command, marker, state, exit_code, time_limit,"
-         " created, started, ended, tries) SELECT 'job-' || ? || i, ?, digest, command, marker,"
-         " 2, 0, time_limit, created, started, ended, 1 FROM job, c WHERE id = ?",
-         n, name, user, model)
-
-
-def is_kept(gw, pid, user="u"):
-    return os.path.isfile(gw.path("store", "users", user, ".moltworker", "jobs", pid + ".out"))
-
-
-def test_drain_gets_past_those_that_sleep(make):
-    gw = make({"wake.ready_ttl": 600000})
-    first = done(gw.exec("u", "echo first"))["processId"]
-    add_rows(gw, 300, first, "ghost", "asleep")
-    last = done(gw.exec("u", "echo last"))["processId"]
-    assert gw.drain() == 0
-    assert is_kept(gw, first) and is_kept(gw, last)
-    assert rows(gw, "SELECT count(*) FROM job WHERE kept = 0") == [(300,)]
-
-
-def test_drain_gives_up_what_is_gone(make):
-    """Once, not at every drain."""
-    gw = make({"wake.ready_ttl": 600000})
-    first = done(gw.exec("u", "echo first"))["processId"]
-    add_rows(gw, 40, first, "gone")
-    last = done(gw.exec("u", "echo last"))["processId"]
-    assert gw.drain() == 0
-    assert is_kept(gw, last)
-    assert rows(gw, "SELECT count(*) FROM job WHERE kept = 0") == [(0,)]
-    gw.end_sandboxes()
-    mw.check_error(gw.process("u", "job-gone7"), "process_lost")
-
-
-def test_drain_gets_past_a_failure(make):
-    """One job's results cannot be written, or removed, ever."""
-    gw = make({"exec.keep": 3600000, "wake.ready_ttl": 600000})
-    bad = done(gw.exec("u", "echo bad"))["processId"]
-    out = gw.path("store", "users", "u", ".moltworker", "jobs", bad + ".out")
-    os.makedirs(os.path.join(out, "x"))
-    last = done(gw.exec("u", "echo last"))["processId"]
-    assert gw.drain() == 0
-    assert is_kept(gw, last)
-    assert "processId=%s: left for the next time" % bad in gw.log()
-    add_rows(gw, 600, last, "old")
-    rows(gw, "UPDATE job SET created = 1 WHERE id <> ?", last)
-    rows(gw, "UPDATE job SET kept = 1, out_size = 4 WHERE id = ?", bad)
-    shutil.rmtree(out)
-    with open(out, "wb"):
-        pass
-    os.chmod(os.path.dirname(out), 0o500)
-    assert gw.drain() == 0
-    os.chmod(os.path.dirname(out), 0o700)
-    assert rows(gw, "SELECT id FROM job ORDER BY seq") == [(bad,), (last,)]
-
-
-def test_many_results_hide_no_command(make):
-    """Those that are not kept yet come before it in every list."""
-    gw = make({"exec.max_jobs": 1})
-    first = done(gw.exec("u", "echo first"))["processId"]
-    add_rows(gw, 300, first, "before")
-    pid = start(gw, "u", "true")
-    assert done(gw.exec("u", "echo room", timeout=60, limit=2000))["stdout"] == "room\n"
-    assert status(gw.process("u", pid))["status"] == "completed"
-    running = start(gw, "u", "sleep 300")
-    r = gw.call("POST", "/api/super/users/u/sleep", body=b"", timeout=60)
-    assert "1 commands" in mw.check_error(r, "conflict")["error"]
-    assert rows(gw, "SELECT count(*) FROM job WHERE kept = 0 AND state >= 2") == [(0,)]
-    r = gw.call("POST", "/api/super/users/u/sleep?force=true", body=b"", timeout=60)
-    assert r.status == 200, r
-    assert rows(gw, "SELECT state FROM job WHERE id = ?", running) == [(6,)]
 
 
 def start_and_term(gw, name, delay):
