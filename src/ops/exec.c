@@ -20,7 +20,6 @@
 #define LIMIT_SLACK 6000	/* ms after its limit, then a job is ended from here */
 #define ANSWER_TIME 500		/* ms of the deadline that the sandbox has to answer a wait */
 #define KILL_WAIT 4000		/* ms for a command to die */
-#define REFRESH_MAX 64
 
 struct run {
 	struct mw_app *app;
@@ -483,13 +482,16 @@ look(struct mw_app *app, struct mw_ctx *ctx, const char *user, const char *id,
 		return code;
 	if (v->row.state == MW_JOBS_LOST)
 		return lost(app, ctx, &v->row, "its sandbox was replaced or lost it");
+	if (v->row.gone)
+		return mw_ctx_fail(ctx, MW_PROCESS_LOST, "the output of process %s is lost: its "
+		    "sandbox was replaced before anybody asked for it", v->row.id);
 	if (v->row.kept)
 		return mw_exec_kept(app, ctx, ask, v);
 	inside.id = v->row.id;
 	inside.marker = v->row.marker;
 	if ((code = look_inside(app, ctx, &inside, kill && !mw_jobs_over(v->row.state), v)) != MW_OK)
 		return code;
-	if (mw_jobs_over(v->row.state) && mw_exec_keep(app, ctx, &v->row) != MW_OK) {
+	if (mw_jobs_over(v->row.state) && mw_exec_keep(app, ctx, &v->row, 0) != MW_OK) {
 		mw_log(MW_WARN, "[EXEC] userId=%s processId=%s: the result is not kept yet: %s",
 		    user, id, ctx->err.msg);
 		mw_err_clear(&ctx->err);
@@ -527,8 +529,6 @@ refresh_one(void *arg, const struct mw_jobs_row *row)
 	struct mw_exec_view v;
 	enum mw_code code;
 
-	if (mw_jobs_over(row->state))
-		return MW_OK;
 	if (!f->asked)
 		f->awake = mw_is_awake(f->app, f->ctx, row->user);
 	f->asked = true;
@@ -544,14 +544,6 @@ refresh_one(void *arg, const struct mw_jobs_row *row)
 	return MW_OK;
 }
 
-enum mw_code
-mw_exec_refresh(struct mw_app *app, struct mw_ctx *ctx, const char *user)
-{
-	struct refresh f = { .app = app, .ctx = ctx };
-
-	return mw_jobs_open_ones(app->jobs, ctx, user, REFRESH_MAX, refresh_one, &f);
-}
-
 static enum mw_code
 stopped_one(void *arg, const struct mw_jobs_row *row)
 {
@@ -564,9 +556,37 @@ stopped_one(void *arg, const struct mw_jobs_row *row)
 }
 
 enum mw_code
+mw_exec_refresh(struct mw_app *app, struct mw_ctx *ctx, const char *user)
+{
+	struct refresh f = { .app = app, .ctx = ctx };
+	struct mw_exec_each e = { .ctx = ctx, .fn = refresh_one, .arg = &f };
+
+	return mw_jobs_running(app->jobs, ctx, user, mw_exec_each, &e);
+}
+
+enum mw_code
 mw_exec_stopped(struct mw_app *app, struct mw_ctx *ctx, const char *user)
 {
 	struct refresh f = { .app = app, .ctx = ctx };
+	struct mw_exec_each e = { .ctx = ctx, .fn = stopped_one, .arg = &f };
 
-	return mw_jobs_open_ones(app->jobs, ctx, user, REFRESH_MAX, stopped_one, &f);
+	return mw_jobs_running(app->jobs, ctx, user, mw_exec_each, &e);
+}
+
+enum mw_code
+mw_exec_each(void *arg, const struct mw_jobs_row *row)
+{
+	struct mw_exec_each *e = arg;
+	struct mw_arena *own = e->ctx->arena;
+	enum mw_code code;
+
+	if ((e->ctx->arena = mw_arena_open(MW_EXEC_MEMORY)) == NULL) {
+		e->ctx->arena = own;
+		return mw_ctx_nomem(e->ctx);
+	}
+	code = e->fn(e->arg, row);
+	e->ctx->err.details = NULL;	/* it was in there */
+	mw_arena_close(e->ctx->arena);
+	e->ctx->arena = own;
+	return code;
 }

@@ -14,6 +14,7 @@
 #include "ops/job.h"
 
 #define MW_EXEC_STEP 1800	/* ms */
+#define MW_EXEC_MEMORY (8 << 20)	/* for one of many jobs */
 
 struct mw_exec_request {
 	const char *user;
@@ -102,6 +103,17 @@ enum mw_code mw_exec_look(struct mw_app *app, struct mw_ctx *ctx, const char *us
 enum mw_code mw_exec_kill(struct mw_app *app, struct mw_ctx *ctx, const char *user,
     const char *id, const struct mw_exec_ask *ask, struct mw_exec_view *v) MW_MUST;
 
+/*
+ * For listings of rows, as fn: each with a memory of its own in ctx, as nobody
+ * knows how many there are.
+ */
+struct mw_exec_each {
+	struct mw_ctx *ctx;
+	mw_jobs_fn fn;
+	void *arg;
+};
+enum mw_code mw_exec_each(void *each, const struct mw_jobs_row *row) MW_MUST;
+
 /* Bring the rows of this user's running jobs up to date, if it is awake. */
 enum mw_code mw_exec_refresh(struct mw_app *app, struct mw_ctx *ctx, const char *user) MW_MUST;
 
@@ -110,8 +122,13 @@ enum mw_code mw_exec_stopped(struct mw_app *app, struct mw_ctx *ctx, const char 
 
 /* ---- exec_keep.c ---- */
 
-/* Copy a finished job's output to the store.  Somebody else at it: does nothing. */
-enum mw_code mw_exec_keep(struct mw_app *app, struct mw_ctx *ctx, struct mw_jobs_row *row) MW_MUST;
+/*
+ * Copy a finished job's output to the store, unless that has been done.  Somebody
+ * else at it: waits for them until `until` (monotonic ms), then
+ * MW_DEADLINE_EXCEEDED; with 0 it leaves it to them.  MW_PROCESS_LOST.
+ */
+enum mw_code mw_exec_keep(struct mw_app *app, struct mw_ctx *ctx, struct mw_jobs_row *row,
+    int64_t until) MW_MUST;
 
 /* A piece of it from there. */
 enum mw_code mw_exec_kept(struct mw_app *app, struct mw_ctx *ctx, const struct mw_exec_ask *ask,
@@ -119,7 +136,7 @@ enum mw_code mw_exec_kept(struct mw_app *app, struct mw_ctx *ctx, const struct m
 
 /*
  * Before a sandbox sleeps, is restarted or backed up: copy the output of all of the
- * user's finished jobs to the store.  *running: jobs that are not over.
+ * user's finished jobs to the store, and wait for others who do.  *running: jobs that are not over.
  */
 enum mw_code mw_exec_keep_all(struct mw_app *app, struct mw_ctx *ctx, const char *user,
     unsigned *running) MW_MUST;

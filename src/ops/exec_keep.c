@@ -15,8 +15,9 @@
 
 #define PIECE (1 << 20)		/* bytes of each stream in one call */
 #define SPARE (1 << 20)		/* beyond exec.max_stored, then somebody is lying */
-#define JOB_MEMORY (8 << 20)
-#define TEND_MAX 32		/* jobs of one pass of the drain */
+#define TEND_SHARE 4		/* a job may take this part of the time that is left */
+#define TEND_TIME 600000		/* ms, and no more than that */
+#define LOGGED_MAX 8		/* failures of one pass that have a line of their own */
 #define FOLDER ".moltworker/jobs/"
 
 struct keep {
@@ -116,6 +117,20 @@ store(struct keep *k, struct mw_spool *s, const char *stream)
 	return mw_retry(k->app, k->ctx, MW_UP_STORE, try_put, &p);
 }
 
+/* Nobody need try again; the failure is the same. */
+static enum mw_code
+give_up(struct keep *k)
+{
+	struct mw_err err = k->ctx->err;
+	enum mw_code code;
+
+	mw_err_clear(&k->ctx->err);
+	if ((code = mw_jobs_gone(k->app->jobs, k->ctx, k->row)) != MW_OK)
+		return code;
+	k->ctx->err = err;
+	return MW_PROCESS_LOST;
+}
+
 static enum mw_code
 keep_locked(struct keep *k)
 {
@@ -133,11 +148,24 @@ keep_locked(struct keep *k)
 	}
 	mw_spool_drop(&k->out);
 	mw_spool_drop(&k->err);
-	return code;
+	return code == MW_PROCESS_LOST ? give_up(k) : code;
+}
+
+/* Whoever had the lock may have kept it, or the drain forgotten it. */
+static enum mw_code
+keep_if_due(struct keep *k)
+{
+	enum mw_code code = mw_jobs_get(k->app->jobs, k->ctx, k->row->user, k->row->id, k->row);
+
+	if (code == MW_PROCESS_NOT_FOUND) {
+		mw_err_clear(&k->ctx->err);
+		return MW_OK;
+	}
+	return code != MW_OK || k->row->kept || k->row->gone ? code : keep_locked(k);
 }
 
 enum mw_code
-mw_exec_keep(struct mw_app *app, struct mw_ctx *ctx, struct mw_jobs_row *row)
+mw_exec_keep(struct mw_app *app, struct mw_ctx *ctx, struct mw_jobs_row *row, int64_t until)
 {
 	struct keep k = { .app = app, .ctx = ctx, .row = row };
 	const char *name = mw_arena_printf(ctx->arena, "job:%s", row->id);
@@ -146,14 +174,14 @@ mw_exec_keep(struct mw_app *app, struct mw_ctx *ctx, struct mw_jobs_row *row)
 
 	if (name == NULL)
 		return mw_ctx_nomem(ctx);
-	code = mw_lockfile_take(app->lock_path, name, 0, &lock, &ctx->err);
-	if (code == MW_DEADLINE_EXCEEDED) {
+	code = mw_lockfile_take(app->lock_path, name, until, &lock, &ctx->err);
+	if (code == MW_DEADLINE_EXCEEDED && until == 0) {
 		mw_err_clear(&ctx->err);
 		return MW_OK;
 	}
 	if (code != MW_OK)
 		return code;
-	code = keep_locked(&k);
+	code = keep_if_due(&k);
 	mw_lockfile_give(lock);
 	return code;
 }
@@ -244,21 +272,28 @@ struct many {
 	struct mw_app *app;
 	struct mw_ctx *ctx;
 	unsigned running;
+	unsigned failed;	/* in the drain */
+	int64_t until;		/* as of mw_exec_keep */
 	enum mw_code code;	/* of the first that could not be kept */
 };
+
+static enum mw_code
+count_one(void *arg, const struct mw_jobs_row *row)
+{
+	struct many *m = arg;
+
+	(void)row;
+	m->running++;
+	return MW_OK;
+}
 
 static enum mw_code
 keep_one(void *arg, const struct mw_jobs_row *row)
 {
 	struct many *m = arg;
 	struct mw_jobs_row r = *row;
-	enum mw_code code;
+	enum mw_code code = mw_exec_keep(m->app, m->ctx, &r, m->until);
 
-	if (!mw_jobs_over(row->state)) {
-		m->running++;
-		return MW_OK;
-	}
-	code = mw_exec_keep(m->app, m->ctx, &r);
 	/* Its output is gone: nothing that could be kept is lost by going on. */
 	if (code == MW_PROCESS_LOST)
 		mw_err_clear(&m->ctx->err);
@@ -270,14 +305,16 @@ keep_one(void *arg, const struct mw_jobs_row *row)
 enum mw_code
 mw_exec_keep_all(struct mw_app *app, struct mw_ctx *ctx, const char *user, unsigned *running)
 {
-	struct many m = { .app = app, .ctx = ctx };
+	struct many m = { .app = app, .ctx = ctx, .until = ctx->deadline };
+	struct mw_exec_each each = { .ctx = ctx, .fn = keep_one, .arg = &m };
 	enum mw_code code;
 
-	*running = 0;
-	if ((code = mw_exec_refresh(app, ctx, user)) == MW_OK)
-		code = mw_jobs_open_ones(app->jobs, ctx, user, ~0U, keep_one, &m);
+	/* In this order: one that ends in between is in both, not in neither. */
+	if ((code = mw_exec_refresh(app, ctx, user)) == MW_OK &&
+	    (code = mw_jobs_running(app->jobs, ctx, user, count_one, &m)) == MW_OK)
+		code = mw_jobs_unkept(app->jobs, ctx, user, mw_exec_each, &each);
 	*running = m.running;
-	return code != MW_OK ? code : m.code;
+	return m.code != MW_OK ? m.code : code;
 }
 
 /* ---- for the drain ---- */
@@ -327,34 +364,40 @@ tend_one(void *arg, const struct mw_jobs_row *row)
 {
 	struct many *m = arg;
 
-	if (!mw_jobs_over(row->state) || !mw_known_awake(m->app, row->user))
-		return MW_OK;
 	(void)keep_one(m, row);
 	return m->code;
 }
 
-/* Each job has a memory of its own: nobody knows how many there are. */
+/*
+ * Each job has a memory of its own, as nobody knows how many there are, and a part
+ * of the time.  What fails is left for the next time, and keeps nothing else up.
+ */
 static enum mw_code
 alone(struct many *all, const struct mw_jobs_row *row, mw_jobs_fn fn)
 {
-	struct mw_ctx mine = { .deadline = all->ctx->deadline, .user = row->user,
-	    .request_id = all->ctx->request_id, .arena = mw_arena_open(JOB_MEMORY) };
+	int64_t share = mw_left(all->ctx->deadline) / TEND_SHARE;
+	struct mw_ctx mine = { .deadline = mw_now() + (share < TEND_TIME ? share : TEND_TIME),
+	    .user = row->user, .request_id = all->ctx->request_id,
+	    .arena = mw_arena_open(MW_EXEC_MEMORY) };
 	struct many m = { .app = all->app, .ctx = &mine };
-	enum mw_code code;
 
 	if (mine.arena == NULL)
 		return mw_ctx_nomem(all->ctx);
-	code = fn(&m, row);
-	if (code != MW_OK)
-		code = mw_ctx_fail(all->ctx, code, "%s", mine.err.msg);
+	if (fn(&m, row) != MW_OK && all->failed++ < LOGGED_MAX)
+		mw_log(MW_WARN, "[EXEC] userId=%s processId=%s: left for the next time: %s",
+		    row->user, row->id, mine.err.msg);
 	mw_arena_close(mine.arena);
-	return code;
+	return MW_OK;
 }
 
 static enum mw_code
 tend_alone(void *arg, const struct mw_jobs_row *row)
 {
-	return alone(arg, row, tend_one);
+	struct many *m = arg;
+
+	if (!mw_known_awake(m->app, row->user))
+		return MW_OK;
+	return alone(m, row, tend_one);
 }
 
 static enum mw_code
@@ -363,17 +406,26 @@ forget_alone(void *arg, const struct mw_jobs_row *row)
 	return alone(arg, row, forget_one);
 }
 
+static void
+log_pass(struct many *m, enum mw_code code, const char *what)
+{
+	if (code != MW_OK)
+		mw_log(MW_WARN, "[EXEC] %s: the rest is left for the next time: %s", what,
+		    m->ctx->err.msg);
+	if (m->failed > LOGGED_MAX)
+		mw_log(MW_WARN, "[EXEC] %s: %u jobs are left for the next time", what, m->failed);
+	mw_err_clear(&m->ctx->err);
+}
+
+/* Expiry comes first: it needs no sandbox, so that none can use up its time. */
 void
 mw_exec_tend(struct mw_app *app, struct mw_ctx *ctx)
 {
-	struct many m = { .app = app, .ctx = ctx };
-	enum mw_code code;
+	struct many old = { .app = app, .ctx = ctx }, over = old;
+	int64_t before = mw_wall() - app->conf->exec.keep;
 
-	code = mw_jobs_open_ones(app->jobs, ctx, NULL, TEND_MAX, tend_alone, &m);
-	if (code == MW_OK)
-		code = mw_jobs_expired(app->jobs, ctx, NULL, mw_wall() - app->conf->exec.keep,
-		    TEND_MAX, forget_alone, &m);
-	if (code != MW_OK)
-		mw_log(MW_WARN, "[EXEC] jobs are left for the next time: %s", ctx->err.msg);
-	mw_err_clear(&ctx->err);
+	log_pass(&old, mw_jobs_expired(app->jobs, ctx, NULL, before, forget_alone, &old),
+	    "forgetting old jobs");
+	log_pass(&over, mw_jobs_unkept(app->jobs, ctx, NULL, tend_alone, &over),
+	    "keeping results");
 }

@@ -9,17 +9,19 @@
 
 #define SLACK 20000	/* ms after its limit, then a job that nobody saw end has ended */
 #define PAGE_MEMORY (1 << 20)
-#define ROWS_MAX 256	/* of one listing */
+#define ROWS_MAX 256	/* of one listing, of one page */
 
 enum statement {
 	BEGIN, COMMIT, ROLLBACK,
-	GET, BY_KEY, INSERT, TRIED, RUNNING_COUNT, MOVE, SETTLE, SEEN, KEPT, LIST, OPEN,
-	EXPIRED, ABANDON, REMOVE, STATEMENTS
+	GET, BY_KEY, INSERT, TRIED, RUNNING_COUNT, MOVE, SETTLE, SEEN, KEPT, GONE, LIST, RUNNING,
+	UNKEPT, EXPIRED, ABANDON, REMOVE, STATEMENTS
 };
 
 #define COLUMNS "id, user, key, digest, command, marker, state, exit_code, time_limit, created," \
-    " started, ended, out_cut, err_cut, kept, out_size, err_size, tries"
-#define NOT_OVER "state < 2"
+    " started, ended, out_cut, err_cut, kept, out_size, err_size, tries, seq"
+#define SEQ_COLUMN 18
+#define KEPT_GONE 2	/* in the column kept: it never will be */
+#define NOT_OVER "(state < 2)"
 #define OF_USER "(?1 IS NULL OR user = ?1)"
 
 _Static_assert(MW_JOBS_EXITED == 2, "the statements say so too");
@@ -41,17 +43,21 @@ static const char *const sql[] = {
 	    " err_cut = ?7, started = CASE started WHEN 0 THEN ?4 ELSE started END"
 	    " WHERE id = ?1 AND " NOT_OVER,
 	[KEPT] = "UPDATE job SET kept = 1, out_size = ?2, err_size = ?3 WHERE id = ?1 AND kept = 0",
-	[LIST] = "SELECT " COLUMNS " FROM job WHERE user = ?1 ORDER BY seq DESC LIMIT ?2",
-	[OPEN] = "SELECT " COLUMNS " FROM job WHERE " OF_USER " AND kept = 0 AND state <> 6"
-	    " ORDER BY seq LIMIT ?2",
-	[EXPIRED] = "SELECT " COLUMNS " FROM job WHERE " OF_USER " AND created + time_limit < ?2"
-	    " ORDER BY seq LIMIT ?3",
+	[GONE] = "UPDATE job SET kept = 2 WHERE id = ?1 AND kept = 0",
+	[LIST] = "SELECT " COLUMNS " FROM job WHERE user = ?1 ORDER BY seq DESC LIMIT ?3",
+	/* kept = 0 is for the index. */
+	[RUNNING] = "SELECT " COLUMNS " FROM job WHERE " OF_USER " AND seq > ?2 AND kept = 0"
+	    " AND " NOT_OVER " ORDER BY seq LIMIT ?3",
+	[UNKEPT] = "SELECT " COLUMNS " FROM job WHERE " OF_USER " AND seq > ?2 AND kept = 0"
+	    " AND NOT " NOT_OVER " AND state <> 6 ORDER BY seq LIMIT ?3",
+	[EXPIRED] = "SELECT " COLUMNS " FROM job WHERE " OF_USER " AND seq > ?2"
+	    " AND created + time_limit < ?4 ORDER BY seq LIMIT ?3",
 	[ABANDON] = "DELETE FROM job WHERE id = ?1 AND tries = 1 AND state = 0",
 	[REMOVE] = "DELETE FROM job WHERE id = ?1",
 };
 
 _Static_assert(sizeof(sql) / sizeof(sql[0]) == STATEMENTS, "every statement needs its text");
-_Static_assert(MW_JOBS_LOST == 6, "the statements say so too");
+_Static_assert(MW_JOBS_LOST == 6 && KEPT_GONE == 2, "the statements say so too");
 
 static const char schema[] =
     "CREATE TABLE job("
@@ -131,7 +137,8 @@ read_row(struct mw_ctx *ctx, sqlite3_stmt *st, struct mw_arena *a, struct mw_job
 	r->ended = sqlite3_column_int64(st, 11);
 	r->out_cut = sqlite3_column_int(st, 12) != 0;
 	r->err_cut = sqlite3_column_int(st, 13) != 0;
-	r->kept = sqlite3_column_int(st, 14) != 0;
+	r->kept = sqlite3_column_int(st, 14) == 1;
+	r->gone = sqlite3_column_int(st, 14) == KEPT_GONE;
 	r->out_size = sqlite3_column_int64(st, 15);
 	r->err_size = sqlite3_column_int64(st, 16);
 	r->tries = (unsigned)sqlite3_column_int(st, 17);
@@ -363,6 +370,20 @@ mw_jobs_kept(struct mw_jobs *j, struct mw_ctx *ctx, struct mw_jobs_row *row)
 }
 
 enum mw_code
+mw_jobs_gone(struct mw_jobs *j, struct mw_ctx *ctx, struct mw_jobs_row *row)
+{
+	enum mw_code code;
+
+	if ((code = mw_db_enter(&j->db, ctx)) != MW_OK)
+		return code;
+	code = mw_db_run(&j->db, ctx, GONE, "t", row->id);
+	if (code == MW_OK)
+		code = get(j, ctx, row->user, row->id, row);
+	mw_db_leave(&j->db);
+	return code;
+}
+
+enum mw_code
 mw_jobs_abandon(struct mw_jobs *j, struct mw_ctx *ctx, const char *id)
 {
 	enum mw_code code;
@@ -393,59 +414,88 @@ mw_jobs_remove(struct mw_jobs *j, struct mw_ctx *ctx, const char *id)
 
 /* ---- listings ---- */
 
+struct page {
+	enum statement id;
+	const char *user;
+	int64_t before;		/* EXPIRED only */
+	int64_t after;		/* the seq that the last page ended with */
+	unsigned max, n;
+	struct mw_arena *arena;
+	struct mw_jobs_row *rows;
+};
+
 /* All rows are read before the first is handed out: fn may use the handle. */
 static enum mw_code
-collect(struct mw_jobs *j, struct mw_ctx *ctx, sqlite3_stmt *st, struct mw_arena *a,
-    struct mw_jobs_row *rows, unsigned *n)
+collect(struct mw_jobs *j, struct mw_ctx *ctx, sqlite3_stmt *st, struct page *p)
 {
 	enum mw_code code = MW_OK;
 	bool found = true;
 
-	while (code == MW_OK && found && *n < ROWS_MAX) {
+	while (code == MW_OK && found && p->n < p->max) {
 		code = mw_db_step(&j->db, ctx, st, &found);
-		if (code == MW_OK && found && (code = read_row(ctx, st, a, &rows[*n])) == MW_OK)
-			(*n)++;
+		if (code != MW_OK || !found)
+			break;
+		p->after = sqlite3_column_int64(st, SEQ_COLUMN);
+		if ((code = read_row(ctx, st, p->arena, &p->rows[p->n])) == MW_OK)
+			p->n++;
 	}
+	(void)sqlite3_reset(st);
 	return code;
 }
 
 static enum mw_code
-hand_out(const struct mw_jobs_row *rows, unsigned n, mw_jobs_fn fn, void *arg)
+read_page(struct mw_jobs *j, struct mw_ctx *ctx, struct page *p)
+{
+	sqlite3_stmt *st;
+	enum mw_code code;
+
+	p->n = 0;
+	mw_arena_reset(p->arena);
+	if ((code = mw_db_enter(&j->db, ctx)) != MW_OK)
+		return code;
+	code = p->id == EXPIRED ?
+	    mw_db_bind(&j->db, ctx, p->id, &st, "tiii", p->user, p->after, (int64_t)p->max,
+	    p->before) :
+	    mw_db_bind(&j->db, ctx, p->id, &st, "tii", p->user, p->after, (int64_t)p->max);
+	if (code == MW_OK)
+		code = collect(j, ctx, st, p);
+	mw_db_leave(&j->db);
+	return code;
+}
+
+static enum mw_code
+hand_out(struct mw_ctx *ctx, const struct page *p, mw_jobs_fn fn, void *arg)
 {
 	enum mw_code code = MW_OK;
 	unsigned i;
 
-	for (i = 0; i < n && code == MW_OK; i++)
-		code = fn(arg, &rows[i]);
+	for (i = 0; i < p->n && code == MW_OK; i++) {
+		if (mw_left(ctx->deadline) == 0)
+			return mw_ctx_fail(ctx, MW_DEADLINE_EXCEEDED,
+			    "there was no time to go through all of the jobs");
+		code = fn(arg, &p->rows[i]);
+	}
 	return code;
 }
 
+/* Page by page (`paged`), or one page at most. */
 static enum mw_code
-each(struct mw_jobs *j, struct mw_ctx *ctx, enum statement id, const char *user, int64_t before,
-    unsigned max, mw_jobs_fn fn, void *arg)
+each(struct mw_jobs *j, struct mw_ctx *ctx, struct page *p, bool paged, mw_jobs_fn fn, void *arg)
 {
-	struct mw_arena *a = mw_arena_open(PAGE_MEMORY);
-	struct mw_jobs_row *rows = calloc(ROWS_MAX, sizeof(*rows));
 	enum mw_code code = MW_OK;
-	sqlite3_stmt *st;
-	unsigned n = 0;
 
-	if (max > ROWS_MAX)
-		max = ROWS_MAX;
-	if (a == NULL || rows == NULL)
+	if (p->max > ROWS_MAX)
+		p->max = ROWS_MAX;
+	p->arena = mw_arena_open(PAGE_MEMORY);
+	p->rows = calloc(ROWS_MAX, sizeof(*p->rows));
+	if (p->arena == NULL || p->rows == NULL)
 		code = mw_ctx_nomem(ctx);
-	if (code == MW_OK && (code = mw_db_enter(&j->db, ctx)) == MW_OK) {
-		code = id == EXPIRED ?
-		    mw_db_bind(&j->db, ctx, id, &st, "tii", user, before, (int64_t)max) :
-		    mw_db_bind(&j->db, ctx, id, &st, "ti", user, (int64_t)max);
-		if (code == MW_OK)
-			code = collect(j, ctx, st, a, rows, &n);
-		mw_db_leave(&j->db);
-	}
-	if (code == MW_OK)
-		code = hand_out(rows, n, fn, arg);
-	free(rows);
-	mw_arena_close(a);
+	else do {
+		if ((code = read_page(j, ctx, p)) == MW_OK)
+			code = hand_out(ctx, p, fn, arg);
+	} while (code == MW_OK && paged && p->n == p->max);
+	free(p->rows);
+	mw_arena_close(p->arena);
 	return code;
 }
 
@@ -453,19 +503,34 @@ enum mw_code
 mw_jobs_list(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, unsigned max,
     mw_jobs_fn fn, void *arg)
 {
-	return each(j, ctx, LIST, user, 0, max, fn, arg);
+	struct page p = { .id = LIST, .user = user, .max = max };
+
+	return each(j, ctx, &p, false, fn, arg);
 }
 
 enum mw_code
-mw_jobs_open_ones(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, unsigned max,
-    mw_jobs_fn fn, void *arg)
+mw_jobs_running(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, mw_jobs_fn fn,
+    void *arg)
 {
-	return each(j, ctx, OPEN, user, 0, max, fn, arg);
+	struct page p = { .id = RUNNING, .user = user, .max = ROWS_MAX };
+
+	return each(j, ctx, &p, true, fn, arg);
+}
+
+enum mw_code
+mw_jobs_unkept(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, mw_jobs_fn fn,
+    void *arg)
+{
+	struct page p = { .id = UNKEPT, .user = user, .max = ROWS_MAX };
+
+	return each(j, ctx, &p, true, fn, arg);
 }
 
 enum mw_code
 mw_jobs_expired(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, int64_t before,
-    unsigned max, mw_jobs_fn fn, void *arg)
+    mw_jobs_fn fn, void *arg)
 {
-	return each(j, ctx, EXPIRED, user, before, max, fn, arg);
+	struct page p = { .id = EXPIRED, .user = user, .max = ROWS_MAX, .before = before };
+
+	return each(j, ctx, &p, true, fn, arg);
 }

@@ -41,6 +41,7 @@ struct mw_jobs_row {
 	bool out_cut, err_cut;		/* the sandbox did not store all of it */
 	bool kept;			/* its output is in the store: */
 	int64_t out_size, err_size;	/* so many bytes */
+	bool gone;			/* it was not kept while it was there, and never will be */
 	unsigned tries;			/* requests that may have started it */
 };
 
@@ -82,19 +83,26 @@ enum mw_code mw_jobs_seen(struct mw_jobs *j, struct mw_ctx *ctx, struct mw_jobs_
 /* Its output is in the store. */
 enum mw_code mw_jobs_kept(struct mw_jobs *j, struct mw_ctx *ctx, struct mw_jobs_row *row) MW_MUST;
 
+/* The sandbox has its output no more, and nobody has kept it. */
+enum mw_code mw_jobs_gone(struct mw_jobs *j, struct mw_ctx *ctx, struct mw_jobs_row *row) MW_MUST;
+
 /*
  * Rows, each valid during the call only, which may use the handle.  Anything but
  * MW_OK from fn stops and is returned.  list: a user's, newest first, at most max.
- * open: a user's (NULL = everybody's) that are running or whose output is not kept.
- * expired: everybody's that were made before `before`, at most max.
+ * The others are all there are, oldest first, page by page, until the deadline
+ * (MW_DEADLINE_EXCEEDED), each once whatever fn does with it, a user's (NULL =
+ * everybody's).  running: that are not over, as far as anybody has seen.  unkept: that
+ * are over, and whose output is neither kept nor gone.  expired: whose limit passed before `before`.
  */
 typedef enum mw_code (*mw_jobs_fn)(void *arg, const struct mw_jobs_row *row);
 enum mw_code mw_jobs_list(struct mw_jobs *j, struct mw_ctx *ctx, const char *user,
     unsigned max, mw_jobs_fn fn, void *arg) MW_MUST;
-enum mw_code mw_jobs_open_ones(struct mw_jobs *j, struct mw_ctx *ctx, const char *user,
-    unsigned max, mw_jobs_fn fn, void *arg) MW_MUST;
+enum mw_code mw_jobs_running(struct mw_jobs *j, struct mw_ctx *ctx, const char *user,
+    mw_jobs_fn fn, void *arg) MW_MUST;
+enum mw_code mw_jobs_unkept(struct mw_jobs *j, struct mw_ctx *ctx, const char *user,
+    mw_jobs_fn fn, void *arg) MW_MUST;
 enum mw_code mw_jobs_expired(struct mw_jobs *j, struct mw_ctx *ctx, const char *user,
-    int64_t before, unsigned max, mw_jobs_fn fn, void *arg) MW_MUST;
+    int64_t before, mw_jobs_fn fn, void *arg) MW_MUST;
 
 /* This request has started nothing and gives up: the row goes, unless others count. */
 enum mw_code mw_jobs_abandon(struct mw_jobs *j, struct mw_ctx *ctx, const char *id) MW_MUST;

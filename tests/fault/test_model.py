@@ -8,12 +8,10 @@ and processes that are killed.  At the end R2, the sandboxes and the model agree
 MW_SEED repeats a run, as far as the machine's own timing allows; MW_LONG=1 runs it
 for MW_SECONDS (180).
 """
-import fcntl
 import os
 import random
 import shutil
 import signal
-import struct
 import threading
 import time
 import traceback
@@ -27,28 +25,6 @@ LONG = os.environ.get("MW_LONG") == "1"
 SECONDS = float(os.environ.get("MW_SECONDS", "180" if LONG else "9"))
 USERS, CLIENTS, PATHS = 3, 6, 5
 UNSURE = (0, 500, 502, 503, 504)        # may have happened, or not
-
-
-def fnv(name):
-    h = 0xcbf29ce484222325
-    for b in name.encode():
-        h = (h ^ b) * 0x100000001b3 & (1 << 64) - 1
-    return h
-
-
-class Lock:
-    """A lock of the gateway's own: see base/lockfile.h."""
-
-    def __init__(self, gw, name):
-        self.path, self.at = gw.path("state", "locks"), fnv(name) >> 1
-
-    def __enter__(self):
-        self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
-        how = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, self.at, 1, 0)
-        fcntl.fcntl(self.fd, 38, how)               # F_OFD_SETLKW
-
-    def __exit__(self, *args):
-        os.close(self.fd)
 
 
 class File:
@@ -268,7 +244,7 @@ def replace(w, user, n):
     """Another, empty sandbox under the same name, all at once."""
     gw, away = w.gw, w.gw.path("away", "%s.%d" % (user.name, n))
     os.makedirs(away)
-    with user.here, Lock(gw, "wake:" + user.name):
+    with user.here, mw.Lock(gw, "wake:" + user.name):
         user.wipes += 1
         for name, kind in ((".run/" + user.name, "run"), (user.name, "root")):
             if os.path.exists(gw.path("sandboxes", name)):

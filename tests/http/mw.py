@@ -4,10 +4,12 @@
 The client sends the request target byte for byte as given and says whether
 the answer came whole: both are things a library client hides.
 """
+import fcntl
 import json
 import os
 import re
 import socket
+import struct
 import time
 
 # The contract's error table: code -> (status, errorType, retryable).
@@ -318,3 +320,25 @@ def free_port(count=1):
             next_port = port + 1
             return port - count + 1
     raise RuntimeError("no free port")
+
+
+def fnv(name):
+    h = 0xcbf29ce484222325
+    for b in name.encode():
+        h = (h ^ b) * 0x100000001b3 & (1 << 64) - 1
+    return h
+
+
+class Lock:
+    """A lock of the gateway's own: see base/lockfile.h."""
+
+    def __init__(self, gw, name):
+        self.path, self.at = gw.path("state", "locks"), fnv(name) >> 1
+
+    def __enter__(self):
+        self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        how = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, self.at, 1, 0)
+        fcntl.fcntl(self.fd, 38, how)               # F_OFD_SETLKW
+
+    def __exit__(self, *args):
+        os.close(self.fd)

@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import random
-import shutil
 import signal
 import socket
 import threading
@@ -562,23 +561,6 @@ def test_ended_jobs_hold_no_place(make):
     for _ in range(2):
         start(gw, "u", "true")
     assert done(gw.exec("u", "echo room"))["stdout"] == "room\n"
-
-
-def test_drain_keeps_and_forgets(make):
-    gw = make({"exec.keep": 3000, "wake.ready_ttl": 600000})
-    pid = done(gw.exec("u", "echo kept"))["processId"]
-    assert gw.drain() == 0
-    gw.end_sandboxes()
-    shutil.rmtree(gw.path("sandboxes", ".run", "u"))
-    assert status(gw.process("u", pid))["stdout"] == "kept\n"
-    assert os.listdir(gw.path("store", "users", "u", ".moltworker", "jobs")) == [pid + ".out"]
-    gw.configure({"exec.keep": 0, "exec.default_timeout": 1000})
-    deadline = time.monotonic() + 60
-    old = done(gw.exec("u", "true", limit=1000))["processId"]
-    while gw.process("u", old).status == 200:
-        assert time.monotonic() < deadline
-        time.sleep(0.3)
-        assert gw.drain() == 0
 
 
 def start_and_term(gw, name, delay):

@@ -165,6 +165,8 @@ test_move(struct mw_jobs *j)
 
 struct names {
 	char s[200];
+	unsigned n;
+	struct mw_jobs *remove_from;	/* or NULL */
 };
 
 static enum mw_code
@@ -180,7 +182,7 @@ note(void *arg, const struct mw_jobs_row *r)
 static void
 test_lists(struct mw_jobs *j)
 {
-	struct names n = { "" };
+	struct names n = { .n = 0 };
 	struct mw_jobs_row got;
 
 	fresh();
@@ -190,19 +192,89 @@ test_lists(struct mw_jobs *j)
 	is_int(mw_jobs_list(j, &ctx, "m", 2, note, &n), MW_OK, "some of them");
 	is_str(n.s, "m3 m2 ", "at most so many");
 	n.s[0] = '\0';
-	is_int(mw_jobs_open_ones(j, &ctx, "s", 9, note, &n), MW_OK, "what is to be done for a user");
+	is_int(mw_jobs_unkept(j, &ctx, "s", note, &n), MW_OK, "what is to be done for a user");
 	is_str(n.s, "", "nothing, as all is kept");
 	n.s[0] = '\0';
-	is_int(mw_jobs_open_ones(j, &ctx, NULL, 3, note, &n), MW_OK, "for all users");
-	is_str(n.s, "a k1 k4 ", "oldest first");
+	is_int(mw_jobs_unkept(j, &ctx, "m", note, &n), MW_OK, "for another");
+	is_str(n.s, "m1 ", "one that is over");
 	n.s[0] = '\0';
-	is_int(mw_jobs_expired(j, &ctx, NULL, mw_wall(), 9, note, &n), MW_OK, "expired ones");
+	is_int(mw_jobs_running(j, &ctx, "m", note, &n), MW_OK, "running ones");
+	is_str(n.s, "m2 m3 ", "oldest first");
+	n.s[0] = '\0';
+	is_int(mw_jobs_expired(j, &ctx, NULL, mw_wall(), note, &n), MW_OK, "expired ones");
 	is_str(n.s, "", "none, before their limit has passed");
-	is_int(mw_jobs_expired(j, &ctx, "m", mw_wall() + 31000, 2, note, &n), MW_OK, "later");
-	is_str(n.s, "m1 m2 ", "the oldest");
+	is_int(mw_jobs_expired(j, &ctx, "m", mw_wall() + 31000, note, &n), MW_OK, "later");
+	is_str(n.s, "m1 m2 m3 ", "all, the oldest first");
 	is_int(mw_jobs_remove(j, &ctx, "m1"), MW_OK, "one is removed");
 	fresh();
 	is_int(mw_jobs_get(j, &ctx, "m", "m1", &got), MW_PROCESS_NOT_FOUND, "and gone");
+}
+
+#define MANY 600		/* more than two pages */
+
+static enum mw_code
+count(void *arg, const struct mw_jobs_row *r)
+{
+	struct names *n = arg;
+	char id[16];
+
+	(void)snprintf(id, sizeof(id), "y%u", n->n++);
+	if (strcmp(id, r->id) != 0)
+		return mw_ctx_fail(&ctx, MW_INTERNAL_ERROR, "%s instead of %s", r->id, id);
+	return n->remove_from == NULL ? MW_OK : mw_jobs_remove(n->remove_from, &ctx, r->id);
+}
+
+/* However many there are, each comes once; what fn removes shifts nothing. */
+static void
+test_pages(struct mw_jobs *j)
+{
+	struct mw_jobs_row r;
+	struct names n = { .n = 0 };
+	bool existing, good = true;
+	char id[16];
+	unsigned i;
+
+	for (i = 0; i < MANY && good; i++) {
+		(void)snprintf(id, sizeof(id), "y%u", i);
+		r = row("y", id, NULL, 1);
+		good = claim(j, &r, MANY, &existing) == MW_OK;
+	}
+	ok(good, "many jobs");
+	fresh();
+	is_int(mw_jobs_running(j, &ctx, "y", count, &n), MW_OK, "all that are running, in order");
+	is_int(n.n, MANY, "are as many");
+	n.n = 0;
+	ctx.deadline = 1;
+	is_int(mw_jobs_running(j, &ctx, "y", count, &n), MW_DEADLINE_EXCEEDED, "without time");
+	is_int(n.n, 0, "none");
+	fresh();
+	n.remove_from = j;
+	is_int(mw_jobs_expired(j, &ctx, "y", mw_wall() + 31000, count, &n), MW_OK,
+	    "all that are expired, and they are removed");
+	is_int(n.n, MANY, "are as many");
+}
+
+static void
+test_gone(struct mw_jobs *j)
+{
+	struct mw_jobs_row r = row("z", "z1", NULL, 1);
+	struct names n = { .n = 0 };
+	bool existing;
+
+	is_int(claim(j, &r, 9, &existing), MW_OK, "a job");
+	fresh();
+	r.state = MW_JOBS_EXITED;
+	is_int(mw_jobs_seen(j, &ctx, &r), MW_OK, "has ended");
+	is_int(mw_jobs_unkept(j, &ctx, "z", note, &n), MW_OK, "and its output");
+	is_str(n.s, "z1 ", "is to be kept");
+	ok(!r.gone, "as it is not gone");
+	is_int(mw_jobs_gone(j, &ctx, &r), MW_OK, "the output goes");
+	ok(r.gone && !r.kept && r.state == MW_JOBS_EXITED, "which changes nothing else");
+	n.s[0] = '\0';
+	is_int(mw_jobs_unkept(j, &ctx, "z", note, &n), MW_OK, "nothing");
+	is_str(n.s, "", "is left to do");
+	is_int(mw_jobs_kept(j, &ctx, &r), MW_OK, "what is gone");
+	ok(r.gone && !r.kept, "stays gone");
 }
 
 /* Of many processes that claim one key, one makes the job. */
@@ -251,6 +323,8 @@ main(void)
 	test_seen(j);
 	test_move(j);
 	test_lists(j);
+	test_pages(j);
+	test_gone(j);
 	mw_jobs_close(j);
 	test_processes();
 	(void)unlink(command);
