@@ -88,9 +88,9 @@ jobs_first(struct stopping *s)
 	unsigned running = 0;
 	enum mw_code code = mw_exec_keep_all(s->app, s->ctx, s->user, &running);
 
+	s->running = running > 0;
 	if (code != MW_OK)
 		return not_kept(s, code, "The output of a finished command cannot be kept");
-	s->running = running > 0;
 	if (!s->running)
 		return MW_OK;
 	return mw_ctx_fail(s->ctx, MW_CONFLICT, "%u commands of %s are running: end them, or "
