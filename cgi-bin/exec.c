@@ -260,20 +260,28 @@ send_status(struct mw_req *req, const struct mw_exec_view *v, size_t max)
 	return json_send(req, &b);
 }
 
+static bool
+any_news(const struct mw_exec_view *v)
+{
+	return mw_jobs_over(v->row.state) || v->out.len > 0 || v->err.len > 0;
+}
+
 /* Look until something is new, the time is over, or nobody wants to know any more. */
 static enum mw_code
 hold(struct mw_req *req, struct mw_exec_ask *ask, int64_t until, struct mw_exec_view *v)
 {
 	enum mw_code code;
+	int64_t began;
 
 	for (;;) {
+		began = mw_now();
 		ask->wait = mw_left(until);
 		code = mw_exec_look(req->app, &req->ctx, req->user, req->id, ask, v);
-		if (code != MW_OK || mw_jobs_over(v->row.state) || v->out.len > 0 || v->err.len > 0 ||
-		    mw_left(until) == 0 || mw_stopping())
+		if (code != MW_OK || any_news(v) || mw_left(until) == 0 || mw_stopping())
 			return code;
 		if (gone(req))
 			return mw_ctx_fail(&req->ctx, MW_CLIENT_GONE, "the client is gone");
+		(void)mw_wait_pace(began, false);
 	}
 }
 
@@ -444,6 +452,7 @@ follow(struct sse *s, struct mw_exec_view *v)
 	struct mw_req *req = s->req;
 	int64_t until = mw_now() + v->row.limit + SSE_SLACK;
 	enum mw_code code = MW_OK;
+	int64_t began;
 	bool left;
 
 	while (!say_all(s, v, &left)) {
@@ -455,9 +464,11 @@ follow(struct sse *s, struct mw_exec_view *v)
 			return MW_CLIENT_GONE;
 		mw_app_deadline(req, 0, req->app->conf->sandbox.timeout);
 		s->ask.wait = MW_EXEC_STEP;
+		began = mw_now();
 		code = mw_exec_look(req->app, &req->ctx, req->user, req->id, &s->ask, v);
 		if (code != MW_OK)
 			return say_error(s, code) ? MW_OK : MW_CLIENT_GONE;
+		(void)mw_wait_pace(began, any_news(v));
 	}
 	return left ? MW_CLIENT_GONE : MW_OK;
 }

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -309,6 +310,39 @@ def test_wait_is_held_until_something_is_new(gw, user):
     assert obj["stdout"] == "" and obj["nextStdoutOffset"] == 2
     assert time.monotonic() - before >= 0.6
     status(gw.process(user, pid, method="DELETE", what=""))
+
+
+LIAR = """mw_n=$1 mw_m=$2 mw_do=$3 mw_id=$4 mw_marker=$5 mw_wait=$6
+shift 6
+echo "$mw_do" >>"$MW_ROOT/calls"
+exec sh "$MW_RUN_DIR/true.sh" "$mw_n" "$mw_m" "$mw_do" "$mw_id" "$mw_marker" 0 "$@"
+"""
+
+
+def lie(gw, user):
+    """Its user has changed the wrapper: it waits for nothing.  What it was called for."""
+    script, = [os.path.join(d, f) for d, _, files in os.walk(gw.path("sandboxes", ".run", user))
+               for f in files if re.match("job-[0-9a-f]{16}$", f)]
+    os.rename(script, os.path.join(os.path.dirname(script), "true.sh"))
+    with open(script, "w") as f:
+        f.write(LIAR)
+    return lambda: sum(1 for _ in open(gw.sandbox(user, "calls")))
+
+
+def test_a_sandbox_that_does_not_wait(direct, box):
+    """It is asked ten times a second, not as often as it can answer."""
+    pid = start(direct, box, "sleep 60")
+    calls = lie(direct, box)
+    assert status(direct.process(box, pid, "wait=1500"))["running"]
+    assert 2 <= calls() <= 16
+    os.unlink(direct.sandbox(box, "calls"))
+    assert done(direct.exec(box, "sleep 1.5"))["exitCode"] == 0
+    assert 2 <= calls() <= 18
+    short = start(direct, box, "sleep 1.5")
+    os.unlink(direct.sandbox(box, "calls"))
+    evs = events(direct.process(box, short, what="/stream").body.decode())
+    assert evs[-1][0] == "exit" and 2 <= calls() <= 18
+    status(direct.process(box, pid, method="DELETE", what=""))
 
 
 def test_kill(direct, box):
