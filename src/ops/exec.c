@@ -354,13 +354,19 @@ ask_again(struct run *x)
 	enum mw_job_state before = x->job.state;
 	struct mw_job_ask ask = asking(x);
 	int64_t began = mw_now();
+	struct mw_scratch s;
 	enum mw_code code;
 
+	if ((code = mw_scratch_open(&s, x->ctx, MW_EXEC_MEMORY)) != MW_OK)
+		return code;
+	mw_scratch_enter(&s);
 	ask.wait = step(x->ctx, overdue(x) ? KILL_WAIT : MW_EXEC_STEP);
 	/* Only a job that is there is waited for: run is for one that is not. */
 	code = before == MW_JOB_READY ? start(x) : overdue(x) ?
 	    mw_job_kill(x->app, x->ctx, x->sb, &ask, &x->job) :
 	    mw_job_wait(x->app, x->ctx, x->sb, &ask, &x->job);
+	mw_scratch_leave(&s);
+	mw_scratch_close(&s);
 	if (code == MW_OK)
 		(void)mw_wait_pace(began, x->job.state != before);
 	return code;

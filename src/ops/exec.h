@@ -14,6 +14,7 @@
 #include "ops/job.h"
 
 #define MW_EXEC_STEP 1800	/* ms */
+#define MW_EXEC_MEMORY (8 << 20)	/* bytes of the scratch memory of one look */
 
 struct mw_exec_request {
 	const char *user;

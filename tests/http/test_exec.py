@@ -8,11 +8,13 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 
 import pytest
 
+import gateway
 import mw
 from mwfixtures import combinations
 
@@ -481,6 +483,30 @@ def test_sse_is_live(gw, user):
                 if word in text:
                     seen.setdefault(word, time.monotonic())
     assert seen[b"second"] - seen[b"first"] > 1, seen
+
+
+def resident(pid):
+    with open("/proc/%d/statm" % pid) as f:
+        return int(f.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def test_sse_holds_no_memory_of_its_looks(direct, box):
+    """Many of them, and the responder is as large as after the first few."""
+    if gateway.SANITIZED:
+        pytest.skip("a sanitizer keeps what was freed")
+    pid = start(direct, box, "while sleep 0.002; do echo x; done", limit=4000)
+    target = "/api/super/users/%s/exec/%s/stream" % (box, pid)
+    env = direct.cgi_env("GET", target, [("X-Admin-Secret", direct.secret)], None, None)
+    sizes = []
+    with subprocess.Popen([gateway.binary("exec.fcgi")], env=env, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as p:
+        for line in p.stdout:
+            if line.startswith(b"event: stdout"):
+                sizes.append(resident(p.pid))
+        assert p.wait() == 0 and line == b"\n"
+    assert len(sizes) > 60
+    # It was more than 300 bytes for each.
+    assert sizes[-1] - sizes[20] < 8192 + 100 * len(sizes), (len(sizes), sizes[20], sizes[-1])
 
 
 # ---- many readers ----
