@@ -333,6 +333,8 @@ def lie(gw, user):
 
 def test_a_sandbox_that_does_not_wait(direct, box):
     """It is asked ten times a second, not as often as it can answer."""
+    if not direct.local:
+        pytest.skip("the wrapper is changed in the local driver's directory")
     pid = start(direct, box, "sleep 60")
     calls = lie(direct, box)
     assert status(direct.process(box, pid, "wait=1500"))["running"]
@@ -492,8 +494,8 @@ def resident(pid):
 
 def test_sse_holds_no_memory_of_its_looks(direct, box):
     """Many of them, and the responder is as large as after the first few."""
-    if gateway.SANITIZED:
-        pytest.skip("a sanitizer keeps what was freed")
+    if gateway.SANITIZED or not direct.local:
+        pytest.skip("a sanitizer keeps what was freed; a slow driver has too few looks")
     pid = start(direct, box, "while sleep 0.002; do echo x; done", limit=4000)
     target = "/api/super/users/%s/exec/%s/stream" % (box, pid)
     env = direct.cgi_env("GET", target, [("X-Admin-Secret", direct.secret)], None, None)
