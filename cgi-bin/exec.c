@@ -260,20 +260,42 @@ send_status(struct mw_req *req, const struct mw_exec_view *v, size_t max)
 	return json_send(req, &b);
 }
 
-/* Look until something is new, the time is over, or nobody wants to know any more. */
+static bool
+any_news(const struct mw_exec_view *v)
+{
+	return mw_jobs_over(v->row.state) || v->out.len > 0 || v->err.len > 0;
+}
+
+/* One look of many; what v points to lives until the next one. */
 static enum mw_code
-hold(struct mw_req *req, struct mw_exec_ask *ask, int64_t until, struct mw_exec_view *v)
+look(struct mw_req *req, struct mw_scratch *s, const struct mw_exec_ask *ask,
+    struct mw_exec_view *v)
 {
 	enum mw_code code;
 
+	mw_scratch_enter(s);
+	code = mw_exec_look(req->app, &req->ctx, req->user, req->id, ask, v);
+	mw_scratch_leave(s);
+	return code;
+}
+
+/* Look until something is new, the time is over, or nobody wants to know any more. */
+static enum mw_code
+hold(struct mw_req *req, struct mw_scratch *s, struct mw_exec_ask *ask, int64_t until,
+    struct mw_exec_view *v)
+{
+	enum mw_code code;
+	int64_t began;
+
 	for (;;) {
+		began = mw_now();
 		ask->wait = mw_left(until);
-		code = mw_exec_look(req->app, &req->ctx, req->user, req->id, ask, v);
-		if (code != MW_OK || mw_jobs_over(v->row.state) || v->out.len > 0 || v->err.len > 0 ||
-		    mw_left(until) == 0 || mw_stopping())
+		code = look(req, s, ask, v);
+		if (code != MW_OK || any_news(v) || mw_left(until) == 0 || mw_stopping())
 			return code;
 		if (gone(req))
 			return mw_ctx_fail(&req->ctx, MW_CLIENT_GONE, "the client is gone");
+		(void)mw_wait_pace(began, false);
 	}
 }
 
@@ -281,13 +303,15 @@ static enum mw_code
 get_status(struct mw_req *req)
 {
 	struct mw_exec_ask ask = { .max = (size_t)req->app->conf->exec.max_output };
+	struct mw_scratch scratch;
 	struct mw_exec_view v;
 	enum mw_code code;
 	int64_t wait = 0;
 	int place = -1;
 
 	if ((code = query_offsets(req, &ask)) != MW_OK ||
-	    (code = mw_req_query_int(req, "wait", 0, MAX_WAIT, true, &wait)) != MW_OK)
+	    (code = mw_req_query_int(req, "wait", 0, MAX_WAIT, true, &wait)) != MW_OK ||
+	    (code = mw_scratch_open(&scratch, &req->ctx, MW_EXEC_MEMORY)) != MW_OK)
 		return code;
 	mw_app_deadline(req, 0, wait + req->app->conf->sandbox.timeout);
 	/* The last free process of the pool does not wait. */
@@ -297,11 +321,12 @@ get_status(struct mw_req *req)
 	}
 	req->touched = true;
 	mw_exec_view_init(&v);
-	code = hold(req, &ask, mw_now() + wait, &v);
+	code = hold(req, &scratch, &ask, mw_now() + wait, &v);
 	mw_wait_end(req->app, place);
 	if (code == MW_OK)
 		code = send_status(req, &v, ask.max);
 	mw_exec_view_free(&v);
+	mw_scratch_close(&scratch);
 	return code;
 }
 
@@ -331,6 +356,7 @@ delete_exec(struct mw_req *req)
 struct sse {
 	struct mw_req *req;
 	struct mw_exec_ask ask;		/* its offsets are what the client has */
+	struct mw_scratch scratch;	/* of a look */
 	int64_t spoken;			/* monotonic ms of the last byte sent */
 };
 
@@ -444,6 +470,7 @@ follow(struct sse *s, struct mw_exec_view *v)
 	struct mw_req *req = s->req;
 	int64_t until = mw_now() + v->row.limit + SSE_SLACK;
 	enum mw_code code = MW_OK;
+	int64_t began;
 	bool left;
 
 	while (!say_all(s, v, &left)) {
@@ -455,9 +482,11 @@ follow(struct sse *s, struct mw_exec_view *v)
 			return MW_CLIENT_GONE;
 		mw_app_deadline(req, 0, req->app->conf->sandbox.timeout);
 		s->ask.wait = MW_EXEC_STEP;
-		code = mw_exec_look(req->app, &req->ctx, req->user, req->id, &s->ask, v);
+		began = mw_now();
+		code = look(req, &s->scratch, &s->ask, v);
 		if (code != MW_OK)
 			return say_error(s, code) ? MW_OK : MW_CLIENT_GONE;
+		(void)mw_wait_pace(began, any_news(v));
 	}
 	return left ? MW_CLIENT_GONE : MW_OK;
 }
@@ -474,16 +503,21 @@ get_stream(struct mw_req *req)
 	    (code = last_event(req, &s.ask)) != MW_OK ||
 	    (code = mw_wait_begin(req->app, &req->ctx, &place)) != MW_OK)
 		return code;
+	if ((code = mw_scratch_open(&s.scratch, &req->ctx, MW_EXEC_MEMORY)) != MW_OK) {
+		mw_wait_end(req->app, place);
+		return code;
+	}
 	mw_app_deadline(req, 0, req->app->conf->sandbox.timeout);
 	req->touched = true;
 	mw_exec_view_init(&v);
-	code = mw_exec_look(req->app, &req->ctx, req->user, req->id, &s.ask, &v);
+	code = look(req, &s.scratch, &s.ask, &v);
 	if (code == MW_OK) {
 		mw_res_header(req, "X-Accel-Buffering", "no");
 		mw_res_start(req, 200, "text/event-stream", -1);
 		code = req->method == MW_HEAD ? MW_OK : follow(&s, &v);
 	}
 	mw_exec_view_free(&v);
+	mw_scratch_close(&s.scratch);
 	mw_wait_end(req->app, place);
 	return code;
 }

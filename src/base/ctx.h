@@ -30,6 +30,21 @@ struct mw_ctx {
  */
 void mw_ctx_call(struct mw_ctx *ctx);
 
+/*
+ * For a loop of calls whose number nothing limits: memory that is given back before
+ * each.  Between enter and leave ctx->arena is that memory; what was allocated then lives
+ * until the next enter or the close, but for ctx->err, which lives on.
+ */
+struct mw_scratch {
+	struct mw_ctx *ctx;
+	struct mw_arena *own, *arena;	/* the request's, and the loop's */
+};
+/* At most `max` bytes for each call.  MW_INTERNAL_ERROR: then there is nothing to close. */
+enum mw_code mw_scratch_open(struct mw_scratch *s, struct mw_ctx *ctx, size_t max) MW_MUST;
+void mw_scratch_enter(struct mw_scratch *s);
+void mw_scratch_leave(struct mw_scratch *s);
+void mw_scratch_close(struct mw_scratch *s);
+
 /* MW_INTERNAL_ERROR, "out of memory". */
 enum mw_code mw_ctx_nomem(struct mw_ctx *ctx);
 

@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "base/utf8.h"
 #include "ops/classify.h"
+#include "ops/wait.h"
 #include "ops/wake.h"
 
 #define ROUNDS 3		/* instances that are tried, should they be replaced under us */
@@ -345,10 +346,34 @@ overdue(const struct run *x)
 	return x->v->duration > x->v->row.limit + LIMIT_SLACK;
 }
 
+/* Ask again, waiting for its end.  Only that is news, and output is not. */
+static enum mw_code
+ask_again(struct run *x)
+{
+	enum mw_job_state before = x->job.state;
+	struct mw_job_ask ask = asking(x);
+	int64_t began = mw_now();
+	struct mw_scratch s;
+	enum mw_code code;
+
+	if ((code = mw_scratch_open(&s, x->ctx, MW_EXEC_MEMORY)) != MW_OK)
+		return code;
+	mw_scratch_enter(&s);
+	ask.wait = step(x->ctx, overdue(x) ? KILL_WAIT : MW_EXEC_STEP);
+	/* Only a job that is there is waited for: run is for one that is not. */
+	code = before == MW_JOB_READY ? start(x) : overdue(x) ?
+	    mw_job_kill(x->app, x->ctx, x->sb, &ask, &x->job) :
+	    mw_job_wait(x->app, x->ctx, x->sb, &ask, &x->job);
+	mw_scratch_leave(&s);
+	mw_scratch_close(&s);
+	if (code == MW_OK)
+		(void)mw_wait_pace(began, x->job.state != before);
+	return code;
+}
+
 static enum mw_code
 wait_for_end(struct run *x)
 {
-	struct mw_job_ask ask;
 	enum mw_code code;
 
 	for (;;) {
@@ -361,13 +386,7 @@ wait_for_end(struct run *x)
 		if (mw_left(x->ctx->deadline) <= ANSWER_TIME)
 			return mw_ctx_fail(x->ctx, MW_DEADLINE_EXCEEDED, "process %s has not ended "
 			    "within the request's time; ask for its status", x->v->row.id);
-		ask = asking(x);
-		ask.wait = step(x->ctx, overdue(x) ? KILL_WAIT : MW_EXEC_STEP);
-		/* Only a job that is there is waited for: run is for one that is not. */
-		code = x->job.state == MW_JOB_READY ? start(x) : overdue(x) ?
-		    mw_job_kill(x->app, x->ctx, x->sb, &ask, &x->job) :
-		    mw_job_wait(x->app, x->ctx, x->sb, &ask, &x->job);
-		if (code != MW_OK)
+		if ((code = ask_again(x)) != MW_OK)
 			return code;
 		if (x->job.state == MW_JOB_REPLACED || x->job.state == MW_JOB_NONE)
 			return lost(x->app, x->ctx, &x->v->row, "its sandbox was replaced");

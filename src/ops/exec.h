@@ -14,7 +14,7 @@
 #include "ops/job.h"
 
 #define MW_EXEC_STEP 1800	/* ms */
-#define MW_EXEC_MEMORY (8 << 20)	/* for one of many jobs */
+#define MW_EXEC_MEMORY (8 << 20)	/* bytes for one look, or for one of many jobs */
 
 struct mw_exec_request {
 	const char *user;

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "ops/retry.h"
+#include "ops/wait.h"
 
 #define WINDOW_MIN 1000		/* ms of one wait inside */
 #define WINDOW_MAX 30000
@@ -252,7 +253,7 @@ next_window(const struct mw_leader *l)
 static enum mw_code
 wait_for(struct mw_leader *l, unsigned generation)
 {
-	int64_t hidden = 0;
+	int64_t hidden = 0, began;
 	enum mw_job_state state;
 	char id[MW_JOB_ID_MAX + 1];
 	enum mw_code code;
@@ -261,6 +262,7 @@ wait_for(struct mw_leader *l, unsigned generation)
 	(void)snprintf(id, sizeof(id), "gateway-%016llx-%u",
 	    (unsigned long long)l->probe.marker, generation);
 	for (;;) {
+		began = mw_now();
 		code = watch(l, next_window(l), hidden == 0 ? id : NULL);
 		if (code == MW_OK && l->probe.gateway)
 			return MW_OK;
@@ -268,12 +270,14 @@ wait_for(struct mw_leader *l, unsigned generation)
 			return out_of_time(l, generation);
 		if (code != MW_OK || (code = look(l, generation, &state, &exit_code)) != MW_OK)
 			return code;
-		if (!mw_job_over(state))
-			continue;
 		if (hidden == 0 && state == MW_JOB_EXITED && exit_code == 0)
 			hidden = mw_now();
-		else if (hidden == 0 || mw_now() - hidden > l->app->conf->wake.health_timeout)
+		else if (mw_job_over(state) && (hidden == 0 ||
+		    mw_now() - hidden > l->app->conf->wake.health_timeout))
 			return ended(l, state, exit_code);
+		else if (!mw_wait_pace(began, false))
+			return mw_ctx_fail(l->ctx, MW_SANDBOX_UNAVAILABLE,
+			    "this process was told to end");
 	}
 }
 

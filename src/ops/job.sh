@@ -33,6 +33,7 @@
 #		killed timeout	why it was ended
 #		error		it could not be started: why
 #		result		STATE EXIT TIME; the last to appear, by renaming
+#		since		when it was first seen after a restart: it is kept from then
 #
 # A process is "PID START BOOT": its number, when it was started, in which boot.
 #
@@ -342,11 +343,17 @@ run()
 	report
 }
 
-# Has what happened at $1 become old?  A time to come is one before a restart.
-old()
+# since DIRECTORY END: in mw_since, from when on a job is kept.  That is its end, but a
+# time to come is one before a restart: then it is now.
+since()
 {
-	[ "$1" -gt "$mw_now" ] || [ $((mw_now - $1)) -ge $((mw_keep / 10)) ]
-}
+	mw_since=
+	read -r mw_since <"$1/since"
+	mw_since=${mw_since:-$2}
+	[ "$mw_since" -gt "$mw_now" ] || return 0
+	mw_since=$mw_now
+	echo "$mw_now" >"$1/since.$$" && mv "$1/since.$$" "$1/since"
+} 2>/dev/null
 
 # Remove jobs that ended KEEP ago.  Looking for them every ten minutes is enough.
 prune()
@@ -358,7 +365,9 @@ prune()
 	for mw_file in "$mw_run_dir"/jobs/*/result; do
 		read -r _ _ mw_end 2>/dev/null <"$mw_file" || continue
 		mw_old=${mw_file%/result}
-		! old "$mw_end" || [ "$mw_old" = "$mw_job" ] || rm -rf "$mw_old"
+		[ "$mw_old" != "$mw_job" ] || continue
+		since "$mw_old" "$mw_end"
+		[ $((mw_now - mw_since)) -lt $((mw_keep / 10)) ] || rm -rf "$mw_old"
 	done
 }
 

@@ -26,11 +26,16 @@ mw_has_gateway(const struct mw_conf *conf)
 	return conf->gateway.start[0] != '\0';
 }
 
-enum mw_code
-mw_run_script(struct mw_ctx *ctx, struct mw_sandbox *sb, const char *user,
+/*
+ * Not every driver starts a group for each command, and the probe ends its own.  setsid
+ * would not wait for what it runs, were it the leader of a group: so it is a child.
+ */
+static const char *const in_session[] = { "sh", "-c", "(exec setsid sh); exit $?", NULL };
+
+static enum mw_code
+run(struct mw_ctx *ctx, struct mw_sandbox *sb, const char *user, const char *const *argv,
     const char *script, const char *const *env, int64_t timeout, struct mw_buf *out)
 {
-	static const char *const argv[] = { "sh", NULL };
 	struct mw_exec x = {
 		.argv = argv, .env = env, .input = script, .input_len = strlen(script),
 		.timeout = timeout,
@@ -47,6 +52,15 @@ mw_run_script(struct mw_ctx *ctx, struct mw_sandbox *sb, const char *user,
 		    user, r.exit_code, r.err.len > 0 ? r.err.data : "no output");
 	mw_buf_free(&r.err);
 	return code;
+}
+
+enum mw_code
+mw_run_script(struct mw_ctx *ctx, struct mw_sandbox *sb, const char *user,
+    const char *script, const char *const *env, int64_t timeout, struct mw_buf *out)
+{
+	static const char *const argv[] = { "sh", NULL };
+
+	return run(ctx, sb, user, argv, script, env, timeout, out);
 }
 
 /* ---- the answer ---- */
@@ -196,7 +210,7 @@ mw_probe_run(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox *
 			return mw_ctx_nomem(ctx);
 	}
 	mw_buf_init(&buf, MW_PROBE_MAX);
-	code = mw_run_script(ctx, sb, user, probe_script, env, timeout, &buf);
+	code = run(ctx, sb, user, in_session, probe_script, env, timeout, &buf);
 	if (code == MW_OK && !mw_probe_parse(buf.data, buf.len, out))
 		code = mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE,
 		    "the sandbox of %s does not answer the readiness probe as it should", user);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=sh
-# What of a sandbox is ready?  Run inside it by "sh" from standard input, with all of
-# its data in the environment: neither this text nor the gateway's own probe is ever
+# What of a sandbox is ready?  Run inside it by "sh" from standard input, as leader of a
+# session of its own, with all of its data in the environment: neither this text nor the gateway's own probe is ever
 # in an argv, where a probe like "pgrep -f gateway" would find it.  See ops/probe.h.
 #
 #	MW_RUN_DIR	the driver's

@@ -3,11 +3,15 @@
 
 #include <pthread.h>
 
+#include "base/clock.h"
+#include "base/stop.h"
 #include "state/slot.h"
 
 /* What mw_wait_end is to know: there is something to end, or nothing. */
 #define NONE (-1)
 #define COUNTED 0
+
+#define PACE 100	/* ms */
 
 /* Of this process, which waits once, whatever its threads do. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -59,4 +63,12 @@ mw_wait_end(struct mw_app *app, int slot)
 	if (--waits == 0)
 		mw_slot_give(app->shm, held);
 	(void)pthread_mutex_unlock(&lock);
+}
+
+bool
+mw_wait_pace(int64_t began, bool news)
+{
+	if (!news && mw_now() - began < PACE)
+		return mw_nap(PACE);
+	return !mw_stopping();
 }

@@ -14,4 +14,12 @@
 enum mw_code mw_wait_begin(struct mw_app *app, struct mw_ctx *ctx, int *slot) MW_MUST;
 void mw_wait_end(struct mw_app *app, int slot);
 
+/*
+ * After a call that was to wait inside a sandbox, begun at `began` (monotonic ms), and
+ * before the next one: what waits there is in its user's hands and may answer at once.
+ * Without any news in under 100 ms this sleeps for 100 ms, or until this process is told
+ * to end.  False: it is.
+ */
+bool mw_wait_pace(int64_t began, bool news);
+
 #endif

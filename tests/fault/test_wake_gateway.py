@@ -2,6 +2,7 @@
 """Gateways that fail, hang, come late or die; what runs is never killed.  The limits are
 scaled down; MW_LONG=1 adds the real ones."""
 import os
+import re
 import shutil
 import threading
 import time
@@ -61,6 +62,28 @@ def test_it_is_tried_again_once_the_failure_is_forgotten(make):
     gw.put_ok("u", "good", b"", "target=container")
     wakes.until(lambda: wakes.wake(gw, "u").status == 200)
     assert wakes.state(gw, "u") == "active"
+
+
+LIAR = """echo "$3" >>"$MW_ROOT/calls"
+printf 'mw1 running - - - 1 -\\nout\\nerr\\nend %s\\n' "$4"
+"""
+
+
+def test_a_sandbox_that_does_not_wait(make):
+    """It says at once that the gateway has ended, and that it runs: ten times a second."""
+    gw = make(wakes.settings(HANG, wake_max_wait=1500, wake_failure_ttl=100))
+    failed(wakes.wake(gw, "u"), "wake_timeout", "probe")
+    for where, _, files in list(os.walk(gw.path("sandboxes", ".run", "u"))):
+        for name in files:
+            if re.match("job-[0-9a-f]{16}$", name):
+                with open(os.path.join(where, name), "w") as f:
+                    f.write(LIAR)
+        if os.path.basename(where).startswith("gateway-"):
+            with open(os.path.join(where, "result"), "w") as f:
+                f.write("exited 1 1\n")
+    time.sleep(0.2)     # until the failure is forgotten
+    failed(wakes.wake(gw, "u"), "wake_timeout", "probe")
+    assert 2 <= len(wakes.lines(gw.sandbox("u", "calls"))) <= 17
 
 
 def test_it_hangs(make):

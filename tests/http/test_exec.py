@@ -4,13 +4,16 @@ import base64
 import json
 import os
 import random
+import re
 import signal
 import socket
+import subprocess
 import threading
 import time
 
 import pytest
 
+import gateway
 import mw
 from mwfixtures import combinations
 
@@ -310,6 +313,41 @@ def test_wait_is_held_until_something_is_new(gw, user):
     status(gw.process(user, pid, method="DELETE", what=""))
 
 
+LIAR = """mw_n=$1 mw_m=$2 mw_do=$3 mw_id=$4 mw_marker=$5 mw_wait=$6
+shift 6
+echo "$mw_do" >>"$MW_ROOT/calls"
+exec sh "$MW_RUN_DIR/true.sh" "$mw_n" "$mw_m" "$mw_do" "$mw_id" "$mw_marker" 0 "$@"
+"""
+
+
+def lie(gw, user):
+    """Its user has changed the wrapper: it waits for nothing.  What it was called for."""
+    script, = [os.path.join(d, f) for d, _, files in os.walk(gw.path("sandboxes", ".run", user))
+               for f in files if re.match("job-[0-9a-f]{16}$", f)]
+    os.rename(script, os.path.join(os.path.dirname(script), "true.sh"))
+    with open(script, "w") as f:
+        f.write(LIAR)
+    return lambda: sum(1 for _ in open(gw.sandbox(user, "calls")))
+
+
+def test_a_sandbox_that_does_not_wait(direct, box):
+    """It is asked ten times a second, not as often as it can answer."""
+    if not direct.local:
+        pytest.skip("the wrapper is changed in the local driver's directory")
+    pid = start(direct, box, "sleep 60")
+    calls = lie(direct, box)
+    assert status(direct.process(box, pid, "wait=1500"))["running"]
+    assert 2 <= calls() <= 16
+    os.unlink(direct.sandbox(box, "calls"))
+    assert done(direct.exec(box, "sleep 1.5"))["exitCode"] == 0
+    assert 2 <= calls() <= 18
+    short = start(direct, box, "sleep 1.5")
+    os.unlink(direct.sandbox(box, "calls"))
+    evs = events(direct.process(box, short, what="/stream").body.decode())
+    assert evs[-1][0] == "exit" and 2 <= calls() <= 18
+    status(direct.process(box, pid, method="DELETE", what=""))
+
+
 def test_kill(direct, box):
     for command, code in (("echo x; sleep 60", 143),
                           ("trap '' TERM; echo x; sleep 60; sleep 60", 137)):
@@ -446,6 +484,30 @@ def test_sse_is_live(gw, user):
                 if word in text:
                     seen.setdefault(word, time.monotonic())
     assert seen[b"second"] - seen[b"first"] > 1, seen
+
+
+def resident(pid):
+    with open("/proc/%d/statm" % pid) as f:
+        return int(f.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def test_sse_holds_no_memory_of_its_looks(direct, box):
+    """Many of them, and the responder is as large as after the first few."""
+    if gateway.SANITIZED or not direct.local:
+        pytest.skip("a sanitizer keeps what was freed; a slow driver has too few looks")
+    pid = start(direct, box, "while sleep 0.002; do echo x; done", limit=4000)
+    target = "/api/super/users/%s/exec/%s/stream" % (box, pid)
+    env = direct.cgi_env("GET", target, [("X-Admin-Secret", direct.secret)], None, None)
+    sizes = []
+    with subprocess.Popen([gateway.binary("exec.fcgi")], env=env, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as p:
+        for line in p.stdout:
+            if line.startswith(b"event: stdout"):
+                sizes.append(resident(p.pid))
+        assert p.wait() == 0 and line == b"\n"
+    assert len(sizes) > 60
+    # It was more than 300 bytes for each.
+    assert sizes[-1] - sizes[20] < 8192 + 100 * len(sizes), (len(sizes), sizes[20], sizes[-1])
 
 
 # ---- many readers ----

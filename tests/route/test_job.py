@@ -278,6 +278,28 @@ def test_old_jobs_are_removed(box):
     assert os.listdir(box.path("run/jobs")) == ["c"]
 
 
+def test_a_restart_makes_no_job_old(box):
+    """Uptime begins again, what is in a container's layer stays: it is kept from now on."""
+    box.run("a", "echo a")
+    with open(box.path("run/jobs/a/result"), "w") as f:
+        f.write("exited 0 99999999999\n")
+    with open(box.path("run/pruned"), "w") as f:
+        f.write("99999999998\n")
+    box.run("b", "echo b", keep=1000)
+    assert box.look("a") == ("exited", "0", "-", b"a\n", b"")
+    os.unlink(box.path("run/pruned"))
+    time.sleep(1.1)
+    box.run("c", "echo c", keep=1000)
+    assert "a" not in os.listdir(box.path("run/jobs")), "nor is it kept for ever"
+    box.run("d", "echo d")
+    for name, text in ("result", "exited 0 99999999999\n"), ("since", "99999999998\n"):
+        with open(box.path("run/jobs/d/" + name), "w") as f:
+            f.write(text)
+    os.unlink(box.path("run/pruned"))
+    box.run("e", "echo e", keep=60000)
+    assert "d" in os.listdir(box.path("run/jobs")), "a second restart"
+
+
 def test_nothing_is_left(box):
     box.run("a", "echo a", limit=5000)
     deadline = time.monotonic() + 20

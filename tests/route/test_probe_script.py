@@ -2,6 +2,7 @@
 """The readiness probe's script, in the shells that a sandbox may have."""
 import glob
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -14,22 +15,36 @@ import gateway
 import mw
 
 SCRIPT = os.path.join(gateway.ROOT, "src", "ops", "probe.sh")
-SHELLS = {"dash": ["dash"], "bash": ["bash", "--posix"], "busybox": ["busybox", "sh"]}
+SHELLS = ("dash", "bash", "busybox")
 MARKER = "0123456789abcdef"
 
 
-@pytest.fixture(params=SHELLS)
+def caller():
+    """The words that the script's own shell is started with."""
+    with open(os.path.join(gateway.ROOT, "src", "ops", "probe.c")) as f:
+        return re.search(r'in_session\[\] = {(( "[^"]*",)+) NULL', f.read()).group(1)
+
+
+@pytest.fixture(params=["%s-%s" % (s, how) for s in SHELLS for how in ("leader", "member")])
 def probe(request, tmp_path):
-    """probe(VAR=…) -> the lines it says, as a child of its own session, like the agent's."""
-    if shutil.which(SHELLS[request.param][0]) is None:
-        pytest.skip("%s is not installed" % request.param)
-    shell = SHELLS[request.param]
+    """probe(VAR=…) -> the lines it says, run as the agent does, by the leader of a session,
+    or as on bridge and container, where a group is for many commands."""
+    name, how = request.param.split("-")
+    if shutil.which(name) is None:
+        pytest.skip("%s is not installed" % name)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "sh").symlink_to(shutil.which(name))
+    shell = re.findall('"([^"]*)"', caller())
+    assert shell[0] == "sh"
+    if how == "member":
+        shell = ["sh", "-c", '"$@"; exit $?', "sh"] + shell
 
     def run(**env):
-        e = {"PATH": os.environ["PATH"], "MW_RUN_DIR": str(tmp_path), "MW_LIMIT": "20"}
+        e = {"PATH": "%s/bin:%s" % (tmp_path, os.environ["PATH"]), "MW_RUN_DIR": str(tmp_path),
+             "MW_LIMIT": "20"}
         e.update(env)
         with open(SCRIPT, "rb") as f:
-            p = subprocess.run(shell, env=e, stdin=f, stdout=subprocess.PIPE, cwd=str(tmp_path),
+            p = subprocess.run([str(tmp_path / "bin" / "sh")] + shell[1:], env=e, stdin=f, stdout=subprocess.PIPE, cwd=str(tmp_path),
                                stderr=subprocess.PIPE, timeout=60, start_new_session=True)
         assert p.returncode == 0, p
         return p.stdout.decode().splitlines()

@@ -2,6 +2,7 @@
 #include "tap.h"
 
 #include "base/arena.h"
+#include "base/ctx.h"
 
 static bool
 zeroed(const unsigned char *p, size_t n)
@@ -93,11 +94,39 @@ test_strings(void)
 	mw_arena_close(a);
 }
 
+static void
+test_scratch(void)
+{
+	struct mw_ctx ctx = { .arena = mw_arena_open(1024) };
+	struct mw_arena *own = ctx.arena;
+	struct mw_scratch s;
+	char *last = NULL;
+	int i;
+
+	ok(mw_scratch_open(&s, &ctx, 1024) == MW_OK && ctx.arena == own, "nothing is entered yet");
+	for (i = 0; i < 100; i++) {
+		mw_scratch_enter(&s);
+		last = mw_arena_printf(ctx.arena, "%0500d", i);
+		if (i == 99)
+			ctx.err.details = mw_arena_strdup(ctx.arena, "{}");
+		mw_scratch_leave(&s);
+		if (last == NULL)
+			break;
+	}
+	is_int(i, 100, "each call has all of the memory");
+	ok(last != NULL && strcmp(last + 498, "99") == 0, "the last one's stays after it");
+	ok(ctx.arena == own && mw_arena_alloc(own, 900) != NULL, "the request's own is left alone");
+	mw_scratch_close(&s);
+	is_str(ctx.err.details, "{}", "an error's details outlive the close");
+	mw_arena_close(own);
+}
+
 int
 main(void)
 {
 	test_alloc();
 	test_cap();
+	test_scratch();
 	test_strings();
 	return done();
 }
