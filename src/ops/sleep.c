@@ -123,6 +123,9 @@ keep(struct stopping *s, const struct mw_sleep *how)
 	if (how->sync && (code == MW_OK || how->force)) {
 		mw_err_clear(&s->ctx->err);
 		code = sync_first(s);
+		/* That may have taken minutes, in which a command may have been started. */
+		if (code == MW_OK)
+			code = jobs_first(s);
 	}
 	if (code == MW_OK || !how->force)
 		return code;
