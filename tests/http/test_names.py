@@ -6,8 +6,6 @@ import pytest
 
 import mw
 
-EVERY_SERVER = True     # see mwfixtures.py
-
 NAMES = [
     "a b", " lead", "trail ", "two  spaces", "a%b", "100%25", "a%2Fb", "%41", "a+b", "++", "a#b",
     "a?b=c&d", "a&b=c", "it's", 'say "hi"', "back\\slash", "a;b", "a:b", "a,b", "a=b", "a@b",
