@@ -210,6 +210,7 @@ typedef enum mw_code (*mw_handler_fn)(struct mw_req *req);
  * pattern: literal segments, {user}, {id} (one segment), {path} (the rest, last).
  * A table ends with a NULL pattern.  The first row whose pattern and method
  * match wins; a pattern that matches with other methods only is a 405 with Allow.
+ * {id} is never empty.
  * HEAD is answered where the row lists MW_HEAD.  {path} matches an empty rest
  * too: without MW_ROUTE_DIR that is a 400.  Literal segments are compared decoded,
  * and exactly: no slash is collapsed or forgiven.

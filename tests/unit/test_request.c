@@ -159,7 +159,7 @@ test_segments(void)
 	is_str(seen.id, "p \xc3\xa4", "{id} is decoded");
 	is_str(seen.user, "al.i-c_e", "{user} with it");
 	call_free(&c);
-	is_int(call(&c, &http, "GET", "/u/a/e//status"), 400, "an empty {id}");
+	is_int(call(&c, &http, "GET", "/u/a/e//status"), 404, "an empty {id} is no route");
 	call_free(&c);
 	is_int(call(&c, &http, "GET", "/u/a/e/p%00/status"), 400, "a NUL in {id}");
 	call_free(&c);
