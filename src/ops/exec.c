@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "base/utf8.h"
 #include "ops/classify.h"
+#include "ops/gate.h"
 #include "ops/wait.h"
 #include "ops/wake.h"
 
@@ -268,8 +269,14 @@ start(struct run *x)
 		.input_len = x->r->input.len,
 	};
 	struct mw_job_ask ask = asking(x);
+	enum mw_code code;
+	int inside;
 
-	return mw_job_run(x->app, x->ctx, x->sb, &job, &ask, &x->job);
+	if ((code = mw_gate_enter(x->app, x->ctx, x->r->user, &inside)) != MW_OK)
+		return code;
+	code = mw_job_run(x->app, x->ctx, x->sb, &job, &ask, &x->job);
+	mw_gate_leave(x->app, x->r->user, inside);
+	return code;
 }
 
 /* The instance in place is another one than the row was meant for. */
