@@ -135,6 +135,18 @@ def test_changes_without_end(gw, user):
 
 # ---- while it is stopped ----
 
+def test_what_is_woken_meanwhile(bridge, user):
+    """Nobody is given a sandbox that this very sleep then stops."""
+    bridge.put_ok(user, "kept", b"kept", timeout=120)
+    bridge.cloud.tell("slow_stop", ms=1500)
+    asleep = beside(lambda: post(bridge, user, "sleep"))
+    wakes.until(lambda: user not in bridge.cloud.state()["running"])
+    r = bridge.raw(user, "kept", "source=container", timeout=120)
+    assert (r.status, r.body) == (200, b"kept"), r
+    mw.check_json(asleep())
+    assert user in bridge.cloud.state()["running"], "it was stopped after it had been woken"
+
+
 def test_whoever_stops_it_is_killed(bridge, user):
     """The gate opens by itself."""
     bridge.put_ok(user, "kept", b"kept", timeout=120)
