@@ -190,6 +190,10 @@ read_all(struct mw_req *req, struct mw_fleet_in *in)
 	enum mw_code code;
 	size_t n;
 
+	for (n = 0; n < req->nquery; n++) {
+		if ((code = mw_fleet_in_query(in, req->query[n].name)) != MW_OK)
+			return code;
+	}
 	do {
 		if ((code = mw_req_read(req, piece, sizeof(piece), &n)) != MW_OK ||
 		    (n > 0 && (code = mw_fleet_in_feed(in, piece, n)) != MW_OK))

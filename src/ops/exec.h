@@ -61,6 +61,9 @@ enum mw_code mw_exec_in_event(void *in, enum mw_json_event ev, const char *text,
 enum mw_code mw_exec_in_finish(struct mw_exec_in *in) MW_MUST;
 void mw_exec_in_free(struct mw_exec_in *in);
 
+/* Is this a member of the body? */
+bool mw_exec_in_knows(const char *name);
+
 /* A job as it is now, and a piece of its output. */
 struct mw_exec_view {
 	struct mw_jobs_row row;
