@@ -159,6 +159,7 @@ keep_if_due(struct keep *k)
 
 	if (code == MW_PROCESS_NOT_FOUND) {
 		mw_err_clear(&k->ctx->err);
+		k->row->gone = true;
 		return MW_OK;
 	}
 	return code != MW_OK || k->row->kept || k->row->gone ? code : keep_locked(k);
@@ -273,6 +274,8 @@ struct many {
 	struct mw_ctx *ctx;
 	unsigned running;
 	unsigned failed;	/* in the drain */
+	unsigned busy;		/* somebody else is at them */
+	bool wait;		/* for who is; else until is 0 */
 	int64_t until;		/* as of mw_exec_keep */
 	enum mw_code code;	/* of the first that could not be kept */
 };
@@ -299,6 +302,7 @@ keep_one(void *arg, const struct mw_jobs_row *row)
 		mw_err_clear(&m->ctx->err);
 	else if (m->code == MW_OK)
 		m->code = code;
+	m->busy += code == MW_OK && !r.kept && !r.gone;
 	return MW_OK;
 }
 
@@ -379,13 +383,15 @@ alone(struct many *all, const struct mw_jobs_row *row, mw_jobs_fn fn)
 	struct mw_ctx mine = { .deadline = mw_now() + (share < TEND_TIME ? share : TEND_TIME),
 	    .user = row->user, .request_id = all->ctx->request_id,
 	    .arena = mw_arena_open(MW_EXEC_MEMORY) };
-	struct many m = { .app = all->app, .ctx = &mine };
+	struct many m = { .app = all->app, .ctx = &mine,
+	    .until = all->wait ? mine.deadline : 0 };
 
 	if (mine.arena == NULL)
 		return mw_ctx_nomem(all->ctx);
 	if (fn(&m, row) != MW_OK && all->failed++ < LOGGED_MAX)
 		mw_log(MW_WARN, "[EXEC] userId=%s processId=%s: left for the next time: %s",
 		    row->user, row->id, mine.err.msg);
+	all->busy += m.busy;
 	mw_arena_close(mine.arena);
 	return MW_OK;
 }
@@ -418,14 +424,15 @@ log_pass(struct many *m, enum mw_code code, const char *what)
 }
 
 /* Expiry comes first: it needs no sandbox, so that none can use up its time. */
-void
-mw_exec_tend(struct mw_app *app, struct mw_ctx *ctx)
+unsigned
+mw_exec_tend(struct mw_app *app, struct mw_ctx *ctx, bool wait)
 {
-	struct many old = { .app = app, .ctx = ctx }, over = old;
+	struct many old = { .app = app, .ctx = ctx, .wait = wait }, over = old;
 	int64_t before = mw_wall() - app->conf->exec.keep;
 
 	log_pass(&old, mw_jobs_expired(app->jobs, ctx, NULL, before, forget_alone, &old),
 	    "forgetting old jobs");
 	log_pass(&over, mw_jobs_unkept(app->jobs, ctx, NULL, tend_alone, &over),
 	    "keeping results");
+	return over.failed + over.busy;
 }

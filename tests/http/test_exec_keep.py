@@ -149,9 +149,26 @@ def test_sleep_waits_for_who_keeps_a_result(make):
         t.start()
         t.join(3)
         assert not got and not is_kept(gw, pid)
-        assert gw.drain() == 0          # does not wait
+        assert gw.moltctl("drain", "--if-idle")[0] == 0         # does not wait
     t.join()
     assert got["r"].status == 200 and is_kept(gw, pid)
+
+
+def test_drain_waits_for_who_keeps_a_result(make):
+    """A background drain, say: when the operator's ends, it is kept, or said to be left."""
+    gw = make()
+    gw.without_drain()
+    pid = done(gw.exec("u", "echo kept"))["processId"]
+    got = {}
+    t = threading.Thread(target=lambda: got.update(r=gw.moltctl("drain")))
+    with mw.Lock(gw, "job:" + pid):
+        status, out, _ = gw.moltctl("drain", "--if-idle")
+        assert (status, "1 results left" in out) == (0, True), out
+        t.start()
+        t.join(1)
+        assert not got and not is_kept(gw, pid)
+    t.join()
+    assert got["r"][0] == 0 and "results left" not in got["r"][1] and is_kept(gw, pid), got
 
 
 def test_sleep_does_not_wait_for_ever(make):
