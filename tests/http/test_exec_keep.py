@@ -138,6 +138,23 @@ def test_many_results_hide_no_command(make):
     assert rows(gw, "SELECT state FROM job WHERE id = ?", running) == [(6,)]
 
 
+def test_lost_and_not_written_down(make):
+    """The answer and the log say so; the next look finds it out again."""
+    gw = make()
+    pid = start(gw, "u", "sleep 300")
+    rows(gw, "CREATE TRIGGER refuse BEFORE UPDATE ON job WHEN new.state = 6"
+         " BEGIN SELECT RAISE(FAIL, 'the disk is on fire'); END")
+    gw.replace("u")
+    done(gw.call("POST", "/api/super/users/u/wake", body=b"", timeout=60))
+    obj = mw.check_error(gw.process("u", pid), "process_lost")
+    assert "not written down" in obj["error"], obj
+    assert [line for line in gw.log().splitlines() if pid in line and "disk is on fire" in line]
+    rows(gw, "DROP TRIGGER refuse")
+    obj = mw.check_error(gw.process("u", pid), "process_lost")
+    assert "not written down" not in obj["error"], obj
+    assert rows(gw, "SELECT state FROM job WHERE id = ?", pid) == [(6,)]
+
+
 def test_sleep_waits_for_who_keeps_a_result(make):
     """Another process is at it: its sandbox is not stopped under it."""
     gw = make()
