@@ -6,6 +6,8 @@ import sqlite3
 import threading
 import time
 
+import pytest
+
 import mw
 
 
@@ -74,6 +76,25 @@ def test_drain_keeps_and_forgets(make):
         assert time.monotonic() < deadline
         time.sleep(0.3)
         assert gw.drain() == 0
+
+
+@pytest.mark.parametrize("kept", [0, 2])
+def test_an_output_goes_with_its_row(make, kept):
+    """Also one that was put there before its row said so, or never did."""
+    gw = make()
+    gw.without_drain()
+    pid = done(gw.exec("u", "echo out; echo err >&2"))["processId"]
+    drain_all(gw)
+    jobs = gw.path("store", "users", "u", ".moltworker", "jobs")
+    assert sorted(os.listdir(jobs)) == [pid + ".err", pid + ".out"]
+    gw.end_sandboxes()
+    rows(gw, "UPDATE job SET created = 1, kept = ?, out_size = 0, err_size = 0", kept)
+    with mw.Lock(gw, "job:" + pid):     # somebody may be putting it there
+        assert gw.moltctl("drain", "--if-idle")[0] == 0
+        assert rows(gw, "SELECT id FROM job") == [(pid,)]
+    assert gw.drain() == 0
+    assert rows(gw, "SELECT id FROM job") == []
+    assert not os.path.exists(jobs) or os.listdir(jobs) == []
 
 
 def test_drain_gets_past_those_that_sleep(make):
