@@ -225,6 +225,7 @@ mw_net_set_connection(struct mw_net *n, CURL *c)
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_TCP_NODELAY, 1L);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
+	SET(CURLOPT_BUFFERSIZE, (long)MW_NET_BUFFER);
 	return rc;
 }
 
@@ -236,7 +237,6 @@ set_constant(struct mw_net *n)
 	CURLcode rc = mw_net_set_connection(n, c);
 
 	SET(CURLOPT_MAXCONNECTS, IDLE_CONNECTIONS);
-	SET(CURLOPT_BUFFERSIZE, (long)MW_NET_BUFFER);
 	SET(CURLOPT_USERAGENT, MW_NET_AGENT);
 	SET(CURLOPT_HEADERFUNCTION, on_header);
 	SET(CURLOPT_HEADERDATA, n);
