@@ -17,14 +17,19 @@ struct stopping {
 	struct mw_sandbox *sb;
 	const char *user;
 	bool running;		/* commands, that are stopped all the same */
+	bool end;
 };
 
 static enum mw_code
 try_stop(void *arg)
 {
 	struct stopping *s = arg;
+	enum mw_code code;
 
-	return s->sb->ops->stop(s->sb, s->ctx, s->user);
+	s->sb->stop_ends = s->end;
+	code = s->sb->ops->stop(s->sb, s->ctx, s->user);
+	s->sb->stop_ends = false;
+	return code;
 }
 
 static enum mw_code
@@ -51,7 +56,7 @@ stop(struct stopping *s)
 {
 	enum mw_code code;
 
-	code = (s->sb->ops->flags & MW_SB_CAN_STOP) != 0 ?
+	code = (s->sb->flags & MW_SB_CAN_STOP) != 0 ?
 	    mw_retry(s->app, s->ctx, MW_UP_SANDBOX, try_stop, s) : end_gateway(s);
 	mw_not_ready(s->app, s->user);
 	return code;
@@ -138,18 +143,18 @@ enum mw_code
 mw_sleep(struct mw_app *app, struct mw_ctx *ctx, const char *user, const struct mw_sleep *how,
     bool *stopped)
 {
-	struct stopping s = { .app = app, .ctx = ctx, .user = user };
+	struct stopping s = { .app = app, .ctx = ctx, .user = user, .end = how->end };
 	enum mw_code code;
 	int lock;
 
 	if ((code = mw_app_sandbox(app, ctx, &s.sb)) != MW_OK || (code = keep(&s, how)) != MW_OK)
 		return code;
-	*stopped = (s.sb->ops->flags & MW_SB_CAN_STOP) != 0;
+	*stopped = (s.sb->flags & MW_SB_CAN_STOP) != 0;
 	atomic_fetch_add(&mw_shm_user(app->shm, user)->sleeps, 1);
 	if ((code = stop(&s)) != MW_OK || (code = take_lock(&s, &lock)) != MW_OK)
 		return code;
 	code = stop(&s);
-	if (code == MW_OK && s.running && *stopped)
+	if (code == MW_OK && s.running && *stopped && (how->end || (s.sb->flags & MW_SB_PAUSES) == 0))
 		code = mw_exec_stopped(app, ctx, user);
 	atomic_store(&mw_shm_user(app->shm, user)->failed_until, 0);
 	mw_lockfile_give(lock);

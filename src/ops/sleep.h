@@ -9,6 +9,7 @@ struct mw_sleep {
 	bool sync;		/* back its files up first */
 	bool force;		/* although commands run, or the backup fails */
 	bool filled;		/* it has a marker: there is something to keep */
+	bool end;		/* its processes end, also where it sleeps with them kept */
 };
 
 /*

@@ -323,6 +323,7 @@ bridge_open(const struct mw_conf *conf, struct mw_sandbox **sp, struct mw_err *e
 		return code;
 	if ((b = calloc(1, sizeof(*b))) == NULL)
 		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
+	b->remote.base.flags = MW_SB_CAN_STOP | MW_SB_CAN_CREATE;
 	b->awake_ttl = conf->sandbox.bridge.awake_ttl;
 	code = mw_remote_init(&b->remote, &mw_sandbox_bridge, &bridge_remote, conf,
 	    conf->sandbox.bridge.url, err);
@@ -381,7 +382,6 @@ bridge_stop(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user)
 
 const struct mw_sandbox_ops mw_sandbox_bridge = {
 	.name = "bridge",
-	.flags = MW_SB_CAN_STOP | MW_SB_CAN_CREATE,
 	.input_max = MW_REMOTE_INPUT_MAX,
 	.open = bridge_open,
 	.close = bridge_close,

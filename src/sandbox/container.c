@@ -387,7 +387,6 @@ container_stop(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user)
 
 const struct mw_sandbox_ops mw_sandbox_container = {
 	.name = "container",
-	.flags = 0,
 	.input_max = MW_REMOTE_INPUT_MAX,
 	.open = container_open,
 	.close = container_close,

@@ -80,6 +80,9 @@ set_up(struct mw_engine *e, const struct mw_conf *conf, struct mw_err *err)
 	e->image = strdup(conf->sandbox.engine.image);
 	e->network = strdup(conf->sandbox.engine.network);
 	e->create = conf->sandbox.engine.create;
+	e->pause = strcmp(conf->sandbox.engine.sleep, "pause") == 0;
+	e->base.flags = MW_SB_FILES_ASLEEP | MW_SB_CAN_STOP |
+	    (e->create ? MW_SB_CAN_CREATE : 0) | (e->pause ? MW_SB_PAUSES : 0);
 	e->memory = bytes(conf->sandbox.engine.memory);
 	e->timeout = conf->sandbox.timeout;
 	if (e->origin == NULL || (!tcp && e->socket == NULL) || e->name == NULL ||
@@ -188,7 +191,6 @@ engine_enumerate(struct mw_sandbox *s, struct mw_ctx *ctx, mw_user_fn fn, void *
 
 const struct mw_sandbox_ops mw_sandbox_engine = {
 	.name = "engine",
-	.flags = MW_SB_FILES_ASLEEP | MW_SB_CAN_STOP | MW_SB_CAN_CREATE,
 	.input_max = 32 << 20,
 	.open = engine_open,
 	.close = engine_close,

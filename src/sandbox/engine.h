@@ -41,6 +41,7 @@ struct mw_engine {
 	char *root, *run_dir;
 	char *image, *network;	/* "" = none given */
 	bool create;
+	bool pause;		/* stop pauses */
 	bool podman;		/* so it said in its last answer */
 	int64_t memory;		/* bytes of a created container, 0 = no limit */
 	int64_t timeout;	/* ms: sandbox.timeout */

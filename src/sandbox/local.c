@@ -64,6 +64,7 @@ mw_local_open(const struct mw_conf *conf, struct mw_local **lp, struct mw_err *e
 	if (l == NULL)
 		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
 	l->base.ops = &mw_sandbox_local;
+	l->base.flags = MW_SB_FILES_ASLEEP | MW_SB_CAN_STOP | MW_SB_CAN_CREATE;
 	rc = set_up(l, conf, err);
 	if (rc != MW_OK) {
 		mw_local_close(l);
@@ -167,7 +168,6 @@ local_status(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
 
 const struct mw_sandbox_ops mw_sandbox_local = {
 	.name = "local",
-	.flags = MW_SB_FILES_ASLEEP | MW_SB_CAN_STOP | MW_SB_CAN_CREATE,
 	.input_max = MW_AG_REQUEST_MAX / 2,	/* the rest is for arguments */
 	.open = local_open,
 	.close = local_close,

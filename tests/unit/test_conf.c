@@ -105,6 +105,7 @@ static const struct {
 	{ "sandbox: { engine: { socket = \"tcp://10.0.0.1:2375\"; }; };", "sandbox.engine.socket",
 	    "\"tcp://10.0.0.1:2375\"" },
 	{ "sandbox: { engine: { network = \"none\"; }; };", "sandbox.engine.network", "\"none\"" },
+	{ "sandbox: { engine: { sleep = \"pause\"; }; };", "sandbox.engine.sleep", "\"pause\"" },
 	{ S3, "store.s3.bucket", "\"b\"" },
 	{ "", "gateway.start", "\"\"" },
 };
@@ -204,6 +205,7 @@ static const struct {
 	{ "sandbox: { engine: { socket = \"podman.sock\"; }; };", "sandbox.engine.socket", "tcp://" },
 	{ "sandbox: { engine: { socket = \"tcp://host\"; }; };", "sandbox.engine.socket", "tcp://" },
 	{ "sandbox: { engine: { network = \"a b\"; }; };", "sandbox.engine.network", "network" },
+	{ "sandbox: { engine: { sleep = \"freeze\"; }; };", "sandbox.engine.sleep", "stop|pause" },
 	{ "store: { driver = \"s3\"; };", "store.s3.endpoint", "needs it" },
 	{ "debug: { allow = [ 1, 2 ]; };", "debug.allow", "addresses or CIDR blocks" },
 	{ "debug: { allow = \"::1\"; };", "debug.allow", "got a string" },
