@@ -97,6 +97,8 @@ misplaced(const struct mw_engine *e, const struct mw_engine_state *st)
 {
 	const char *run = mw_engine_mount(st, e->run_dir);
 
+	if (e->files != NULL)
+		return mw_engine_bound_lacks(e, st);
 	if (in_memory(st, e->root))
 		return "sandbox.root lies on a tmpfs";
 	if (in_memory(st, e->run_dir))
@@ -274,6 +276,8 @@ start_step(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
 	if (!st.exists && !e->create)
 		return mw_ctx_fail(ctx, MW_SANDBOX_NOT_FOUND, "there is no such sandbox, and "
 		    "sandbox.engine.create = false");
+	if (e->files != NULL && (rc = mw_engine_bound_make(e, ctx, user)) != MW_OK)
+		return rc;
 	if (!st.exists)
 		return mw_engine_create(e, ctx, user);
 	if (st.leaving) {

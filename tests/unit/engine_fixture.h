@@ -110,6 +110,7 @@ engine_up(void)
 	conf.sandbox.engine.memory = (char *)(uintptr_t)"256m";
 	conf.sandbox.engine.network = (char *)(uintptr_t)"none";
 	conf.sandbox.engine.sleep = (char *)(uintptr_t)"stop";
+	conf.sandbox.engine.files = (char *)(uintptr_t)"";
 	conf.sandbox.engine.image = getenv("MW_ENGINE_IMAGE");
 	conf.sandbox.engine.socket = getenv("MW_ENGINE_SOCKET");
 	if (conf.sandbox.engine.image == NULL)

@@ -385,6 +385,17 @@ suite_only_life(const struct suite_driver *driver)
 	box_close(&box);
 }
 
+/* Single files only, by the user "suite". */
+__attribute__((unused)) static void
+suite_only_files(const struct suite_driver *driver)
+{
+	drv = driver;
+	box_open(&box, "suite");
+	box_ready(&box);
+	suite_files();
+	box_close(&box);
+}
+
 /* All of it.  Uses also the users "suite", and t0 to t3. */
 __attribute__((unused)) static void
 suite(const struct suite_driver *driver)

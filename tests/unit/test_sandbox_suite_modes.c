@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The engine driver in its other modes, with a real Podman: sleeping by a pause.  What
- * every driver must do, of which only coming and going unless MW_LONG is set, and what is
- * the mode's own.
+ * The engine driver in its other modes, with a real Podman: sleeping by a pause, files in
+ * directories of this host.  What every driver must do, of which only coming and going (and
+ * files) unless MW_LONG is set, and what is the mode's own.
  */
+#include <sys/stat.h>
+
 #include "engine_fixture.h"
+#include "sandbox/local.h"
 #include "sandbox_suite.h"
 
-static void
-run_suite(const struct suite_driver *driver)
-{
-	if (getenv("MW_LONG") != NULL)
-		suite(driver);
-	else
-		suite_only_life(driver);
-}
 
 static enum mw_code
 stop(bool ends)
@@ -99,11 +94,160 @@ test_paused(void)
 	conf.sandbox.engine.sleep = (char *)(uintptr_t)"pause";
 	drv = &paused;
 	if (engine_pauses()) {
-		run_suite(&paused);
+		if (getenv("MW_LONG") != NULL)
+			suite(&paused);
+		else
+			suite_only_life(&paused);
 		pause_keeps();
 	} else
 		ok(true, "a pause # SKIP this engine cannot pause (rootless, cgroup v1)");
 	conf.sandbox.engine.sleep = (char *)(uintptr_t)"stop";
+}
+
+/* ---- bound ---- */
+
+static char shared[160];		/* the directory that holds the users' */
+
+static const char *
+in_shared(const char *before, const char *user, const char *after)
+{
+	static char path[2][512];
+	static unsigned next;
+	char *out = path[next++ % 2];
+
+	(void)snprintf(out, sizeof(path[0]), "%s/%s%s%s", shared, before, user, after);
+	return out;
+}
+
+static void
+wipe(const char *path)
+{
+	int dir = open("/", O_RDONLY | O_CLOEXEC);
+
+	if (dir < 0 || !mw_local_wipe(dir, path + 1))
+		printf("# %s stays: %s\n", path, strerror(errno));
+	(void)close(dir);
+}
+
+static void
+replace_bound(const char *user)
+{
+	remove_by_hand(user);
+	wipe(in_shared("", user, ""));
+	wipe(in_shared(".run/", user, ""));
+}
+
+static const struct suite_driver bound = {
+	.open = open_engine, .replace = replace_bound, .grain = 1, .stat_grain = 1,
+	.stride = 6,
+};
+
+/* None of these asks the engine anything. */
+static void
+bound_calls(void)
+{
+	struct mw_stat st;
+
+	suite_code(put("d/f", "content"), MW_OK, "write");
+	is_int(box.ctx.attempts, 0, "without a call");
+	holds("d/f", "content", "read");
+	is_int(box.ctx.attempts, 0, "without a call");
+	suite_code(box_stat(&box, "d/f", &st), MW_OK, "stat");
+	ok(lists("", true, "d/f", &st), "list");
+	is_int(box.ctx.attempts, 0, "without a call");
+	suite_code(get_code("none"), MW_FILE_NOT_FOUND, "what is not there");
+	is_int(box.ctx.attempts, 0, "without a call");
+}
+
+static void
+bound_files(void)
+{
+	const char *argv[] = { "cat", NULL };
+	struct mw_exec x = { .argv = argv, .input = "in", .input_len = 2 };
+	struct ran ran;
+
+	box_open(&box, "b1");
+	box_ready(&box);
+	bound_calls();
+	is_str(sh("cat d/f; printf inside >g"), "content", "the sandbox sees it");
+	ok(access(in_shared("", "b1", "/g"), R_OK) == 0, "what it writes is here");
+	suite_code(stop(false), MW_OK, "stop");
+	bound_calls();
+	suite_code(box_remove(&box, "d/f"), MW_OK, "asleep it is removed, too");
+	suite_code(get_code("d/f"), MW_FILE_NOT_FOUND, "and gone");
+	box_exec(&box, &x, 100, &ran);
+	suite_code(ran.code, MW_SANDBOX_HIBERNATING, "a command with an input");
+	ran_free(&ran);
+	ok(rmdir(in_shared(".run/", "b1", "/run/in")) == 0, "which does not stay");
+	remove_by_hand("b1");
+	start();
+	holds("g", "inside", "a container made anew has the files");
+	is_str(sh("cat \"$MW_RUN_DIR/instance\" g"), SUITE_MARK "inside", "and the marker");
+	suite_code(stop(false), MW_OK, "stop");
+	wipe(in_shared("", "b1", ""));
+	suite_code(get_code("g"), MW_SANDBOX_NOT_FOUND, "its directory was removed");
+	start();
+	suite_code(get_code("g"), MW_SANDBOX_HIBERNATING, "so the marker is too: no false 404");
+	box_mark(&box);
+	suite_code(put("g", "new"), MW_OK, "restored");
+	is_str(sh("cat g"), "new", "it is seen inside");
+	box_close(&box);
+	replace_bound("b1");
+}
+
+/* What would never be seen inside is refused. */
+static void
+bound_elsewhere(void)
+{
+	char *files = conf.sandbox.engine.files;
+
+	conf.sandbox.engine.files = (char *)(uintptr_t)"";
+	box_open(&box, "b2");
+	box_ready(&box);
+	box_close(&box);
+	conf.sandbox.engine.files = files;
+	box_open(&box, "b2");
+	suite_code(get_code("f"), MW_SANDBOX_UNAVAILABLE, "a container without the mounts");
+	ok(strstr(box.ctx.err.msg, "nothing is mounted at sandbox.root") != NULL, "is told");
+	suite_code(stop(false), MW_OK, "stop");
+	box_fresh(&box);
+	suite_code(box.sb->ops->start(box.sb, &box.ctx, "b2"), MW_SANDBOX_UNAVAILABLE, "start");
+	box_close(&box);
+	remove_by_hand("b2");
+}
+
+static void
+test_bound(void)
+{
+	const char *dir = getenv("TMPDIR");
+	char files[200];
+
+	(void)snprintf(shared, sizeof(shared), "%s/mw-bound-XXXXXX",
+	    dir != NULL && strlen(dir) < 60 ? dir : "/tmp");
+	if (mkdtemp(shared) == NULL)
+		die("mkdtemp");
+	(void)snprintf(files, sizeof(files), "%s/{user}", shared);
+	conf.sandbox.engine.files = files;
+	drv = &bound;
+	remove_by_hand("life");
+	remove_by_hand("suite");
+	bound_files();
+	bound_elsewhere();
+	if (getenv("MW_LONG") != NULL) {
+		suite(&bound);
+	} else {
+		suite_only_life(&bound);
+		suite_only_files(&bound);
+	}
+	(void)snprintf(files, sizeof(files), "%s/in/{user}/its/files", shared);
+	(void)mkdir(in_shared("in", "", ""), 0700);
+	box_open(&box, "b3");
+	box_ready(&box);
+	suite_code(put("f", "deep"), MW_OK, "a root further below");
+	is_str(sh("cat f"), "deep", "is the one inside");
+	ok(access(in_shared("in/", "b3", "/its/files/f"), R_OK) == 0, "and here");
+	box_close(&box);
+	conf.sandbox.engine.files = (char *)(uintptr_t)"";
 }
 
 int
@@ -112,6 +256,9 @@ main(void)
 	if (!engine_up())
 		return 0;
 	test_paused();
+	test_bound();
 	engine_down();
+	if (*shared != '\0')
+		wipe(shared);
 	return done();
 }
