@@ -18,14 +18,19 @@ struct stopping {
 	struct mw_sandbox *sb;
 	const char *user;
 	bool running;		/* commands, that are stopped all the same */
+	bool end;
 };
 
 static enum mw_code
 try_stop(void *arg)
 {
 	struct stopping *s = arg;
+	enum mw_code code;
 
-	return s->sb->ops->stop(s->sb, s->ctx, s->user);
+	s->sb->stop_ends = s->end;
+	code = s->sb->ops->stop(s->sb, s->ctx, s->user);
+	s->sb->stop_ends = false;
+	return code;
 }
 
 static enum mw_code
@@ -52,7 +57,7 @@ stop(struct stopping *s)
 {
 	enum mw_code code;
 
-	code = (s->sb->ops->flags & MW_SB_CAN_STOP) != 0 ?
+	code = (s->sb->flags & MW_SB_CAN_STOP) != 0 ?
 	    mw_retry(s->app, s->ctx, MW_UP_SANDBOX, try_stop, s) : end_gateway(s);
 	mw_not_ready(s->app, s->user);
 	return code;
@@ -165,7 +170,8 @@ stop_closed(struct stopping *s, struct mw_sleep *how)
 	if ((code = stop(s)) != MW_OK || (code = take_lock(s, &lock)) != MW_OK)
 		return code;
 	code = stop(s);
-	if (code == MW_OK && s->running && how->stopped)
+	if (code == MW_OK && s->running && how->stopped &&
+	    (how->end || (s->sb->flags & MW_SB_PAUSES) == 0))
 		code = mw_exec_stopped(s->app, s->ctx, s->user);
 	atomic_store(&row->failed_until, 0);
 	mw_lockfile_give(lock);
@@ -176,7 +182,7 @@ stop_closed(struct stopping *s, struct mw_sleep *how)
 enum mw_code
 mw_sleep(struct mw_app *app, struct mw_ctx *ctx, const char *user, struct mw_sleep *how)
 {
-	struct stopping s = { .app = app, .ctx = ctx, .user = user };
+	struct stopping s = { .app = app, .ctx = ctx, .user = user, .end = how->end };
 	struct mw_gate gate;
 	enum mw_code code;
 
@@ -187,7 +193,7 @@ mw_sleep(struct mw_app *app, struct mw_ctx *ctx, const char *user, struct mw_sle
 	if (mw_gate_changes(app, user) != how->changes)
 		code = changed(&s, how);
 	if (code == MW_OK && !how->again) {
-		how->stopped = (s.sb->ops->flags & MW_SB_CAN_STOP) != 0;
+		how->stopped = (s.sb->flags & MW_SB_CAN_STOP) != 0;
 		code = stop_closed(&s, how);
 	}
 	mw_gate_open(&gate);
