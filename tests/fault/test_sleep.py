@@ -133,6 +133,19 @@ def test_changes_without_end(gw, user):
     mw.check_json(post(gw, user, "restart"))
 
 
+def test_something_in_it_hangs(make):
+    """A write, say, that its sandbox does not answer: nobody waits for it for ever."""
+    gw = make({"sandbox.timeout": 1000})
+    gw.put_ok("u", "f", b"x", timeout=60)
+    with mw.Lock(gw, "change:u"):
+        obj = mw.check_error(post(gw, "u", "sleep"), "sandbox_unavailable", userId="u")
+        assert "force" in obj["error"], obj
+        gw.put_ok("u", "f", b"y", timeout=60)
+        if os.environ.get("MW_LONG") == "1":
+            mw.check_json(post(gw, "u", "sleep?force=true"))
+    mw.check_json(post(gw, "u", "sleep"))
+
+
 # ---- while it is stopped ----
 
 def test_what_is_woken_meanwhile(bridge, user):
