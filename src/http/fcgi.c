@@ -355,10 +355,29 @@ is_local(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX;
 }
 
+/*
+ * libfcgi puts handlers in place here, and would keep a signal to itself that comes
+ * before there are ours: a master of processes never heard of it.
+ */
 bool
 mw_http_listening(void)
 {
-	return !FCGX_IsCGI();
+	static const int taken[] = { SIGTERM, SIGUSR1 };
+	struct sigaction before[2];
+	sigset_t set, mask;
+	bool cgi;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < 2; i++) {
+		sigaddset(&set, taken[i]);
+		(void)sigaction(taken[i], NULL, &before[i]);
+	}
+	(void)sigprocmask(SIG_BLOCK, &set, &mask);
+	cgi = FCGX_IsCGI();
+	for (size_t i = 0; i < 2; i++)
+		(void)sigaction(taken[i], &before[i], NULL);
+	(void)sigprocmask(SIG_SETMASK, &mask, NULL);
+	return !cgi;
 }
 
 int
@@ -369,7 +388,7 @@ mw_fcgi_serve(const struct mw_http *http)
 	int rc = 0;
 
 	memset(&f, 0, sizeof(f));
-	/* FCGX_Init sets signal handlers of its own: ours come after it. */
+	/* FCGX_Init may set signal handlers of its own: ours come after it. */
 	if (arena == NULL || FCGX_Init() != 0 || FCGX_InitRequest(&f.r, 0, 0) != 0 ||
 	    !signals_install()) {
 		mw_log(MW_ERROR, "cannot start to serve: %s", strerror(errno));
