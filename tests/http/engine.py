@@ -93,6 +93,9 @@ class Engine:
                 self.call("POST", "/containers/%s/kill" % name)
                 self.call("POST", "/containers/%s/wait?condition=not-running" % name)
 
+    def replace(self, name):
+        self.call("DELETE", "/containers/%s?force=true" % name)
+
     def remove(self, prefix):
         for name in self.containers(prefix):
             self.call("DELETE", "/containers/%s?force=true&v=true" % name)

@@ -346,7 +346,7 @@ class Base:
         """In place of the user's sandbox there is an empty one, or one to be made."""
         self.end_sandboxes()
         if self.engine:
-            self.engine.call("DELETE", "/containers/%s%s?force=true" % (self.prefix, user))
+            self.engine.replace(self.prefix + user)
             return
         shutil.rmtree(self.path("sandboxes", ".run", user))
         time.sleep(0.1)
