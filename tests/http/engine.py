@@ -87,6 +87,35 @@ class Engine:
         return {n.lstrip("/"): r["State"] for r in rows for n in r["Names"]
                 if n.lstrip("/").startswith(prefix)}
 
+    def events(self, name, status):
+        """How often this happened to the container, or to those of that name before it:
+        "start", "exec" (a command of the driver's or of ours)."""
+        with open(os.path.join(self.dir, "e", "tmp", "events", "events.log")) as f:
+            rows = [json.loads(line) for line in f.read().splitlines(True) if line.endswith("\n")]
+        return sum(r.get("Name") == name and r.get("Status") == status for r in rows)
+
+    def started(self, name):
+        return self.events(name, "start")
+
+    def inside(self, name, script):
+        """Run a script in the container past any gateway: (status, what it wrote)."""
+        status, doc = self.call("POST", "/containers/%s/exec" % name, {
+            "AttachStdout": True, "AttachStderr": True, "Cmd": ["sh", "-c", script],
+            "WorkingDir": "/workspace"})
+        assert status == 201, doc
+        c = UnixConnection(self.socket)
+        try:
+            c.request("POST", "/exec/%s/start" % doc["Id"], '{"Detach":false,"Tty":false}',
+                      {"Content-Type": "application/json"})
+            data, out = c.getresponse().read(), b""
+        finally:
+            c.close()
+        while data:
+            n = 8 + int.from_bytes(data[4:8], "big")
+            out += data[8:n]
+            data = data[n:]
+        return self.call("GET", "/exec/%s/json" % doc["Id"])[1]["ExitCode"], out
+
     def end(self, prefix):
         for name, state in self.containers(prefix).items():
             if state == "running":

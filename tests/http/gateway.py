@@ -180,6 +180,13 @@ class Base:
         return os.path.join(root, "workspace", *names) if root else \
             self.path("sandboxes", user, *names)
 
+    def run_dir(self, user, *names):
+        """RUN_DIR of the user's sandbox, or a place below it, as the host has it."""
+        below = self.conf.get("sandbox.run_dir", "/tmp/.moltworker").lstrip("/")
+        root = self.engine.root(self.prefix + user) if self.engine else None
+        return os.path.join(root, below, *names) if root else \
+            self.path("sandboxes", ".run", user, below, *names)
+
     def env(self):
         e = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8",
              "TMPDIR": self.path("tmp"),
