@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/stop.h"
 
-#include <signal.h>
+#include <stdatomic.h>
 
 #include "base/clock.h"
 
 #define PIECE 100	/* ms; a signal may come just before the sleep */
 
-static volatile sig_atomic_t told;
+/* Set by signal handlers and read by every thread: atomic, and lock-free everywhere. */
+static atomic_int told;
 
 void
 mw_stop(void)
 {
-	told = 1;
+	atomic_store(&told, 1);
 }
 
 bool
 mw_stopping(void)
 {
-	return told != 0;
+	return atomic_load(&told) != 0;
 }
 
 bool

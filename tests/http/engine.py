@@ -28,6 +28,8 @@ class UnixConnection(http.client.HTTPConnection):
 class Engine:
     """Raises Unavailable, with the reason, where no container can be run."""
 
+    ROOT_INSIDE = True          # rootless Podman without /etc/subuid has no other user
+
     class Unavailable(Exception):
         pass
 
@@ -93,6 +95,16 @@ class Engine:
         with open(os.path.join(self.dir, "e", "tmp", "events", "events.log")) as f:
             rows = [json.loads(line) for line in f.read().splitlines(True) if line.endswith("\n")]
         return sum(r.get("Name") == name and r.get("Status") == status for r in rows)
+
+    def refuse_starts(self, gw):
+        """No sandbox of the gateway can be made."""
+        gw.configure({"sandbox.engine.image": "localhost/none:1"})
+
+    def spoil(self, name):
+        """There is a container of that name that cannot run."""
+        status, doc = self.call("POST", "/containers/create?name=" + name, {
+            "Image": IMAGE, "Cmd": ["false"], "HostConfig": {"NetworkMode": "none"}})
+        assert status == 201, doc
 
     def started(self, name):
         return self.events(name, "start")

@@ -174,6 +174,11 @@ class Base:
         """Is it the local driver, with its own directories?"""
         return self.engine is None
 
+    @property
+    def root_inside(self):
+        """Are the sandboxes' commands root's, whom no mode of a file stops?"""
+        return getattr(self.engine, "ROOT_INSIDE", False)
+
     def sandbox(self, user, *names):
         """The user's root, or a place below it, as the host has it."""
         root = self.engine.root(self.prefix + user) if self.engine else None
