@@ -86,6 +86,15 @@ mw_check_name(const char *v)
 }
 
 bool
+mw_check_files(const char *v)
+{
+	const char *p = find_user(v);
+
+	return mw_check_canonical(v) && strlen(v) <= MW_PATH_MAX && p != NULL && p > v + 1 &&
+	    p[-1] == '/' && (p[strlen(USER)] == '/' || p[strlen(USER)] == '\0');
+}
+
+bool
 mw_check_relative(const char *v)
 {
 	char out[MW_PATH_MAX + 1];

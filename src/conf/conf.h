@@ -39,7 +39,7 @@ struct mw_conf {
 		struct { char *path, *isolation; } local;
 		struct { char *url, *token_file; int64_t awake_ttl; } bridge;
 		struct { char *url; } container;
-		struct { char *socket, *image; bool create; char *memory, *network; } engine;
+		struct { char *socket, *image; bool create; char *memory, *network, *sleep, *files; } engine;
 	} sandbox;
 	struct { char *start, *probe; int64_t port; char *config_path; } gateway;
 	struct {

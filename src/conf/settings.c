@@ -79,6 +79,9 @@ const struct mw_setting mw_settings[] = {
 	    "a number of bytes, or with one of the endings k, m, g"),
 	CHECKED("sandbox.engine.network", sandbox.engine.network, "", MW_SET_EMPTY, mw_check_network,
 	    "\"none\", \"bridge\" or a network's name"),
+	WORD("sandbox.engine.sleep", sandbox.engine.sleep, "stop", "stop|pause"),
+	CHECKED("sandbox.engine.files", sandbox.engine.files, "", MW_SET_EMPTY, mw_check_files,
+	    "an absolute path with one {user} as a directory of it, not the first"),
 
 	STRING("gateway.start", gateway.start, "", MW_SET_EMPTY | MW_SET_LINES),
 	STRING("gateway.probe", gateway.probe, PROBE, MW_SET_EMPTY | MW_SET_LINES),

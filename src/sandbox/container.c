@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 
@@ -12,23 +11,10 @@
 #define SESSIONLESS "\"sessionId\":\"__DISABLE_SESSION__\""
 #define UPLOAD_PIECE (3 << 20)		/* bytes; held in memory as base64 */
 #define UPLOAD_BODY_MAX (UPLOAD_PIECE / 3 * 4 + 8192)
-#define ANSWER_MAX (INT64_C(1) << 31)	/* bytes of one command's events */
-#define SAID_MAX 8192			/* bytes of a refusal that are read */
+#define TEXT "message"			/* the member of a refusal that says why */
 #define PING_PAUSE 200			/* ms between two looks at one that comes up */
 #define PING_TIMEOUT 5000
 #define STALL_GRACE 5000
-
-struct exchange {
-	struct mw_container_answer answer;
-	int status;
-	struct mw_buf said;		/* of a refusal */
-};
-
-static bool
-add_text(void *arg, const void *p, size_t n)
-{
-	return mw_buf_add(arg, p, n);
-}
 
 /* The template with each {user} filled in, and `tail`. */
 static bool
@@ -61,29 +47,10 @@ may_be_host(const struct mw_remote *r, const char *user)
 	    user[0] != '-' && user[n - 1] != '-';
 }
 
-static bool
-on_head(void *arg, int status)
-{
-	((struct exchange *)arg)->status = status;
-	return true;
-}
-
-static bool
-on_data(void *arg, const void *p, size_t n)
-{
-	struct exchange *e = arg;
-
-	if (e->status == 200 && e->answer.out != NULL)
-		return mw_container_answer_feed(&e->answer, p, n);
-	if (e->said.len + n <= SAID_MAX)
-		(void)mw_buf_add(&e->said, p, n);
-	return true;
-}
-
 /* No Authorization, whatever there is: the server takes it for a session's name. */
 static enum mw_code
 request(struct mw_remote *r, struct mw_ctx *ctx, const char *user, const char *tail,
-    struct mw_net_req *q, struct exchange *e, struct mw_net_res *res)
+    struct mw_net_req *q, struct mw_net_res *res)
 {
 	static const struct mw_net_header json = { "Content-Type", "application/json" };
 	enum mw_code code = MW_OK;
@@ -100,9 +67,6 @@ request(struct mw_remote *r, struct mw_ctx *ctx, const char *user, const char *t
 	q->nheaders = q->body != NULL ? 1 : 0;
 	q->body_fd = -1;
 	q->stall = q->timeout + STALL_GRACE;
-	q->on_head = on_head;
-	q->on_data = on_data;
-	q->arg = e;
 	if (code == MW_OK)
 		mw_net_call(r->net, ctx, q, res);
 	mw_buf_free(&url);
@@ -110,14 +74,10 @@ request(struct mw_remote *r, struct mw_ctx *ctx, const char *user, const char *t
 }
 
 static enum mw_code
-refused(struct mw_ctx *ctx, int status, const struct mw_remote_said *said)
+refused(struct mw_ctx *ctx, const struct mw_remote_exchange *e)
 {
-	const struct mw_remote_error *row = mw_remote_classify(mw_container_errors, status,
-	    said->code, said->text);
-
-	return mw_ctx_fail(ctx, row->code, WHAT " answered %d %.40s: %.120s%s%s%s", status,
-	    said->code, said->text, row->hint != NULL ? " (" : "",
-	    row->hint != NULL ? row->hint : "", row->hint != NULL ? ")" : "");
+	return mw_remote_refused(ctx, mw_remote_classify(mw_container_errors, e->status,
+	    e->events.said.code, e->events.said.text), e, WHAT);
 }
 
 /* Nothing was sent: nobody is there, or not yet. */
@@ -149,35 +109,26 @@ body_of(const struct mw_remote_run *run, struct mw_buf *b)
 	for (i = 0; run->argv[i] != NULL; i++)
 		(void)((i == 0 || mw_buf_addc(&line, ' ')) && mw_remote_quote(&line, run->argv[i]));
 	good = !line.failed && mw_buf_adds(b, "{\"command\":\"") &&
-	    mw_json_escape(add_text, b, line.data, line.len) &&
+	    mw_json_escape(mw_buf_writer, b, line.data, line.len) &&
 	    mw_buf_adds(b, "\",\"cwd\":\"/\"," SESSIONLESS "}");
 	mw_buf_free(&line);
 	return good;
 }
 
+/* What has come of a request. */
 static enum mw_code
-judge(struct mw_ctx *ctx, struct exchange *e, const struct mw_net_res *res,
-    struct mw_remote_run *run)
+judge(struct mw_ctx *ctx, struct mw_remote_exchange *e, const struct mw_net_res *res)
 {
-	struct mw_remote_said said;
-
-	if (e->answer.stopped)
+	switch (mw_remote_exchange_end(e, res, TEXT)) {
+	case MW_REMOTE_ENDED:
 		return MW_OK;
-	if (res->status != 0 && res->status != 200 &&
-	    (res->end == MW_NET_DONE || res->status >= 400)) {
-		mw_remote_said(e->said.data, e->said.len, "code", "message", &said);
-		return refused(ctx, res->status, &said);
+	case MW_REMOTE_REFUSED:
+		return refused(ctx, e);
+	case MW_REMOTE_UNFINISHED:
+		return mw_remote_unfinished(ctx, WHAT);
+	default:
+		return lost(ctx, res);
 	}
-	if (e->answer.failed)
-		return refused(ctx, 200, &e->answer.said);
-	if (e->answer.complete) {
-		run->exit_code = e->answer.exit_code;
-		return MW_OK;
-	}
-	if (res->end == MW_NET_DONE || res->end == MW_NET_STOPPED)
-		return mw_ctx_fail(ctx, MW_SANDBOX_UNREACHABLE, WHAT
-		    " ended its answer without saying how the command ended");
-	return lost(ctx, res);
 }
 
 static enum mw_code
@@ -185,52 +136,31 @@ container_run(struct mw_remote *r, struct mw_ctx *ctx, const char *user,
     struct mw_remote_run *run)
 {
 	struct mw_net_req q = { .method = "POST", .fresh = run->once,
-	    .timeout = run->timeout > 0 ? run->timeout : 1, .max_response = ANSWER_MAX };
-	struct exchange e = { .status = 0 };
+	    .timeout = run->timeout > 0 ? run->timeout : 1 };
+	struct mw_remote_exchange e;
 	struct mw_net_res res;
 	struct mw_buf body;
 	enum mw_code code;
 
 	mw_buf_init(&body, MW_REMOTE_LINE_MAX * 4);
-	mw_buf_init(&e.said, SAID_MAX);
-	mw_container_answer_init(&e.answer, run->out, run->arg);
+	mw_remote_exchange_init(&e, &q, mw_container_event, run);
 	if (!body_of(run, &body)) {
 		code = mw_ctx_nomem(ctx);
 	} else {
 		q.body = body.data;
 		q.body_size = (int64_t)body.len;
 		mw_ctx_call(ctx);
-		code = request(r, ctx, user, "/api/execute/stream", &q, &e, &res);
+		code = request(r, ctx, user, "/api/execute/stream", &q, &res);
 	}
 	if (code == MW_OK)
-		code = judge(ctx, &e, &res, run);
-	mw_container_answer_free(&e.answer);
-	mw_buf_free(&e.said);
+		code = judge(ctx, &e, &res);
+	run->exit_code = e.events.exit_code;
+	mw_remote_exchange_free(&e);
 	mw_buf_free(&body);
 	return code;
 }
 
 /* ---- uploads ---- */
-
-/* size bytes of p, or of fd from `at`, in base64. */
-static enum mw_code
-encode(struct mw_ctx *ctx, struct mw_buf *b, const void *p, int fd, int64_t at, int64_t size)
-{
-	char block[3 * 8192];
-	int64_t n;
-
-	if (p != NULL)
-		return mw_base64_write(add_text, b, p, (size_t)size) ? MW_OK : mw_ctx_nomem(ctx);
-	for (; size > 0; at += n, size -= n) {
-		n = size < (int64_t)sizeof(block) ? size : (int64_t)sizeof(block);
-		if (pread(fd, block, (size_t)n, at) != (ssize_t)n)
-			return mw_ctx_fail(ctx, MW_INTERNAL_ERROR,
-			    "what is to be sent to the sandbox cannot be read");
-		if (!mw_base64_write(add_text, b, block, (size_t)n))
-			return mw_ctx_nomem(ctx);
-	}
-	return MW_OK;
-}
 
 static enum mw_code
 write_body(struct mw_ctx *ctx, struct mw_buf *b, const char *path, const void *p, int fd,
@@ -240,10 +170,10 @@ write_body(struct mw_ctx *ctx, struct mw_buf *b, const char *path, const void *p
 
 	if (!mw_buf_room(b, (size_t)(size + 2) / 3 * 4 + 8192) ||
 	    !mw_buf_adds(b, "{\"path\":\"") ||
-	    !mw_json_escape(add_text, b, path, strlen(path)) ||
+	    !mw_json_escape(mw_buf_writer, b, path, strlen(path)) ||
 	    !mw_buf_adds(b, "\",\"encoding\":\"base64\"," SESSIONLESS ",\"content\":\""))
 		return mw_ctx_nomem(ctx);
-	code = encode(ctx, b, p, fd, at, size);
+	code = mw_remote_encode(ctx, b, p, fd, at, size);
 	return code == MW_OK && !mw_buf_adds(b, "\"}") ? mw_ctx_nomem(ctx) : code;
 }
 
@@ -251,30 +181,24 @@ static enum mw_code
 container_upload(struct mw_remote *r, struct mw_ctx *ctx, const char *user, const char *path,
     const void *p, int fd, int64_t at, int64_t size)
 {
-	struct mw_net_req q = { .method = "POST", .timeout = r->timeout,
-	    .max_response = SAID_MAX * 16 };
-	struct exchange e = { .status = 0 };
-	struct mw_remote_said said;
+	struct mw_net_req q = { .method = "POST", .timeout = r->timeout };
+	struct mw_remote_exchange e;
 	struct mw_net_res res;
 	struct mw_buf body;
 	enum mw_code code;
 
 	mw_buf_init(&body, UPLOAD_BODY_MAX);
-	mw_buf_init(&e.said, SAID_MAX);
+	mw_remote_exchange_init(&e, &q, NULL, NULL);
 	code = write_body(ctx, &body, path, p, fd, at, size);
 	if (code == MW_OK) {
 		q.body = body.data;
 		q.body_size = (int64_t)body.len;
 		mw_ctx_call(ctx);
-		code = request(r, ctx, user, "/api/write", &q, &e, &res);
+		code = request(r, ctx, user, "/api/write", &q, &res);
 	}
-	if (code == MW_OK && res.end != MW_NET_DONE && res.status < 400) {
-		code = lost(ctx, &res);
-	} else if (code == MW_OK && res.status != 200) {
-		mw_remote_said(e.said.data, e.said.len, "code", "message", &said);
-		code = refused(ctx, res.status, &said);
-	}
-	mw_buf_free(&e.said);
+	if (code == MW_OK)
+		code = judge(ctx, &e, &res);
+	mw_remote_exchange_free(&e);
 	mw_buf_free(&body);
 	return code;
 }
@@ -320,27 +244,22 @@ container_open(const struct mw_conf *conf, struct mw_sandbox **sp, struct mw_err
 static enum mw_code
 ping(struct mw_remote *r, struct mw_ctx *ctx, const char *user, enum mw_sandbox_state *state)
 {
-	struct mw_net_req q = { .method = "GET", .timeout = PING_TIMEOUT,
-	    .max_response = SAID_MAX * 16 };
-	struct exchange e = { .status = 0 };
-	struct mw_remote_said said;
+	struct mw_net_req q = { .method = "GET", .timeout = PING_TIMEOUT };
+	struct mw_remote_exchange e;
 	struct mw_net_res res;
 	enum mw_code code;
 
-	mw_buf_init(&e.said, SAID_MAX);
+	mw_remote_exchange_init(&e, &q, NULL, NULL);
+	*state = MW_SB_RUNNING;
 	mw_ctx_call(ctx);
-	code = request(r, ctx, user, "/api/ping", &q, &e, &res);
-	if (code == MW_OK && res.end == MW_NET_NO_CONNECT) {
+	code = request(r, ctx, user, "/api/ping", &q, &res);
+	if (code == MW_OK && res.end == MW_NET_NO_CONNECT)
 		*state = res.no_host ? MW_SB_ABSENT : MW_SB_ASLEEP;
-	} else if (code == MW_OK && res.end != MW_NET_DONE) {
+	else if (code == MW_OK && res.end != MW_NET_DONE)
 		code = mw_remote_net_fail(ctx, &res, WHAT);
-	} else if (code == MW_OK && res.status != 200) {
-		mw_remote_said(e.said.data, e.said.len, "code", "message", &said);
-		code = refused(ctx, res.status, &said);
-	} else {
-		*state = MW_SB_RUNNING;
-	}
-	mw_buf_free(&e.said);
+	else if (code == MW_OK)
+		code = judge(ctx, &e, &res);
+	mw_remote_exchange_free(&e);
 	return code;
 }
 
@@ -387,7 +306,6 @@ container_stop(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user)
 
 const struct mw_sandbox_ops mw_sandbox_container = {
 	.name = "container",
-	.flags = 0,
 	.input_max = MW_REMOTE_INPUT_MAX,
 	.open = container_open,
 	.close = container_close,

@@ -17,9 +17,11 @@ user.  POST /control/WORD takes JSON:
     pool {"broken"}             the bridge cannot start containers
     cut {"after","times"}       the next streams end after so many bytes, unfinished
     delay {"ms","times"}        the next calls are answered so much later
+    slow_stop {"ms"}            the bridge answers so much after it has destroyed one
     forget {}                   all of the above is over, and the counts are 0
 
-GET /control/state tells {"calls": {user: n}, "started": {user: n}, "misuse": [...]}.
+GET /control/state tells {"calls": {user: n}, "started": {user: n}, "running": [user],
+"misuse": [...]}.
 """
 import base64
 import codecs
@@ -305,7 +307,7 @@ class World:
 
     def forget(self):
         self.capacity, self.broken = None, False
-        self.cuts, self.delays = [], []
+        self.cuts, self.delays, self.slow_stop = [], [], 0
         for box in self.boxes.values():
             box.calls = box.started = 0
             box.replace_at = None
@@ -347,6 +349,8 @@ class World:
             self.cuts += [j["after"]] * j.get("times", 1)
         elif word == "delay":
             self.delays += [j["ms"]] * j.get("times", 1)
+        elif word == "slow_stop":
+            self.slow_stop = j["ms"]
         elif word == "forget":
             self.forget()
         else:
@@ -356,6 +360,7 @@ class World:
     def state(self):
         return {"calls": {u: b.calls for u, b in self.boxes.items()},
                 "started": {u: b.started for u, b in self.boxes.items()},
+                "running": [u for u, b in self.boxes.items() if b.running],
                 "misuse": self.misuse}
 
 
@@ -539,6 +544,7 @@ class Bridge:
         method = self.h.command
         if tail == "" and method == "DELETE":
             self.box.destroy()
+            time.sleep(self.world.slow_stop / 1000)
             return self.h.answer(204)
         if tail == "/exec" and method == "POST":
             return self.exec()

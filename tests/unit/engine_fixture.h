@@ -109,6 +109,8 @@ engine_up(void)
 	conf.sandbox.engine.create = true;
 	conf.sandbox.engine.memory = (char *)(uintptr_t)"256m";
 	conf.sandbox.engine.network = (char *)(uintptr_t)"none";
+	conf.sandbox.engine.sleep = (char *)(uintptr_t)"stop";
+	conf.sandbox.engine.files = (char *)(uintptr_t)"";
 	conf.sandbox.engine.image = getenv("MW_ENGINE_IMAGE");
 	conf.sandbox.engine.socket = getenv("MW_ENGINE_SOCKET");
 	if (conf.sandbox.engine.image == NULL)
@@ -177,14 +179,24 @@ by_hand(const char *method, const char *path)
 	return rc == MW_OK ? a.status : 0;
 }
 
+/* Removed by hand, whatever it does. */
+static void
+remove_by_hand(const char *user)
+{
+	char path[256];
+	int status;
+
+	(void)snprintf(path, sizeof(path), "/containers/mwt-%s?force=true&v=true", user);
+	status = by_hand("DELETE", path);
+	if (status != 204 && status != 200 && status != 404)
+		printf("# DELETE %s: %d\n", path, status);
+}
+
 static enum mw_code
 remove_one(void *arg, const char *user)
 {
-	char path[256];
-
 	(void)arg;
-	(void)snprintf(path, sizeof(path), "/containers/mwt-%s?force=true&v=true", user);
-	(void)by_hand("DELETE", path);
+	remove_by_hand(user);
 	return MW_OK;
 }
 

@@ -8,7 +8,7 @@
 static bool
 has(unsigned flag)
 {
-	return (box.sb->ops->flags & flag) != 0;
+	return (box.sb->flags & flag) != 0;
 }
 
 static void
