@@ -10,8 +10,10 @@ prints "ready" when it answers on 127.0.0.1:PORT.  TOKEN is what the bridge asks
     cloudflare.py alone ADDRESS PORT
 
 is the in-container server itself, in a container: it runs commands where it runs.
-A sandbox is named by its user, for both APIs.  POST /control/WORD takes JSON:
+A sandbox is named by its user, for both APIs; below /of/PREFIX, by the prefix and its
+user.  POST /control/WORD takes JSON:
 
+    end {"prefix"}              all containers whose names begin so are gone
     replace {"user"}            the container is gone, an empty one has its name
     replace_at {"user","call"}  the same, just before the so many-th call from now on
     capacity {"max"}            the bridge runs no more than so many; null = no limit
@@ -364,7 +366,11 @@ class World:
         time.sleep(delay / 1000)
 
     def control(self, word, j):
-        if word == "replace":
+        if word == "end":
+            for name, box in list(self.boxes.items()):
+                if name.startswith(j["prefix"]):
+                    box.destroy()
+        elif word == "replace":
             self.box(j["user"]).destroy()
         elif word == "replace_at":
             self.box(j["user"]).replace_at = j["call"]
@@ -481,9 +487,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return self.control(path[9:])
             if self.world.alone:
                 return Container(self, self.world.alone).call(path)
+            self.prefix = ""
+            if path.startswith("/of/"):
+                _, _, self.prefix, path = path.split("/", 3)
+                path = "/" + path
             if path.startswith("/c/"):
                 _, _, name, rest = path.split("/", 3)
-                return Container(self, self.world.box(name)).call("/" + rest)
+                return Container(self, self.world.box(self.prefix + name)).call("/" + rest)
             return Bridge(self).call(path)
         except Refused as e:
             if isinstance(e.body, str):
@@ -553,7 +563,7 @@ class Bridge:
             user = base64.b32decode(pad).decode()
         except ValueError:
             user = name
-        self.box = self.world.box(user)
+        self.box = self.world.box(self.h.prefix + user)
         self.world.count(self.box)
         with self.world.lock:
             full = self.world.capacity is not None and self.world.running() >= self.world.capacity
