@@ -2,8 +2,11 @@
 #include "ops/change.h"
 
 #include "base/clock.h"
+#include "ops/gate.h"
 #include "ops/probe.h"
 #include "ops/sleep.h"
+
+#define TURNS 3	/* of keeping what has changed, before the stop is given up */
 
 int64_t
 mw_change_time(const struct mw_conf *conf, const struct mw_change *c)
@@ -103,15 +106,23 @@ only_seems_asleep(const struct mw_app *app, const struct mw_change *c)
 static enum mw_code
 stop(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c, bool end, bool *stopped)
 {
-	struct mw_sleep how = { .sync = c->sync, .force = c->force, .end = end };
+	struct mw_sleep how = { .sync = c->sync, .force = c->force, .end = end, .again = true };
+	unsigned turn;
 	enum mw_code code;
 
 	*stopped = false;
-	if ((code = before_stop(app, ctx, c, &how.filled)) != MW_OK)
-		return code;
-	if (only_seems_asleep(app, c))
-		return MW_OK;
-	return mw_sleep(app, ctx, c->user, &how, stopped);
+	for (turn = 1; turn <= TURNS && how.again; turn++) {
+		how.changes = mw_gate_changes(app, c->user);
+		how.last = turn == TURNS;
+		if ((code = before_stop(app, ctx, c, &how.filled)) != MW_OK)
+			return code;
+		if (only_seems_asleep(app, c))
+			return MW_OK;
+		if ((code = mw_sleep(app, ctx, c->user, &how)) != MW_OK)
+			return code;
+	}
+	*stopped = how.stopped;
+	return MW_OK;
 }
 
 enum mw_code

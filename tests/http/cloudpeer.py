@@ -37,9 +37,11 @@ class CloudPeer:
         with open(os.open(self.token_file, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
             f.write(TOKEN + "\n")
 
-    def settings(self, driver):
-        """Of a gateway whose sandboxes are here."""
+    def settings(self, driver, prefix=""):
+        """Of a gateway whose sandboxes are here, their names beginning with the prefix."""
         url = "http://127.0.0.1:%d" % self.port
+        if prefix:
+            url += "/of/" + prefix
         if driver == "bridge":
             return {"sandbox.driver": "bridge", "sandbox.bridge.url": url,
                     "sandbox.bridge.token_file": self.token_file}
@@ -83,16 +85,18 @@ class Cloud:
         self.peer, self.driver = peer, driver
 
     def settings(self, prefix):
-        return self.peer.settings(self.driver)
+        return self.peer.settings(self.driver, prefix)
 
     def root(self, name):
-        """The container's root as the host has it.  The prefix is not the peer's."""
-        user = name.split("-", 2)[2]
+        """The container's root as the host has it."""
         return os.path.join(self.peer.dir, "boxes", "box." + base64.b32encode(
-            user.encode()).decode().lower().rstrip("="))
+            name.encode()).decode().lower().rstrip("="))
 
     def end(self, prefix):
-        """They end with the peer."""
+        """With a container its files go."""
+        self.peer.tell("end", prefix=prefix)
 
-    def remove(self, prefix):
-        pass
+    def replace(self, name):
+        self.peer.tell("replace", user=name)
+
+    remove = end

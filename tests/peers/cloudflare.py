@@ -10,17 +10,21 @@ prints "ready" when it answers on 127.0.0.1:PORT.  TOKEN is what the bridge asks
     cloudflare.py alone ADDRESS PORT
 
 is the in-container server itself, in a container: it runs commands where it runs.
-A sandbox is named by its user, for both APIs.  POST /control/WORD takes JSON:
+A sandbox is named by its user, for both APIs; below /of/PREFIX, by the prefix and its
+user.  POST /control/WORD takes JSON:
 
+    end {"prefix"}              all containers whose names begin so are gone
     replace {"user"}            the container is gone, an empty one has its name
     replace_at {"user","call"}  the same, just before the so many-th call from now on
     capacity {"max"}            the bridge runs no more than so many; null = no limit
     pool {"broken"}             the bridge cannot start containers
     cut {"after","times"}       the next streams end after so many bytes, unfinished
     delay {"ms","times"}        the next calls are answered so much later
+    slow_stop {"ms"}            the bridge answers so much after it has destroyed one
     forget {}                   all of the above is over, and the counts are 0
 
-GET /control/state tells {"calls": {user: n}, "started": {user: n}, "misuse": [...]}.
+GET /control/state tells {"calls": {user: n}, "started": {user: n}, "running": [user],
+"misuse": [...]}.
 """
 import base64
 import codecs
@@ -336,7 +340,7 @@ class World:
 
     def forget(self):
         self.capacity, self.broken = None, False
-        self.cuts, self.delays = [], []
+        self.cuts, self.delays, self.slow_stop = [], [], 0
         for box in self.boxes.values():
             box.calls = box.started = 0
             box.replace_at = None
@@ -362,7 +366,11 @@ class World:
         time.sleep(delay / 1000)
 
     def control(self, word, j):
-        if word == "replace":
+        if word == "end":
+            for name, box in list(self.boxes.items()):
+                if name.startswith(j["prefix"]):
+                    box.destroy()
+        elif word == "replace":
             self.box(j["user"]).destroy()
         elif word == "replace_at":
             self.box(j["user"]).replace_at = j["call"]
@@ -374,6 +382,8 @@ class World:
             self.cuts += [j["after"]] * j.get("times", 1)
         elif word == "delay":
             self.delays += [j["ms"]] * j.get("times", 1)
+        elif word == "slow_stop":
+            self.slow_stop = j["ms"]
         elif word == "forget":
             self.forget()
         else:
@@ -383,6 +393,7 @@ class World:
     def state(self):
         return {"calls": {u: b.calls for u, b in self.boxes.items()},
                 "started": {u: b.started for u, b in self.boxes.items()},
+                "running": [u for u, b in self.boxes.items() if b.running],
                 "misuse": self.misuse}
 
 
@@ -476,9 +487,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return self.control(path[9:])
             if self.world.alone:
                 return Container(self, self.world.alone).call(path)
+            self.prefix = ""
+            if path.startswith("/of/"):
+                _, _, self.prefix, path = path.split("/", 3)
+                path = "/" + path
             if path.startswith("/c/"):
                 _, _, name, rest = path.split("/", 3)
-                return Container(self, self.world.box(name)).call("/" + rest)
+                return Container(self, self.world.box(self.prefix + name)).call("/" + rest)
             return Bridge(self).call(path)
         except Refused as e:
             if isinstance(e.body, str):
@@ -548,7 +563,7 @@ class Bridge:
             user = base64.b32decode(pad).decode()
         except ValueError:
             user = name
-        self.box = self.world.box(user)
+        self.box = self.world.box(self.h.prefix + user)
         self.world.count(self.box)
         with self.world.lock:
             full = self.world.capacity is not None and self.world.running() >= self.world.capacity
@@ -564,6 +579,7 @@ class Bridge:
         method = self.h.command
         if tail == "" and method == "DELETE":
             self.box.destroy()
+            time.sleep(self.world.slow_stop / 1000)
             return self.h.answer(204)
         if tail == "/exec" and method == "POST":
             return self.exec()
