@@ -33,11 +33,12 @@
 #		killed timeout	why it was ended
 #		error		it could not be started: why
 #		result		STATE EXIT TIME; the last to appear, by renaming
+#		reserve		the room for it, on a disk that the command may fill
 #		since		when it was first seen after a restart: it is kept from then
 #
 # A process is "PID START BOOT": its number, when it was started, in which boot.
 #
-# The answer is one line, "mw1 STATE EXIT BEGUN ENDED NOW CUT", "out", base64 of at
+# Exit status 75: nothing was started, for want of room.  Else the answer is one line, "mw1 STATE EXIT BEGUN ENDED NOW CUT", "out", base64 of at
 # most MAX bytes from OUT_AT (negative: of the last ones), "err", the same, "end
 # ID".  The times are the sandbox's uptime in 1/100 s.  "-" = not known.
 
@@ -99,6 +100,7 @@ nap()
 
 finish()
 {
+	rm -f "$mw_job/reserve"
 	clock
 	echo "$1 $2 $mw_now" >"$mw_job/result.new" && mv "$mw_job/result.new" "$mw_job/result"
 }
@@ -298,6 +300,24 @@ gather()
 	cat "$@" >"$mw_sent" 2>/dev/null && mw_skip=0
 }
 
+# What makes up a job, in $mw_new.  It fails only where it cannot be stored.
+fill()
+{
+	mkdir "$mw_new" && : >"$mw_new/out" && : >"$mw_new/err" &&
+	    printf '%4096s' '' >"$mw_new/reserve" &&
+	    piece "$mw_skip" "$mw_command" >"$mw_new/command" || return
+	mw_skip=$((mw_skip + mw_command))
+	[ "$mw_env" -eq 0 ] || piece "$mw_skip" "$mw_env" >"$mw_new/env" || return
+	mw_skip=$((mw_skip + mw_env))
+	[ "$mw_stdin" -lt 0 ] || piece "$mw_skip" "$mw_stdin" >"$mw_new/stdin" || return
+	if ! sh -n "$mw_new/command" 2>"$mw_new/error"; then
+		clock
+		echo "error 2 $mw_now" >"$mw_new/result"
+	else
+		rm -f "$mw_new/error"
+	fi
+}
+
 # Make RUN_DIR/jobs/ID.  Others may do so at the same time; it is the same content.
 prepare()
 {
@@ -306,17 +326,9 @@ prepare()
 end $mw_id" ] || return 1
 	mw_new=$mw_run_dir/jobs/.$mw_id.$$
 	rm -rf "$mw_new"
-	mkdir "$mw_new" && : >"$mw_new/out" && : >"$mw_new/err" &&
-	    piece "$mw_skip" "$mw_command" >"$mw_new/command" || return 1
-	mw_skip=$((mw_skip + mw_command))
-	[ "$mw_env" -eq 0 ] || piece "$mw_skip" "$mw_env" >"$mw_new/env" || return 1
-	mw_skip=$((mw_skip + mw_env))
-	[ "$mw_stdin" -lt 0 ] || piece "$mw_skip" "$mw_stdin" >"$mw_new/stdin" || return 1
-	if ! sh -n "$mw_new/command" 2>"$mw_new/error"; then
-		clock
-		echo "error 2 $mw_now" >"$mw_new/result" || return 1
-	else
-		rm -f "$mw_new/error"
+	if ! fill; then
+		rm -rf "$mw_new"
+		return 75
 	fi
 	mv "$mw_new" "$mw_job" 2>/dev/null
 	# Somebody was faster: then ours is now inside of theirs.
@@ -326,7 +338,14 @@ end $mw_id" ] || return 1
 
 run()
 {
-	if [ ! -d "$mw_job" ] && ! prepare && [ ! -d "$mw_job" ]; then
+	mw_code=0
+	[ -d "$mw_job" ] || prepare || mw_code=$?
+	if [ ! -d "$mw_job" ] && [ "$mw_code" -eq 75 ]; then
+		echo "no room in $mw_run_dir/jobs" >&2
+		mw_status=75
+		return 0
+	fi
+	if [ ! -d "$mw_job" ]; then
 		say unprepared
 		return 0
 	fi
@@ -569,7 +588,9 @@ child)
 	child
 	;;
 *)
+	mw_status=0
 	call "$@"
 	rm -f "$mw_sent"
+	exit "$mw_status"
 	;;
 esac

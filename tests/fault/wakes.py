@@ -23,8 +23,13 @@ def settings(start=GOOD, **more):
     return s
 
 
+def ample(driver, ms):
+    """Time for what the local driver's sandboxes do within ms."""
+    return ms if driver == "local" else 4 * ms
+
+
 def counting(make, tmp_path, settings, server="lighttpd", procs=16):
-    """A server whose starts of sandboxes leave a line each in gw.counter."""
+    """A server whose starts of sandboxes are counted: see sandbox_starts()."""
     tmp_path.chmod(0o755)
     counter, program = tmp_path / "holders", tmp_path / "moltctl"
     program.write_text("#!/bin/sh\n[ \"$1\" != hold ] || echo \"$2\" >>%s\nexec %s \"$@\"\n" % (
@@ -33,6 +38,11 @@ def counting(make, tmp_path, settings, server="lighttpd", procs=16):
     gw = make.server(server, settings, procs=procs, env={"MOLTWORKER_MOLTCTL": str(program)})
     gw.counter = str(counter)
     return gw
+
+
+def sandbox_starts(gw, user):
+    """How often the user's sandbox was started, of a gateway that counts."""
+    return lines(gw.counter).count(user) if gw.local else gw.engine.started(gw.prefix + user)
 
 
 def lines(path):
@@ -48,12 +58,23 @@ def starts(gw, user):
     return lines(gw.sandbox(user, "starts"))
 
 
-def alive(pid):
+def alive(gw, user, pid):
+    """Is the process there, of that pid inside?"""
+    if not gw.local:
+        return inside(gw, user, "kill -0 %s 2>/dev/null && echo yes || :" % pid) == "yes\n"
     try:
         with open("/proc/%s/stat" % pid) as f:
             return f.read().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def end(gw, user, pid):
+    """Kill one process in the user's sandbox."""
+    if gw.local:
+        os.kill(int(pid), signal.SIGKILL)
+    else:
+        inside(gw, user, "kill -9 %s" % pid)
 
 
 def wake(gw, user, query="", **kw):
@@ -114,8 +135,12 @@ def kill(pids, sig=signal.SIGKILL):
 
 
 def inside(gw, user, script):
-    """Run a script in the sandbox past the gateway, by the agent's own protocol
-    (src/sandbox/agent.h); what it leaves running is the user's own job."""
+    """Run a script in the sandbox past the gateway, by the engine's or the agent's own
+    protocol (src/sandbox/agent.h); what it leaves running is the user's own job."""
+    if not gw.local:
+        status, out = gw.engine.inside(gw.prefix + user, script)
+        assert status == 0, (status, out)
+        return out.decode()
     argv = [b"sh", b"-c", script.encode()]
     body = struct.pack(">5I", len(argv), 0, 65536, 65536, 0) + b"".join(a + b"\0" for a in argv)
     out = b""
@@ -135,6 +160,7 @@ def inside(gw, user, script):
 
 class Tap:
     """Between the driver and a user's agent: counts the calls."""
+    PER_KIND = (0, 0, 0, 0, 1)          # files and lists are looked at from outside
 
     def __init__(self, gw, user):
         self.path = gw.path("sandboxes", ".run", user, "sock")
@@ -176,3 +202,19 @@ class Tap:
     def close(self):
         os.rename(self.path + ".real", self.path)
         self.listener.close()
+
+
+class Events:
+    """Counts the calls for a user's container, as the engine or the peer has counted them."""
+
+    def __init__(self, gw, user):
+        self.PER_KIND = gw.engine.CALLS_PER_KIND
+        self.count = lambda: gw.engine.calls(gw.prefix + user)
+        self.before = self.count()
+
+    @property
+    def calls(self):
+        return self.count() - self.before
+
+    def close(self):
+        pass

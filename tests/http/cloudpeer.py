@@ -12,6 +12,7 @@ import tempfile
 import gateway
 import mw
 
+CLOSED = "http://127.0.0.1:9"       # nobody listens there
 PROGRAM = os.path.join(gateway.ROOT, "tests", "peers", "cloudflare.py")
 TOKEN = "a-token-77c1e0"
 
@@ -37,9 +38,11 @@ class CloudPeer:
         with open(os.open(self.token_file, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
             f.write(TOKEN + "\n")
 
-    def settings(self, driver):
-        """Of a gateway whose sandboxes are here."""
+    def settings(self, driver, prefix=""):
+        """Of a gateway whose sandboxes are here, their names beginning with the prefix."""
         url = "http://127.0.0.1:%d" % self.port
+        if prefix:
+            url += "/of/" + prefix
         if driver == "bridge":
             return {"sandbox.driver": "bridge", "sandbox.bridge.url": url,
                     "sandbox.bridge.token_file": self.token_file}
@@ -79,20 +82,44 @@ class CloudPeer:
 class Cloud:
     """The sandboxes of the peer behind one of the two drivers, as gateway.Base wants them."""
 
+    CALLS_PER_KIND = (1, 0, 2, 1, 1)    # as Engine's; a write's tag is looked for after it
+
     def __init__(self, peer, driver):
         self.peer, self.driver = peer, driver
 
     def settings(self, prefix):
-        return self.peer.settings(self.driver)
+        return self.peer.settings(self.driver, prefix)
 
     def root(self, name):
-        """The container's root as the host has it.  The prefix is not the peer's."""
-        user = name.split("-", 2)[2]
+        """The container's root as the host has it."""
         return os.path.join(self.peer.dir, "boxes", "box." + base64.b32encode(
-            user.encode()).decode().lower().rstrip("="))
+            name.encode()).decode().lower().rstrip("="))
 
     def end(self, prefix):
-        """They end with the peer."""
+        """With a container its files go."""
+        self.peer.tell("end", prefix=prefix)
 
-    def remove(self, prefix):
-        pass
+    def replace(self, name):
+        self.peer.tell("replace", user=name)
+
+    def refuse_starts(self, gw):
+        """No sandbox of the gateway can be reached."""
+        gw.configure({"sandbox.bridge.url": CLOSED} if self.driver == "bridge" else
+                     {"sandbox.container.url": CLOSED + "/{user}", "wake.max_wait": 3000})
+
+    def spoil(self, name):
+        """The container of that name cannot be started."""
+        self.peer.tell("spoil", user=name)
+
+    def started(self, name):
+        return self.peer.started(name)
+
+    def calls(self, name):
+        return self.peer.calls(name)
+
+    def inside(self, name, script):
+        """Run a script in the container past any gateway: (status, what it wrote)."""
+        got = self.peer.call("POST", "/control/run", {"user": name, "script": script})
+        return got["status"], got["output"].encode()
+
+    remove = end

@@ -174,11 +174,45 @@ class Base:
         """Is it the local driver, with its own directories?"""
         return self.engine is None
 
+    @property
+    def comes_back_empty(self):
+        """Is a sandbox that ended there again at the next call, without its files?"""
+        return self.conf["sandbox.driver"] in ("bridge", "container")
+
+    @property
+    def can_stop(self):
+        """Sleep ends only the gateway where the driver cannot end a sandbox."""
+        return self.conf["sandbox.driver"] != "container"
+
+    @property
+    def absent(self):
+        """The state of a user whose sandbox nobody has asked for.  The bridge cannot be
+        asked without starting it; the containers of the peer are always there."""
+        return {"bridge": "sleeping", "container": self.running_state}.get(
+            self.conf["sandbox.driver"], "stopped")
+
+    @property
+    def running_state(self):
+        """The state of a user whose sandbox runs, and no gateway in it."""
+        return "idle" if self.conf.get("gateway.start") else "active"
+
+    @property
+    def root_inside(self):
+        """Are the sandboxes' commands root's, whom no mode of a file stops?"""
+        return getattr(self.engine, "ROOT_INSIDE", False)
+
     def sandbox(self, user, *names):
         """The user's root, or a place below it, as the host has it."""
         root = self.engine.root(self.prefix + user) if self.engine else None
         return os.path.join(root, "workspace", *names) if root else \
             self.path("sandboxes", user, *names)
+
+    def run_dir(self, user, *names):
+        """RUN_DIR of the user's sandbox, or a place below it, as the host has it."""
+        below = self.conf.get("sandbox.run_dir", "/tmp/.moltworker").lstrip("/")
+        root = self.engine.root(self.prefix + user) if self.engine else None
+        return os.path.join(root, below, *names) if root else \
+            self.path("sandboxes", ".run", user, below, *names)
 
     def env(self):
         e = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8",
@@ -346,7 +380,7 @@ class Base:
         """In place of the user's sandbox there is an empty one, or one to be made."""
         self.end_sandboxes()
         if self.engine:
-            self.engine.call("DELETE", "/containers/%s%s?force=true" % (self.prefix, user))
+            self.engine.replace(self.prefix + user)
             return
         shutil.rmtree(self.path("sandboxes", ".run", user))
         time.sleep(0.1)

@@ -8,8 +8,8 @@ MW_SERVERS  what to run the contract suite over: direct (no server) and the word
 MW_STORES   dir,s3; s3 is a real S3 server (Swift), behind direct and lighttpd;
             rgw is Ceph's, which knows conditional writes: for those tests only
 MW_DRIVERS  local,engine,bridge,container; engine is a real Podman, bridge and container are
-            tests/peers/cloudflare.py, behind direct with a directory store.  Only local
-            unless it is set
+            tests/peers/cloudflare.py, behind direct and lighttpd with a directory store.
+            Also of the gateways that tests make for themselves.  Only local unless it is set
 MW_SANITIZED  yes: the programs have sanitizers; their reports fail the tests
 MW_TAP=1    print TAP for automake and exit 0 after a whole plan; wants -p no:terminal
 """
@@ -144,14 +144,19 @@ class Shared:
             pytest.skip(self.cloudflare)
         return cloudpeer.Cloud(self.cloudflare, driver)
 
+    def sandboxes(self, driver):
+        """As gateway.Base wants them; the local driver's are its own."""
+        if driver == "local":
+            return None
+        return self.engine() if driver == "engine" else self.cloud(driver)
+
     def get(self, name):
         if name not in self.gateways:
             rest, _, driver = name.partition("+")
             server, store = rest.rsplit("-", 1)
             s3 = self.peer(store) if store != "dir" else None
             kind = "s3" if s3 else "dir"
-            engine = self.engine() if driver == "engine" else \
-                self.cloud(driver) if driver else None
+            engine = self.sandboxes(driver or "local")
             if server == "direct":
                 gw = gateway.Cgi(store=kind, s3=s3, engine=engine)
             else:
@@ -195,6 +200,8 @@ def pytest_generate_tests(metafunc):
     if "gw" in metafunc.fixturenames and not hasattr(metafunc.module, "gw"):
         metafunc.parametrize("gw", list(combinations(
             getattr(metafunc.module, "EVERY_SERVER", False))), indirect=True)
+    if "driver" in metafunc.fixturenames and DRIVERS != ["local"]:
+        metafunc.parametrize("driver", DRIVERS)
 
 
 @pytest.fixture
@@ -212,15 +219,24 @@ def user(gw):
 
 
 @pytest.fixture
-def make():
-    """make(settings, …) -> a Cgi of this test's own; make.server(kind, …) -> a Gateway."""
+def driver():
+    """Of the gateways that a test makes or that serve it as `direct`: each of MW_DRIVERS."""
+    return "local"
+
+
+@pytest.fixture
+def make(shared, driver):
+    """make(settings, …) -> a Cgi of this test's own; make.server(kind, …) -> a Gateway.
+    engine=None for one with the local driver, whichever is tested."""
     made = []
 
     def cgi(settings=None, **kw):
+        kw.setdefault("engine", shared.sandboxes(driver))
         made.append(gateway.Cgi(settings, **kw))
         return made[-1]
 
     def server(kind, settings=None, **kw):
+        kw.setdefault("engine", shared.sandboxes(driver))
         made.append(gateway.Gateway(kind, settings, **kw))
         return made[-1]
     cgi.server = server
@@ -234,10 +250,10 @@ def make():
     assert not errors, errors
 
 
-@pytest.fixture(scope="session")
-def direct(shared):
+@pytest.fixture
+def direct(shared, driver):
     """The plain CGI over a directory store, for what no server changes."""
-    return shared.get("direct-dir" if "local" in DRIVERS else "direct-dir+engine")
+    return shared.get("direct-dir" if driver == "local" else "direct-dir+" + driver)
 
 
 # ---- TAP ----

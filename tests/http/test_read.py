@@ -231,6 +231,8 @@ def test_disposition_is_safe(gw, user):
 
 @pytest.mark.parametrize("mode,code", [(0o000, "permission_denied"), (0o644, None)])
 def test_permission_denied(gw, user, mode, code):
+    if code and gw.root_inside:
+        pytest.skip("the sandbox's own user is root, whom no mode stops")
     gw.put_ok(user, "f", b"secret", "target=container")
     os.chmod(gw.sandbox(user, "f"), mode)
     r = gw.raw(user, "f", "source=container")

@@ -7,8 +7,15 @@ ones; commands are really run, each sandbox in a bubblewrap of its own directory
     cloudflare.py PORT DIRECTORY [TOKEN]
 
 prints "ready" when it answers on 127.0.0.1:PORT.  TOKEN is what the bridge asks for.
-A sandbox is named by its user, for both APIs.  POST /control/WORD takes JSON:
+    cloudflare.py alone ADDRESS PORT
 
+is the in-container server itself, in a container: it runs commands where it runs.
+A sandbox is named by its user, for both APIs; below /of/PREFIX, by the prefix and its
+user.  POST /control/WORD takes JSON:
+
+    end {"prefix"}              all containers whose names begin so are gone
+    spoil {"user"}              its container cannot be started any more
+    run {"user","script"}       run in its container by sh: {"status","output"}
     replace {"user"}            the container is gone, an empty one has its name
     replace_at {"user","call"}  the same, just before the so many-th call from now on
     capacity {"max"}            the bridge runs no more than so many; null = no limit
@@ -69,13 +76,17 @@ class Died(Exception):
     """The container went away under a call."""
 
 
+class Spoilt(Exception):
+    """The container cannot be started."""
+
+
 class Box:
     """One sandbox: its directory, and the container that has it, if one runs."""
 
     def __init__(self, top, name):
         self.name, self.dir = name, os.path.join(top, "box." + base32(name))
         self.lock = threading.RLock()
-        self.generation, self.running = 0, False
+        self.generation, self.running, self.spoilt = 0, False, False
         self.calls = self.started = 0
         self.replace_at = None
 
@@ -86,6 +97,8 @@ class Box:
         with self.lock:
             if self.running:
                 return
+            if self.spoilt:
+                raise Spoilt
             for d in ("workspace", "tmp", "run"):
                 os.makedirs(self.path(d), exist_ok=True)
             self.process = subprocess.Popen(self.holder(), stdin=subprocess.PIPE)
@@ -201,6 +214,25 @@ class Box:
                     sel.unregister(key.fileobj)
 
 
+class Alone(Box):
+    """The container that this runs in."""
+
+    def __init__(self):
+        super().__init__("/", "alone")
+        os.makedirs("/run", exist_ok=True)
+        os.makedirs(WORKSPACE, exist_ok=True)
+        threading.Thread(target=serve_inside, args=(listen_inside(),), daemon=True).start()
+
+    def path(self, *names):
+        return os.path.join("/", *names)
+
+    def start(self):
+        pass
+
+    def inside(self, path):
+        return os.path.normpath(os.path.join(WORKSPACE, path))
+
+
 class Killer:
     """TERM for a command's process group when its time is over, KILL five seconds later."""
 
@@ -237,10 +269,20 @@ def inside():
         finally:
             os._exit(0)
     threading.Thread(target=watch, daemon=True).start()
+    serve_inside(listen_inside())
+
+
+def listen_inside():
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if os.path.exists("/run/new"):
+        os.unlink("/run/new")
     listener.bind("/run/new")
     listener.listen(128)
     os.rename("/run/new", "/run/sock")
+    return listener
+
+
+def serve_inside(listener):
     while True:
         conn, _ = listener.accept()
         threading.Thread(target=inside_run, args=(conn,), daemon=True).start()
@@ -301,6 +343,7 @@ class World:
         self.top, self.token, self.boxes = top, token, {}
         self.lock = threading.Lock()
         self.misuse = []
+        self.alone = None
         self.forget()
 
     def forget(self):
@@ -308,7 +351,7 @@ class World:
         self.cuts, self.delays, self.slow_stop = [], [], 0
         for box in self.boxes.values():
             box.calls = box.started = 0
-            box.replace_at = None
+            box.replace_at, box.spoilt = None, False
 
     def box(self, user):
         with self.lock:
@@ -331,8 +374,18 @@ class World:
         time.sleep(delay / 1000)
 
     def control(self, word, j):
-        if word == "replace":
+        if word == "run":
+            said = []
+            code = self.box(j["user"]).run(j["script"], None, lambda _, text: said.append(text))
+            return {"status": code, "output": "".join(said)}
+        if word == "end":
+            for name, box in list(self.boxes.items()):
+                if name.startswith(j["prefix"]):
+                    box.destroy()
+        elif word == "replace":
             self.box(j["user"]).destroy()
+        elif word == "spoil":
+            self.box(j["user"]).spoilt = True
         elif word == "replace_at":
             self.box(j["user"]).replace_at = j["call"]
         elif word == "capacity":
@@ -446,15 +499,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.body = self.rfile.read(length)
             if path.startswith("/control/"):
                 return self.control(path[9:])
+            if self.world.alone:
+                return Container(self, self.world.alone).call(path)
+            self.prefix = ""
+            if path.startswith("/of/"):
+                _, _, self.prefix, path = path.split("/", 3)
+                path = "/" + path
             if path.startswith("/c/"):
                 _, _, name, rest = path.split("/", 3)
-                return Container(self, self.world.box(name)).call("/" + rest)
+                return Container(self, self.world.box(self.prefix + name)).call("/" + rest)
             return Bridge(self).call(path)
         except Refused as e:
             if isinstance(e.body, str):
                 return self.answer(e.status, e.body.encode(), "text/plain")
             return self.answer(e.status, e.body)
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, Spoilt):
             self.close_connection = True
 
     do_GET = do_POST = do_PUT = do_DELETE = handle_one
@@ -518,11 +577,11 @@ class Bridge:
             user = base64.b32decode(pad).decode()
         except ValueError:
             user = name
-        self.box = self.world.box(user)
+        self.box = self.world.box(self.h.prefix + user)
         self.world.count(self.box)
         with self.world.lock:
             full = self.world.capacity is not None and self.world.running() >= self.world.capacity
-            if not self.box.running and self.world.broken:
+            if not self.box.running and (self.world.broken or self.box.spoilt):
                 raise bridge_error(502, "pool_error", "pool error: Failed to start container")
             if not self.box.running and full:
                 raise bridge_error(503, "capacity_exceeded",
@@ -746,11 +805,17 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 
 def main():
-    port, top = int(sys.argv[1]), os.path.abspath(sys.argv[2])
-    os.makedirs(top, exist_ok=True)
-    world = World(top, sys.argv[3] if len(sys.argv) > 3 else "")
+    address = "127.0.0.1"
+    if sys.argv[1] == "alone":
+        world = World("/", "")
+        world.alone = Alone()
+        address, port = sys.argv[2], int(sys.argv[3])
+    else:
+        port, top = int(sys.argv[1]), os.path.abspath(sys.argv[2])
+        os.makedirs(top, exist_ok=True)
+        world = World(top, sys.argv[3] if len(sys.argv) > 3 else "")
     Handler.world = world
-    server = Server(("127.0.0.1", port), Handler)
+    server = Server((address, port), Handler)
 
     def stop(*_):
         threading.Thread(target=server.shutdown, daemon=True).start()

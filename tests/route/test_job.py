@@ -35,7 +35,7 @@ class Sandbox:
         shutil.copy(os.path.join(gateway.ROOT, "src", "ops", "job.sh"), self.path("run/job.sh"))
         with open(self.path("run/instance"), "w") as f:
             f.write(MARKER + "\n")
-        self.calls = 0
+        self.calls, self.prefix = 0, []
         self.lock = threading.Lock()
 
     def path(self, name):
@@ -46,7 +46,7 @@ class Sandbox:
             self.calls += 1
             name = "%s.u%d" % (job, self.calls)
         return subprocess.Popen(
-            [os.path.join(self.bin, "sh"), "-c", CALL, name, operation, job, marker,
+            [*self.prefix, os.path.join(self.bin, "sh"), "-c", CALL, name, operation, job, marker,
              *map(str, args)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, cwd=self.path("root"), start_new_session=True,
             env={"PATH": self.bin, "MW_ROOT": self.path("root"), "MW_RUN_DIR": self.path("run")})
@@ -145,6 +145,38 @@ def test_short_data_starts_nothing(box):
     assert not os.path.exists(box.path("root/ran"))
     assert box.run("a", "echo >ran", stdin=b"stdin", parts=1, data=b"")[0] == "unprepared"
     assert box.run("a", "echo >ran", stdin=b"stdin")[0] == "exited"
+
+
+SMALL_DISK = 'mount -t tmpfs -o size=64k none "$0/run/jobs" && exec "$@"'
+
+
+def test_full_disk(box):
+    """Output that fills it is cut, and the command ends as it ends; what then cannot be
+    stored is not started, and leaves nothing."""
+    if subprocess.run(["unshare", "-Urm", "true"], capture_output=True).returncode != 0:
+        pytest.skip("user namespaces are refused here, so no tmpfs can be mounted")
+    held = subprocess.Popen(["unshare", "-Urm", "sh", "-c", SMALL_DISK, box.dir, "cat"],
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    held.stdin.write(b"mounted\n")
+    held.stdin.flush()
+    assert held.stdout.readline() == b"mounted\n"
+    box.prefix = [shutil.which("nsenter"), "-U", "-m", "--preserve-credentials", "-t", str(held.pid)]
+    try:
+        state = box.run("a", "head -c 200000 /dev/zero; echo >&2; exit 3")
+        assert state[:2] == ("exited", "3") and "o" in state[2], state[:3]
+        assert 0 < len(state[3]) < 65536
+        p = box.popen("run", "b", 1000, 0, 0, 1000, 1000, 1 << 20, 1000, 4, 0, -1, 0)
+        out, err = p.communicate(box.data("b", b"true"), timeout=60)
+        assert (p.returncode, out) == (75, b"") and err, (out, err)
+        rest = subprocess.run([*box.prefix, "ls", "-A", box.path("run/jobs")],
+                              capture_output=True)
+        assert rest.stdout == b"a\n", rest
+        subprocess.run([*box.prefix, "rm", "-r", box.path("run/jobs/a")], check=True)
+        assert box.run("b", "echo again")[3] == b"again\n"
+    finally:
+        held.stdin.close()
+        held.wait()
+        held.stdout.close()
 
 
 def test_another_instance(box):
