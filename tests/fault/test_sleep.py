@@ -174,3 +174,15 @@ def test_whoever_stops_it_is_killed(bridge, user):
     assert late().status == 200 and time.monotonic() - began < 60
     assert bridge.content(user, "late", "source=container") == b"x"
     bridge.cloud.tell("forget")
+
+
+def test_a_command_waits_outside(bridge, user):
+    """By force: those that ran are lost, one that has not begun is not."""
+    ran = mw.check_json(bridge.exec(user, "sleep 600", stream=True, timeout=120))["processId"]
+    bridge.cloud.tell("slow_stop", ms=1500)
+    asleep = beside(lambda: post(bridge, user, "sleep?force=true&sync=false"))
+    wakes.until(lambda: user not in bridge.cloud.state()["running"])
+    obj = mw.check_json(bridge.exec(user, "echo ran >>f; cat f", timeout=120))
+    assert (obj["exitCode"], obj["stdout"]) == (0, "ran\n"), obj
+    mw.check_json(asleep())
+    mw.check_error(bridge.process(user, ran, timeout=120), "process_lost")
