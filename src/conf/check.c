@@ -232,7 +232,9 @@ check_sandbox(const struct mw_load *l, struct mw_err *err)
 	if (strcmp(driver, "container") == 0 && *c->sandbox.container.url == '\0')
 		return mw_load_fail(l, "sandbox.container.url", err,
 		    "sandbox.driver \"container\" needs it, and it is empty");
-	if (strcmp(driver, "engine") == 0 && c->sandbox.engine.create &&
+	if ((strcmp(driver, "engine") == 0 ||
+	    (strcmp(driver, "container") == 0 && c->sandbox.container.engine)) &&
+	    c->sandbox.engine.create &&
 	    *c->sandbox.engine.image == '\0')
 		return mw_load_fail(l, "sandbox.engine.image", err,
 		    "sandbox.engine.create needs it, and it is empty");

@@ -71,6 +71,7 @@ const struct mw_setting mw_settings[] = {
 	PATH("sandbox.bridge.token_file", sandbox.bridge.token_file, "", MW_SET_EMPTY),
 	MS0("sandbox.bridge.awake_ttl", sandbox.bridge.awake_ttl, "540000"),
 	URL("sandbox.container.url", sandbox.container.url, "http://sandbox-{user}:3000"),
+	BOOL("sandbox.container.engine", sandbox.container.engine, "false"),
 	CHECKED("sandbox.engine.socket", sandbox.engine.socket, "/run/podman/podman.sock", 0,
 	    mw_check_socket, "an absolute path or tcp://host:port"),
 	STRING("sandbox.engine.image", sandbox.engine.image, "", MW_SET_EMPTY),

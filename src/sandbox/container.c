@@ -12,7 +12,6 @@
 #define UPLOAD_PIECE (3 << 20)		/* bytes; held in memory as base64 */
 #define UPLOAD_BODY_MAX (UPLOAD_PIECE / 3 * 4 + 8192)
 #define TEXT "message"			/* the member of a refusal that says why */
-#define PING_PAUSE 200			/* ms between two looks at one that comes up */
 #define PING_TIMEOUT 5000
 #define STALL_GRACE 5000
 
@@ -34,33 +33,34 @@ url_of(const struct mw_remote *r, const char *user, const char *tail, struct mw_
  * In a host's name DNS takes "Bob" and "bob" for one, and "bob." too: two users would
  * meet in one container.  Only what it tells apart may be part of it.
  */
-static bool
-may_be_host(const struct mw_remote *r, const char *user)
+enum mw_code
+mw_container_may_be(const struct mw_container *c, struct mw_ctx *ctx, const char *user)
 {
-	const char *host = strstr(r->url, "://"), *field = strstr(r->url, FIELD);
+	const char *url = c->remote.url;
+	const char *host = strstr(url, "://"), *field = strstr(url, FIELD);
 	size_t n = strlen(user);
 
-	host = host != NULL ? host + 3 : r->url;
+	host = host != NULL ? host + 3 : url;
 	if (field == NULL || field >= host + strcspn(host, "/?"))
-		return true;
-	return strspn(user, "abcdefghijklmnopqrstuvwxyz0123456789-") == n &&
-	    user[0] != '-' && user[n - 1] != '-';
+		return MW_OK;
+	if (strspn(user, "abcdefghijklmnopqrstuvwxyz0123456789-") == n &&
+	    user[0] != '-' && user[n - 1] != '-')
+		return MW_OK;
+	return mw_ctx_fail(ctx, MW_INVALID_USER_ID, "user id %s cannot be part of the host "
+	    "name in sandbox.container.url: expected a-z, 0-9 and - within", user);
 }
 
 /* No Authorization, whatever there is: the server takes it for a session's name. */
 static enum mw_code
-request(struct mw_remote *r, struct mw_ctx *ctx, const char *user, const char *tail,
+request(struct mw_container *c, struct mw_ctx *ctx, const char *user, const char *tail,
     struct mw_net_req *q, struct mw_net_res *res)
 {
 	static const struct mw_net_header json = { "Content-Type", "application/json" };
-	enum mw_code code = MW_OK;
+	enum mw_code code = mw_container_may_be(c, ctx, user);
 	struct mw_buf url;
 
 	mw_buf_init(&url, 8192);
-	if (!may_be_host(r, user))
-		code = mw_ctx_fail(ctx, MW_INVALID_USER_ID, "user id %s cannot be part of the host "
-		    "name in sandbox.container.url: expected a-z, 0-9 and - within", user);
-	else if (!url_of(r, user, tail, &url))
+	if (code == MW_OK && !url_of(&c->remote, user, tail, &url))
 		code = mw_ctx_nomem(ctx);
 	q->url = url.data;
 	q->headers = &json;
@@ -68,7 +68,7 @@ request(struct mw_remote *r, struct mw_ctx *ctx, const char *user, const char *t
 	q->body_fd = -1;
 	q->stall = q->timeout + STALL_GRACE;
 	if (code == MW_OK)
-		mw_net_call(r->net, ctx, q, res);
+		mw_net_call(c->remote.net, ctx, q, res);
 	mw_buf_free(&url);
 	return code;
 }
@@ -80,19 +80,14 @@ refused(struct mw_ctx *ctx, const struct mw_remote_exchange *e)
 	    e->events.said.code, e->events.said.text), e, WHAT);
 }
 
-/* Nothing was sent: nobody is there, or not yet. */
+/* Nothing was sent: nobody is there, or not yet.  With an engine the container runs. */
 static enum mw_code
-nobody(struct mw_ctx *ctx, const struct mw_net_res *res)
+lost(const struct mw_container *c, struct mw_ctx *ctx, const struct mw_net_res *res)
 {
+	if (res->end != MW_NET_NO_CONNECT || mw_left(ctx->deadline) == 0 || c->engine != NULL)
+		return mw_remote_net_fail(ctx, res, WHAT);
 	return mw_ctx_fail(ctx, res->no_host ? MW_SANDBOX_NOT_FOUND : MW_SANDBOX_HIBERNATING,
 	    WHAT " cannot be reached: %s", res->text);
-}
-
-static enum mw_code
-lost(struct mw_ctx *ctx, const struct mw_net_res *res)
-{
-	return res->end == MW_NET_NO_CONNECT && mw_left(ctx->deadline) > 0 ? nobody(ctx, res) :
-	    mw_remote_net_fail(ctx, res, WHAT);
 }
 
 /* ---- commands ---- */
@@ -117,7 +112,8 @@ body_of(const struct mw_remote_run *run, struct mw_buf *b)
 
 /* What has come of a request. */
 static enum mw_code
-judge(struct mw_ctx *ctx, struct mw_remote_exchange *e, const struct mw_net_res *res)
+judge(const struct mw_container *c, struct mw_ctx *ctx, struct mw_remote_exchange *e,
+    const struct mw_net_res *res)
 {
 	switch (mw_remote_exchange_end(e, res, TEXT)) {
 	case MW_REMOTE_ENDED:
@@ -127,7 +123,7 @@ judge(struct mw_ctx *ctx, struct mw_remote_exchange *e, const struct mw_net_res 
 	case MW_REMOTE_UNFINISHED:
 		return mw_remote_unfinished(ctx, WHAT);
 	default:
-		return lost(ctx, res);
+		return lost(c, ctx, res);
 	}
 }
 
@@ -135,6 +131,7 @@ static enum mw_code
 container_run(struct mw_remote *r, struct mw_ctx *ctx, const char *user,
     struct mw_remote_run *run)
 {
+	struct mw_container *c = (struct mw_container *)r;
 	struct mw_net_req q = { .method = "POST", .fresh = run->once,
 	    .timeout = run->timeout > 0 ? run->timeout : 1 };
 	struct mw_remote_exchange e;
@@ -142,6 +139,8 @@ container_run(struct mw_remote *r, struct mw_ctx *ctx, const char *user,
 	struct mw_buf body;
 	enum mw_code code;
 
+	if ((code = mw_container_gate(c, ctx, user)) != MW_OK)
+		return code;
 	mw_buf_init(&body, MW_REMOTE_LINE_MAX * 4);
 	mw_remote_exchange_init(&e, &q, mw_container_event, run);
 	if (!body_of(run, &body)) {
@@ -150,10 +149,10 @@ container_run(struct mw_remote *r, struct mw_ctx *ctx, const char *user,
 		q.body = body.data;
 		q.body_size = (int64_t)body.len;
 		mw_ctx_call(ctx);
-		code = request(r, ctx, user, "/api/execute/stream", &q, &res);
+		code = request(c, ctx, user, "/api/execute/stream", &q, &res);
 	}
 	if (code == MW_OK)
-		code = judge(ctx, &e, &res);
+		code = judge(c, ctx, &e, &res);
 	run->exit_code = e.events.exit_code;
 	mw_remote_exchange_free(&e);
 	mw_buf_free(&body);
@@ -181,12 +180,15 @@ static enum mw_code
 container_upload(struct mw_remote *r, struct mw_ctx *ctx, const char *user, const char *path,
     const void *p, int fd, int64_t at, int64_t size)
 {
+	struct mw_container *c = (struct mw_container *)r;
 	struct mw_net_req q = { .method = "POST", .timeout = r->timeout };
 	struct mw_remote_exchange e;
 	struct mw_net_res res;
 	struct mw_buf body;
 	enum mw_code code;
 
+	if ((code = mw_container_gate(c, ctx, user)) != MW_OK)
+		return code;
 	mw_buf_init(&body, UPLOAD_BODY_MAX);
 	mw_remote_exchange_init(&e, &q, NULL, NULL);
 	code = write_body(ctx, &body, path, p, fd, at, size);
@@ -194,10 +196,10 @@ container_upload(struct mw_remote *r, struct mw_ctx *ctx, const char *user, cons
 		q.body = body.data;
 		q.body_size = (int64_t)body.len;
 		mw_ctx_call(ctx);
-		code = request(r, ctx, user, "/api/write", &q, &res);
+		code = request(c, ctx, user, "/api/write", &q, &res);
 	}
 	if (code == MW_OK)
-		code = judge(ctx, &e, &res);
+		code = judge(c, ctx, &e, &res);
 	mw_remote_exchange_free(&e);
 	mw_buf_free(&body);
 	return code;
@@ -209,40 +211,11 @@ static const struct mw_remote_ops container_remote = {
 	.piece = UPLOAD_PIECE,
 };
 
-/* ---- the table of operations ---- */
+/* ---- is it up? ---- */
 
-static void
-container_close(struct mw_sandbox *s)
-{
-	mw_remote_free((struct mw_remote *)s);
-	free(s);
-}
-
-static enum mw_code
-container_open(const struct mw_conf *conf, struct mw_sandbox **sp, struct mw_err *err)
-{
-	const char *url = conf->sandbox.container.url;
-	struct mw_remote *r;
-	enum mw_code code;
-
-	*sp = NULL;
-	if (strstr(url, FIELD) == NULL)
-		return mw_fail(err, MW_INTERNAL_ERROR,
-		    "sandbox.container.url must hold " FIELD ": each user has a container");
-	if ((r = calloc(1, sizeof(*r))) == NULL)
-		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
-	code = mw_remote_init(r, &mw_sandbox_container, &container_remote, conf, url, err);
-	if (code != MW_OK) {
-		container_close(&r->base);
-		return code;
-	}
-	*sp = &r->base;
-	return MW_OK;
-}
-
-/* Is there anybody?  MW_OK with *state, or why that cannot be told. */
-static enum mw_code
-ping(struct mw_remote *r, struct mw_ctx *ctx, const char *user, enum mw_sandbox_state *state)
+enum mw_code
+mw_container_ping(struct mw_container *c, struct mw_ctx *ctx, const char *user,
+    enum mw_sandbox_state *state)
 {
 	struct mw_net_req q = { .method = "GET", .timeout = PING_TIMEOUT };
 	struct mw_remote_exchange e;
@@ -252,56 +225,64 @@ ping(struct mw_remote *r, struct mw_ctx *ctx, const char *user, enum mw_sandbox_
 	mw_remote_exchange_init(&e, &q, NULL, NULL);
 	*state = MW_SB_RUNNING;
 	mw_ctx_call(ctx);
-	code = request(r, ctx, user, "/api/ping", &q, &res);
+	code = request(c, ctx, user, "/api/ping", &q, &res);
 	if (code == MW_OK && res.end == MW_NET_NO_CONNECT)
 		*state = res.no_host ? MW_SB_ABSENT : MW_SB_ASLEEP;
 	else if (code == MW_OK && res.end != MW_NET_DONE)
 		code = mw_remote_net_fail(ctx, &res, WHAT);
 	else if (code == MW_OK)
-		code = judge(ctx, &e, &res);
+		code = judge(c, ctx, &e, &res);
 	mw_remote_exchange_free(&e);
 	return code;
 }
 
-static enum mw_code
-container_status(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
-    struct mw_sandbox_status *st)
+/* ---- the table of operations ---- */
+
+static void
+container_close(struct mw_sandbox *s)
 {
-	*st = (struct mw_sandbox_status){ .memory = -1, .processes = -1 };
-	return ping((struct mw_remote *)s, ctx, user, &st->state);
+	mw_sandbox_close(((struct mw_container *)s)->engine);
+	mw_remote_free((struct mw_remote *)s);
+	free(s);
 }
 
-/* It is somebody else's to start: we wait for it. */
+/* Its own directories of files are the engine driver's alone. */
 static enum mw_code
-container_start(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user)
+open_engine(const struct mw_conf *conf, struct mw_container *c, struct mw_err *err)
 {
-	struct mw_remote *r = (struct mw_remote *)s;
-	int64_t until = mw_now() + r->timeout;
-	enum mw_sandbox_state state;
+	char none[] = "";
+	struct mw_conf own = *conf;
 	enum mw_code code;
 
-	for (;;) {
-		if ((code = ping(r, ctx, user, &state)) != MW_OK)
-			return code;
-		if (state == MW_SB_RUNNING)
-			return mw_remote_ping(r, ctx, user);
-		if (state == MW_SB_ABSENT)
-			return mw_ctx_fail(ctx, MW_SANDBOX_NOT_FOUND,
-			    "there is no container of that name");
-		if (mw_now() + PING_PAUSE > until || mw_left(ctx->deadline) <= PING_PAUSE)
-			return mw_ctx_fail(ctx, MW_SANDBOX_UNREACHABLE,
-			    "the container does not run, and this driver cannot start it");
-		mw_sleep_ms(PING_PAUSE);
-	}
+	own.sandbox.engine.files = none;
+	code = mw_sandbox_engine.open(&own, &c->engine, err);
+	if (code == MW_OK)
+		c->remote.base.flags = c->engine->flags & ~(unsigned)MW_SB_FILES_ASLEEP;
+	return code;
 }
 
 static enum mw_code
-container_stop(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user)
+container_open(const struct mw_conf *conf, struct mw_sandbox **sp, struct mw_err *err)
 {
-	(void)s;
-	(void)user;
-	return mw_ctx_fail(ctx, MW_NOT_SUPPORTED,
-	    "sandbox.driver \"container\" cannot stop a container");
+	const char *url = conf->sandbox.container.url;
+	struct mw_container *c;
+	enum mw_code code;
+
+	*sp = NULL;
+	if (strstr(url, FIELD) == NULL)
+		return mw_fail(err, MW_INTERNAL_ERROR,
+		    "sandbox.container.url must hold " FIELD ": each user has a container");
+	if ((c = calloc(1, sizeof(*c))) == NULL)
+		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
+	code = mw_remote_init(&c->remote, &mw_sandbox_container, &container_remote, conf, url, err);
+	if (code == MW_OK && conf->sandbox.container.engine)
+		code = open_engine(conf, c, err);
+	if (code != MW_OK) {
+		container_close(&c->remote.base);
+		return code;
+	}
+	*sp = &c->remote.base;
+	return MW_OK;
 }
 
 const struct mw_sandbox_ops mw_sandbox_container = {
@@ -309,10 +290,10 @@ const struct mw_sandbox_ops mw_sandbox_container = {
 	.input_max = MW_REMOTE_INPUT_MAX,
 	.open = container_open,
 	.close = container_close,
-	.enumerate = mw_remote_enumerate,
-	.status = container_status,
-	.start = container_start,
-	.stop = container_stop,
+	.enumerate = mw_container_enumerate,
+	.status = mw_container_status,
+	.start = mw_container_start,
+	.stop = mw_container_stop,
 	.exec = mw_remote_exec,
 	.read = mw_remote_read,
 	.write = mw_remote_write,

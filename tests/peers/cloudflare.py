@@ -7,6 +7,9 @@ ones; commands are really run, each sandbox in a bubblewrap of its own directory
     cloudflare.py PORT DIRECTORY [TOKEN]
 
 prints "ready" when it answers on 127.0.0.1:PORT.  TOKEN is what the bridge asks for.
+    cloudflare.py alone ADDRESS PORT
+
+is the in-container server itself, in a container: it runs commands where it runs.
 A sandbox is named by its user, for both APIs; below /of/PREFIX, by the prefix and its
 user.  POST /control/WORD takes JSON:
 
@@ -203,6 +206,25 @@ class Box:
                     sel.unregister(key.fileobj)
 
 
+class Alone(Box):
+    """The container that this runs in."""
+
+    def __init__(self):
+        super().__init__("/", "alone")
+        os.makedirs("/run", exist_ok=True)
+        os.makedirs(WORKSPACE, exist_ok=True)
+        threading.Thread(target=serve_inside, args=(listen_inside(),), daemon=True).start()
+
+    def path(self, *names):
+        return os.path.join("/", *names)
+
+    def start(self):
+        pass
+
+    def inside(self, path):
+        return os.path.normpath(os.path.join(WORKSPACE, path))
+
+
 class Killer:
     """TERM for a command's process group when its time is over, KILL five seconds later."""
 
@@ -239,10 +261,20 @@ def inside():
         finally:
             os._exit(0)
     threading.Thread(target=watch, daemon=True).start()
+    serve_inside(listen_inside())
+
+
+def listen_inside():
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if os.path.exists("/run/new"):
+        os.unlink("/run/new")
     listener.bind("/run/new")
     listener.listen(128)
     os.rename("/run/new", "/run/sock")
+    return listener
+
+
+def serve_inside(listener):
     while True:
         conn, _ = listener.accept()
         threading.Thread(target=inside_run, args=(conn,), daemon=True).start()
@@ -303,6 +335,7 @@ class World:
         self.top, self.token, self.boxes = top, token, {}
         self.lock = threading.Lock()
         self.misuse = []
+        self.alone = None
         self.forget()
 
     def forget(self):
@@ -452,6 +485,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.body = self.rfile.read(length)
             if path.startswith("/control/"):
                 return self.control(path[9:])
+            if self.world.alone:
+                return Container(self, self.world.alone).call(path)
             self.prefix = ""
             if path.startswith("/of/"):
                 _, _, self.prefix, path = path.split("/", 3)
@@ -756,11 +791,17 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 
 def main():
-    port, top = int(sys.argv[1]), os.path.abspath(sys.argv[2])
-    os.makedirs(top, exist_ok=True)
-    world = World(top, sys.argv[3] if len(sys.argv) > 3 else "")
+    address = "127.0.0.1"
+    if sys.argv[1] == "alone":
+        world = World("/", "")
+        world.alone = Alone()
+        address, port = sys.argv[2], int(sys.argv[3])
+    else:
+        port, top = int(sys.argv[1]), os.path.abspath(sys.argv[2])
+        os.makedirs(top, exist_ok=True)
+        world = World(top, sys.argv[3] if len(sys.argv) > 3 else "")
     Handler.world = world
-    server = Server(("127.0.0.1", port), Handler)
+    server = Server((address, port), Handler)
 
     def stop(*_):
         threading.Thread(target=server.shutdown, daemon=True).start()

@@ -40,6 +40,8 @@ struct suite_driver {
 	bool unlisted;		/* the upstream has no list to enumerate */
 	bool one_start;		/* two first calls at once may make two sandboxes, of which the
 				 * later one stays: callers must see to it that there is one */
+	/* A user's id, for one of the names that the suite has; NULL: the name. */
+	const char *(*user)(const char *name);
 	/* Of the odd names one in so many is also written and read, unless MW_LONG is set:
 	 * for a driver whose calls take long.  All are listed in any case. */
 	unsigned stride;
@@ -72,7 +74,8 @@ box_fresh(struct box *b)
 static void
 box_open(struct box *b, const char *user)
 {
-	*b = (struct box){ .user = user, .sb = drv->open() };
+	*b = (struct box){ .user = drv->user != NULL ? drv->user(user) : user,
+	    .sb = drv->open() };
 	box_fresh(b);
 }
 

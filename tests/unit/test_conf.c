@@ -98,6 +98,7 @@ static const struct {
 	{ "sandbox: { root = \"/tmp/.moltworker2\"; };", "sandbox.root", "\"/tmp/.moltworker2\"" },
 	{ "sandbox: { container: { url = \"http://127.0.0.1:80/x/{user}\"; }; };",
 	    "sandbox.container.url", "\"http://127.0.0.1:80/x/{user}\"" },
+	{ "sandbox: { container: { engine = true; }; };", "sandbox.container.engine", "true" },
 	{ "sandbox: { bridge: { url = \"https://[::1]:8443\"; }; };", "sandbox.bridge.url",
 	    "\"https://[::1]:8443\"" },
 	{ "sandbox: { engine: { memory = \"\"; }; };", "sandbox.engine.memory", "\"\"" },
@@ -264,6 +265,8 @@ test_drivers(void)
 		{ "sandbox: { driver = \"container\"; container: { url = \"\"; }; };",
 		    "sandbox.container.url" },
 		{ "sandbox: { driver = \"engine\"; engine: { create = true; }; };", "sandbox.engine.image" },
+		{ "sandbox: { driver = \"container\"; container: { engine = true; }; "
+		    "engine: { create = true; }; };", "sandbox.engine.image" },
 	};
 	struct mw_conf *c;
 	size_t i;

@@ -225,24 +225,6 @@ write_of(const char *user, const char *path, int64_t n)
 	return rc;
 }
 
-/* An operator's container, by the engine's own call. */
-static void
-make_by_hand(const char *user, const char *json)
-{
-	struct json_object *o = json_tokener_parse(json);
-	struct mw_engine_answer a;
-	char path[128];
-
-	ctx = new_ctx();
-	(void)snprintf(path, sizeof(path), "/containers/create?name=mwt-%s", user);
-	json_object_object_add(o, "Image", json_object_new_string(conf.sandbox.engine.image));
-	if (mw_engine_call((struct mw_engine *)sb, &ctx, "POST", path, o, &a) != MW_OK ||
-	    a.status != 201)
-		printf("# %s: %d %s%s\n", user, a.status, a.message, ctx.err.msg);
-	json_object_put(a.json);
-	json_object_put(o);
-}
-
 static void
 test_hardening(void)
 {

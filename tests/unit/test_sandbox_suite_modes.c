@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The engine driver in its other modes, with a real Podman: sleeping by a pause, files in
- * directories of this host.  What every driver must do, of which only coming and going (and
- * files) unless MW_LONG is set, and what is the mode's own.
+ * directories of this host; and the container driver that starts and stops through it.  What
+ * every driver must do, of which only coming and going (and files) unless MW_LONG is set, and
+ * what is the mode's own.
  */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "engine_fixture.h"
@@ -250,6 +254,168 @@ test_bound(void)
 	conf.sandbox.engine.files = (char *)(uintptr_t)"";
 }
 
+/* ---- a container server that the engine starts and stops ---- */
+
+/*
+ * The image has no server, so these containers are made by hand: with the host's Python, and
+ * tests/peers/cloudflare.py, which there runs commands in the container itself.  On the host's
+ * network, each at an address of its own, which is the user's id: 127.0.0.21 and on.
+ */
+static int server_port;
+
+static const char *
+number_of(const char *name)
+{
+	static const char *const names[] = { "life", "suite", "t0", "t1", "t2", "t3", NULL };
+	static const char *const numbers[] = { "21", "22", "23", "24", "25", "26" };
+	size_t i;
+
+	for (i = 0; names[i] != NULL; i++) {
+		if (strcmp(names[i], name) == 0)
+			return numbers[i];
+	}
+	return name;
+}
+
+static void
+make_server(const char *user)
+{
+	const char *src = getenv("srcdir");
+	char *top_dir = realpath(src != NULL ? src : ".", NULL), json[2048];
+
+	if (top_dir == NULL)
+		die("srcdir");
+	(void)snprintf(json, sizeof(json), "{\"Cmd\":[\"/usr/bin/python3\",\"-BS\",\"/peer.py\","
+	    "\"alone\",\"127.0.0.%s\",\"%d\"],\"HostConfig\":{\"NetworkMode\":\"host\","
+	    "\"Init\":true,\"Binds\":[\"/usr:/usr:ro\",\"/usr/lib:/lib:ro\",\"/usr/lib64:/lib64:ro\","
+	    "\"/usr/bin/bash:/bin/bash:ro\",\"%s/tests/peers/cloudflare.py:/peer.py:ro\"]}}",
+	    user, server_port, top_dir);
+	make_by_hand(user, json);
+	free(top_dir);
+}
+
+static void
+replace_server(const char *user)
+{
+	remove_by_hand(user);
+	make_server(user);
+}
+
+static const struct suite_driver server = {
+	.open = open_engine, .replace = replace_server, .grain = 1, .stat_grain = 1,
+	.not_utf8 = true, .stride = 6, .user = number_of,
+};
+
+static void
+choose_port(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), i;
+
+	for (i = 0; fd >= 0 && i < 100; i++) {
+		server_port = 20000 + (getpid() + i * 97) % 10000;
+		a.sin_port = htons((uint16_t)server_port);
+		if (bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
+			break;
+	}
+	(void)close(fd);
+}
+
+/* Asked of the engine and of the server, not of the driver. */
+static bool
+server_runs(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)server_port),
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 26) };
+	int64_t end = mw_now() + 20000;
+	bool up = false;
+	int fd;
+
+	make_server("27");
+	(void)by_hand("POST", "/containers/mwt-27/start");
+	while (!up && mw_left(end) > 0) {
+		fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		up = fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0;
+		(void)close(fd);
+		if (!up)
+			mw_sleep_ms(50);
+	}
+	remove_by_hand("27");
+	return up;
+}
+
+/* One that the driver made itself: of an image without a server. */
+static void
+server_missing(void)
+{
+	enum mw_code code = MW_SANDBOX_TIMEOUT;
+	int i;
+
+	conf.sandbox.engine.create = true;
+	box_open(&box, "28");
+	ok((box.sb->flags & MW_SB_CAN_CREATE) != 0, "it can create");
+	ok((box.sb->flags & MW_SB_CAN_STOP) != 0, "and stop");
+	ok((box.sb->flags & MW_SB_FILES_ASLEEP) == 0, "but has no files asleep");
+	/* The time may be over before the engine has started it. */
+	for (i = 0; i < 40 && code == MW_SANDBOX_TIMEOUT; i++) {
+		box_fresh(&box);
+		box.ctx.deadline = mw_now() + 1000;
+		code = box.sb->ops->start(box.sb, &box.ctx, box.user);
+	}
+	suite_code(code, MW_SANDBOX_UNREACHABLE, "a server that does not come up");
+	state_is(MW_SB_STARTING, "is starting");
+	suite_code(exec_code(), MW_SANDBOX_UNREACHABLE, "a command is worth another try");
+	suite_code(stop(false), MW_OK, "stop");
+	suite_code(exec_code(), MW_SANDBOX_HIBERNATING, "then it sleeps");
+	box_close(&box);
+	remove_by_hand("28");
+	conf.sandbox.engine.create = false;
+}
+
+static void
+test_server(void)
+{
+	static const char *const users[] = { "suite", "t0", "t1", "t2", "t3" };
+	char url[64];
+	size_t i;
+
+	conf.sandbox.driver = (char *)(uintptr_t)"container";
+	conf.sandbox.container.engine = true;
+	conf.sandbox.container.url = url;
+	conf.sandbox.engine.create = false;
+	drv = &server;
+	choose_port();
+	(void)snprintf(url, sizeof(url), "http://127.0.0.{user}:%d", server_port);
+	if (!server_runs()) {
+		ok(true, "a server in a container # SKIP the host's Python does not run in one");
+		return;
+	}
+	server_missing();
+	if (getenv("MW_LONG") != NULL) {
+		for (i = 0; i < sizeof(users) / sizeof(users[0]); i++)
+			make_server(number_of(users[i]));
+		suite(&server);
+	} else {
+		suite_only_life(&server);
+	}
+	for (i = 0; i < sizeof(users) / sizeof(users[0]); i++)
+		remove_by_hand(number_of(users[i]));
+	/* Frozen, a server takes connections and says nothing. */
+	conf.sandbox.engine.sleep = (char *)(uintptr_t)"pause";
+	box_open(&box, "life");
+	box_ready(&box);
+	if (stop(false) == MW_OK) {
+		state_is(MW_SB_ASLEEP, "paused, it sleeps");
+		suite_code(exec_code(), MW_SANDBOX_HIBERNATING, "exec, at once");
+		suite_code(put("f", "x"), MW_SANDBOX_HIBERNATING, "write");
+		start();
+		is_str(sh("echo runs"), "runs\n", "and on it goes");
+	} else
+		ok(true, "a pause # SKIP this engine cannot pause (rootless, cgroup v1)");
+	box_close(&box);
+	remove_by_hand("21");
+}
+
 int
 main(void)
 {
@@ -257,6 +423,8 @@ main(void)
 		return 0;
 	test_paused();
 	test_bound();
+	test_server();
+	conf.sandbox.driver = (char *)(uintptr_t)"engine";
 	engine_down();
 	if (*shared != '\0')
 		wipe(shared);
