@@ -20,7 +20,7 @@ def start(gw, user, command, **members):
 
 
 def sleep(gw, query=""):
-    return gw.call("POST", "/api/super/users/u/sleep" + query, body=b"", timeout=60)
+    return gw.call("POST", "/api/super/users/u/sleep" + query, body=b"", timeout=300)
 
 
 def rows(gw, sql, *args):
