@@ -131,6 +131,12 @@ enum mw_code mw_engine_status(struct mw_sandbox *s, struct mw_ctx *ctx, const ch
 enum mw_code mw_engine_start(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user);
 enum mw_code mw_engine_stop(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user);
 
+/* ---- engine_events.c ---- */
+
+/* Wait for the container's state to change, a while: then look again.  *nap is 0 before the
+ * first of a row of waits.  True: the engine said that something happened. */
+bool mw_engine_await(struct mw_engine *e, struct mw_ctx *ctx, const char *user, int64_t *nap);
+
 /* ---- engine_create.c ---- */
 
 /* MW_OK when it was made, or somebody else made it meanwhile. */

@@ -256,19 +256,22 @@ too_long(struct mw_ctx *ctx, const char *what)
 	return mw_ctx_fail(ctx, MW_SANDBOX_TIMEOUT, "the sandbox did not %s in time", what);
 }
 
-/*
- * One step towards running.  *done: it runs.  A start that is refused while a stop is
- * under way is tried again; `refused` keeps the last refusal's answer.
- */
+/* A row of steps towards a state, each after a look at what it is now. */
+struct steps {
+	struct mw_engine_answer last;	/* to what was ordered last */
+	int64_t nap;			/* of mw_engine_await() */
+	bool done;
+};
+
+/* One step towards running.  A start that is refused while a stop is under way is tried again. */
 static enum mw_code
-start_step(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
-    struct mw_engine_answer *refused, bool *done)
+start_step(struct mw_engine *e, struct mw_ctx *ctx, const char *user, struct steps *s)
 {
 	struct mw_engine_state st;
 	enum mw_code rc = mw_engine_inspect(e, ctx, user, &st);
 
-	*done = rc == MW_OK && st.running && st.misplaced == NULL;
-	if (rc != MW_OK || *done)
+	s->done = rc == MW_OK && st.running && st.misplaced == NULL;
+	if (rc != MW_OK || s->done)
 		return rc;
 	if (st.misplaced != NULL)
 		return mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE, "%s: see doc/install.md, Docker "
@@ -281,71 +284,67 @@ start_step(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
 	if (!st.exists)
 		return mw_engine_create(e, ctx, user);
 	if (st.leaving) {
-		refused->status = 0;
-		mw_sleep_ms(MW_ENGINE_NAP);
+		s->last.status = 0;
+		(void)mw_engine_await(e, ctx, user, &s->nap);
 		return MW_OK;
 	}
-	if (refused->status == 204 && !st.paused)
+	if (s->last.status == 204 && !st.paused)
 		return ended_at_once(ctx, &st);
-	if (refused->status >= 400)
-		return cannot(ctx, "start", refused);
-	return order(e, ctx, user, st.paused ? "unpause" : "start", refused);
+	if (s->last.status >= 400)
+		return cannot(ctx, "start", &s->last);
+	return order(e, ctx, user, st.paused ? "unpause" : "start", &s->last);
 }
 
 enum mw_code
 mw_engine_start(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user)
 {
 	struct mw_engine *e = (struct mw_engine *)s;
-	struct mw_engine_answer last = { .status = 0 };
-	bool done = false;
+	struct steps steps = { .done = false };
 	enum mw_code rc;
 
-	while (!done) {
+	while (!steps.done) {
 		if (mw_left(ctx->deadline) == 0)
 			return too_long(ctx, "start");
-		rc = start_step(e, ctx, user, &last, &done);
+		rc = start_step(e, ctx, user, &steps);
 		if (rc != MW_OK)
 			return rc;
 	}
 	return MW_OK;
 }
 
-/*
- * One step towards sleep.  *done: it is there.  A stop that is refused is tried again; a
- * pause is not, for an engine that cannot pause never will.
- */
+/* One step towards sleep.  A stop that is refused is tried again; a pause is not, for an
+ * engine that cannot pause never will. */
 static enum mw_code
-stop_step(struct mw_engine *e, struct mw_ctx *ctx, const char *user, bool pause,
-    struct mw_engine_answer *refused, bool *done)
+stop_step(struct mw_engine *e, struct mw_ctx *ctx, const char *user, bool pause, struct steps *s)
 {
 	struct mw_engine_state st;
 	char verb[32] = "pause";
 	enum mw_code rc = mw_engine_inspect(e, ctx, user, &st);
 
-	*done = rc == MW_OK && (!st.exists || (!st.running && !st.leaving && (pause || !st.paused)));
-	if (rc != MW_OK || *done)
+	s->done = rc == MW_OK && (!st.exists ||
+	    (!st.running && !st.leaving && (pause || !st.paused)));
+	if (rc != MW_OK || s->done)
 		return rc;
 	if (mw_left(ctx->deadline) == 0)
 		return too_long(ctx, "end");
-	if (pause && st.running && refused->status >= 400)
-		return cannot(ctx, "pause (sandbox.engine.sleep)", refused);
-	if (st.leaving || refused->status >= 400)
-		mw_sleep_ms(MW_ENGINE_NAP);
+	if (pause && st.running && s->last.status >= 400)
+		return cannot(ctx, "pause (sandbox.engine.sleep)", &s->last);
+	if (st.leaving || s->last.status >= 400)
+		(void)mw_engine_await(e, ctx, user, &s->nap);
 	if (!pause || st.leaving)
 		(void)snprintf(verb, sizeof(verb), "stop?t=%d", STOP_GRACE);
 	/* Podman does not stop what is paused. */
-	return order(e, ctx, user, st.paused ? "unpause" : verb, refused);
+	return order(e, ctx, user, st.paused ? "unpause" : verb, &s->last);
 }
 
 enum mw_code
 mw_engine_stop(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user)
 {
 	struct mw_engine *e = (struct mw_engine *)s;
-	struct mw_engine_answer last = { .status = 0 };
-	bool done = false;
+	struct steps steps = { .done = false };
 	enum mw_code rc = MW_OK;
 
-	while (rc == MW_OK && !done)
-		rc = stop_step(e, ctx, user, e->pause && !s->stop_ends, &last, &done);
+	while (rc == MW_OK && !steps.done)
+		rc = stop_step(e, ctx, user, e->pause && !s->stop_ends, &steps);
 	return rc;
 }
