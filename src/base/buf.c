@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_CAP 256
+#define FIRST_CAP 1024
 
 void
 mw_buf_init(struct mw_buf *b, size_t max)

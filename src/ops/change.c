@@ -135,7 +135,7 @@ mw_change_sleep(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c)
 	if ((code = stop(app, ctx, c, false, &stopped)) != MW_OK)
 		return code;
 	c->now = c->before == MW_USER_STOPPED || c->before == MW_USER_SLEEPING ? c->before :
-	    stopped ? MW_USER_SLEEPING : MW_USER_IDLE;
+	    stopped ? MW_USER_SLEEPING : mw_has_gateway(app->conf) ? MW_USER_IDLE : c->before;
 	c->action = c->now == c->before ? "none" : "stopped";
 	c->waited = mw_now() - began;
 	return MW_OK;

@@ -77,6 +77,8 @@ fill(struct mw_leader *l)
 {
 	enum mw_code code = MW_OK;
 
+	/* Whoever made it run, it was not ready. */
+	l->action = MW_ACTION_STARTED;
 	l->sb->allow_unproven = true;
 	if (l->app->conf->wake.restore)
 		code = mw_restore(l->app, l->ctx, l->sb, l->user);

@@ -198,22 +198,44 @@ whole()
 clear()
 {
 	[ -z "$mw_new" ] || rm -f "$mw_new"
-	[ "$mw_pieces$mw_script" != 0 ] || return 0
-	rm -f "$mw_in/$mw_nonce".*
-	case $mw_in in
-	"$MW_ROOT"/*)	rmdir "$mw_in" "${mw_in%/*}" 2>/dev/null ;;
-	esac
+	[ "$mw_pieces$mw_script" = 0 ] || rm -f "$mw_in/$mw_nonce".*
+	[ ! -d "$MW_ROOT/.moltworker/in" ] ||
+	    rmdir "$MW_ROOT/.moltworker/in" "$MW_ROOT/.moltworker" 2>/dev/null
 }
 
-# place DIRECTORY: mw_new, from where one can rename into it.
+# mounted DIRECTORY: mw_mount, where its file system is mounted; "" = cannot be told.  One
+# device may be mounted twice, and nothing can be renamed from one mount to the other.
+mounted()
+{
+	mw_mount=
+	while read -r _ _ _ _ mw_at _; do
+		case $mw_at in
+		*\\*)	mw_mount= && return ;;	# a name with a space, say
+		esac
+		case ${1%/}/ in
+		"${mw_at%/}"/*)	[ ${#mw_at} -lt ${#mw_mount} ] || mw_mount=$mw_at ;;
+		esac
+	done </proc/self/mountinfo
+} 2>/dev/null
+
+# place DIRECTORY: mw_new, an empty file that can be renamed into it: where nobody sees
+# it, if there is such a place.
 place()
 {
-	mw_new=$MW_RUN_DIR/in/$mw_nonce.new
-	(umask 077 && mkdir -p "$MW_RUN_DIR/in" 2>/dev/null)
-	# shellcheck disable=SC2046 # fields
-	set -- "$1" $(stat -c %d "$1" "$MW_RUN_DIR/in" 2>/dev/null)
-	[ "$2" = "$3" ] || mw_new=${1%/}/.moltworker.$mw_nonce
-}
+	mounted "$1"
+	mw_to=$mw_mount
+	for mw_new in "$(readlink -f "$MW_RUN_DIR")/in" "$mw_top/.moltworker/in"; do
+		mounted "$mw_new"
+		[ "${mw_to:-none}" = "$mw_mount" ] || continue
+		# Another call may just take the empty directory away.
+		for mw_n in 1 2 3 4 5; do
+			(umask 077 && mkdir -p "$mw_new" && : >"$mw_new/$mw_nonce.new") && break
+		done
+		mw_new=$mw_new/$mw_nonce.new
+		return
+	done
+	mw_new=${1%/}/.moltworker.$mw_nonce
+} 2>/dev/null
 
 # take SIZE: the same, or an answer.
 take()
@@ -228,7 +250,7 @@ take()
 # What killed calls left.
 sweep()
 {
-	find "$mw_in" "$MW_RUN_DIR/x."* -mmin +240 -type f -exec rm -f '{}' +
+	find "$mw_in" "$MW_ROOT/.moltworker/in" "$MW_RUN_DIR/x."* -mmin +240 -type f -exec rm -f '{}' +
 	find "$MW_RUN_DIR/x."* -prune -mmin +240 -exec rm -rf '{}' +
 } >/dev/null 2>&1
 

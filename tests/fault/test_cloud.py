@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Sandboxes behind Cloudflare's APIs: containers that are replaced between any two
 calls, pools that are full, answers that are cut, and who is woken by whom."""
+import concurrent.futures
 import json
 import os
+import threading
 
 import pytest
 
+import cloudpeer
 import mw
 from cloudpeer import CloudPeer, missing
 
@@ -142,6 +145,27 @@ def test_a_command_runs_once(gw, user):
         obj = mw.check_json(gw.exec(user, "echo x >>log%d; wc -l <log%d" % (after, after),
                                     timeout=120))
         assert (obj["exitCode"], obj["stdout"]) == (0, "1\n"), (after, obj)
+
+
+def test_a_write_is_one_step(gw, user):
+    """/tmp and /workspace are two mounts here of one device: nothing is renamed between
+    them.  Whoever looks sees one of the two whole files, and nothing else is left."""
+    size = 4 << 20
+    gw.put_ok(user, "f", b"0" * size, timeout=120)
+    root, done, seen = cloudpeer.Cloud(gw.cloud, "").root(user), threading.Event(), set()
+
+    def watch():
+        while not done.is_set():
+            with open(os.path.join(root, "workspace", "f"), "rb") as f:
+                seen.add((os.fstat(f.fileno()).st_size, f.read(1)))
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        watcher = pool.submit(watch)
+        for n in range(3):
+            gw.put_ok(user, "f", b"%d" % n * size, timeout=120)
+        done.set()
+        watcher.result()
+    assert {s for s, _ in seen} == {size}, seen
+    assert os.listdir(os.path.join(root, "workspace")) == ["f"]
 
 
 def put_until_taken(gw, user, body):

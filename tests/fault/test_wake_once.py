@@ -52,7 +52,7 @@ def test_a_hundred_requests_one_start(make, tmp_path):
     gw = wakes.counting(make, tmp_path, wakes.settings(SLOW))
     for n in range(8):
         gw.put_ok("u", "f%d" % n, b"%d" % n, "target=r2")
-    assert wakes.state(gw, "u") == "stopped"
+    assert wakes.state(gw, "u") == gw.absent
     results = wakes.side_by_side([lambda i=i: requests(gw, "u", i) for i in range(100)])
     actions = [a for a in results if a is not None]
     assert wakes.sandbox_starts(gw, "u") == 1

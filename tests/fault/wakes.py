@@ -205,11 +205,11 @@ class Tap:
 
 
 class Events:
-    """Counts the commands that the engine ran in a user's container."""
-    PER_KIND = (0, 0, 1, 1, 1)          # a write is moved into place
+    """Counts the calls for a user's container, as the engine or the peer has counted them."""
 
     def __init__(self, gw, user):
-        self.count = lambda: gw.engine.events(gw.prefix + user, "exec")
+        self.PER_KIND = gw.engine.CALLS_PER_KIND
+        self.count = lambda: gw.engine.calls(gw.prefix + user)
         self.before = self.count()
 
     @property

@@ -12,6 +12,7 @@ import tempfile
 import gateway
 import mw
 
+CLOSED = "http://127.0.0.1:9"       # nobody listens there
 PROGRAM = os.path.join(gateway.ROOT, "tests", "peers", "cloudflare.py")
 TOKEN = "a-token-77c1e0"
 
@@ -81,6 +82,8 @@ class CloudPeer:
 class Cloud:
     """The sandboxes of the peer behind one of the two drivers, as gateway.Base wants them."""
 
+    CALLS_PER_KIND = (1, 0, 2, 1, 1)    # as Engine's; a write's tag is looked for after it
+
     def __init__(self, peer, driver):
         self.peer, self.driver = peer, driver
 
@@ -98,5 +101,25 @@ class Cloud:
 
     def replace(self, name):
         self.peer.tell("replace", user=name)
+
+    def refuse_starts(self, gw):
+        """No sandbox of the gateway can be reached."""
+        gw.configure({"sandbox.bridge.url": CLOSED} if self.driver == "bridge" else
+                     {"sandbox.container.url": CLOSED + "/{user}", "wake.max_wait": 3000})
+
+    def spoil(self, name):
+        """The container of that name cannot be started."""
+        self.peer.tell("spoil", user=name)
+
+    def started(self, name):
+        return self.peer.started(name)
+
+    def calls(self, name):
+        return self.peer.calls(name)
+
+    def inside(self, name, script):
+        """Run a script in the container past any gateway: (status, what it wrote)."""
+        got = self.peer.call("POST", "/control/run", {"user": name, "script": script})
+        return got["status"], got["output"].encode()
 
     remove = end

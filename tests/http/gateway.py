@@ -175,6 +175,28 @@ class Base:
         return self.engine is None
 
     @property
+    def comes_back_empty(self):
+        """Is a sandbox that ended there again at the next call, without its files?"""
+        return self.conf["sandbox.driver"] in ("bridge", "container")
+
+    @property
+    def can_stop(self):
+        """Sleep ends only the gateway where the driver cannot end a sandbox."""
+        return self.conf["sandbox.driver"] != "container"
+
+    @property
+    def absent(self):
+        """The state of a user whose sandbox nobody has asked for.  The bridge cannot be
+        asked without starting it; the containers of the peer are always there."""
+        return {"bridge": "sleeping", "container": self.running_state}.get(
+            self.conf["sandbox.driver"], "stopped")
+
+    @property
+    def running_state(self):
+        """The state of a user whose sandbox runs, and no gateway in it."""
+        return "idle" if self.conf.get("gateway.start") else "active"
+
+    @property
     def root_inside(self):
         """Are the sandboxes' commands root's, whom no mode of a file stops?"""
         return getattr(self.engine, "ROOT_INSIDE", False)

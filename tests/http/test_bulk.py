@@ -100,7 +100,7 @@ def test_wake_and_restart(gw, user):
     for u in users:
         members(by[u], CHANGE)
         assert (by[u]["previousState"], by[u]["currentState"], by[u]["action"]) == (
-            "stopped", "active", "started"), by[u]
+            gw.absent, "active", "started"), by[u]
     assert states(gw, users) == ["active"] * 3
     by, _ = lines_of(post(gw, "restart", users, sync=False))
     for u in users:
@@ -190,7 +190,8 @@ def test_all(make):
     gw.put_ok("both", "f", b"x")
     gw.put_ok("in-sandbox", "f", b"x", "target=container")
     by, _ = lines_of(post(gw, "exec", "all", command="cat f"))
-    assert sorted(by) == ["both", "in-r2", "in-sandbox"], by
+    # Cloudflare's APIs cannot be asked for a list.
+    assert sorted(by) == ["both", "in-r2"] + ["in-sandbox"] * (not gw.comes_back_empty), by
     assert all(v["stdout"] == "x" for v in by.values()), by
     gw.end_sandboxes()
 

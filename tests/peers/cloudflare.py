@@ -14,6 +14,8 @@ A sandbox is named by its user, for both APIs; below /of/PREFIX, by the prefix a
 user.  POST /control/WORD takes JSON:
 
     end {"prefix"}              all containers whose names begin so are gone
+    spoil {"user"}              its container cannot be started any more
+    run {"user","script"}       run in its container by sh: {"status","output"}
     replace {"user"}            the container is gone, an empty one has its name
     replace_at {"user","call"}  the same, just before the so many-th call from now on
     capacity {"max"}            the bridge runs no more than so many; null = no limit
@@ -74,13 +76,17 @@ class Died(Exception):
     """The container went away under a call."""
 
 
+class Spoilt(Exception):
+    """The container cannot be started."""
+
+
 class Box:
     """One sandbox: its directory, and the container that has it, if one runs."""
 
     def __init__(self, top, name):
         self.name, self.dir = name, os.path.join(top, "box." + base32(name))
         self.lock = threading.RLock()
-        self.generation, self.running = 0, False
+        self.generation, self.running, self.spoilt = 0, False, False
         self.calls = self.started = 0
         self.replace_at = None
 
@@ -91,6 +97,8 @@ class Box:
         with self.lock:
             if self.running:
                 return
+            if self.spoilt:
+                raise Spoilt
             for d in ("workspace", "tmp", "run"):
                 os.makedirs(self.path(d), exist_ok=True)
             self.process = subprocess.Popen(self.holder(), stdin=subprocess.PIPE)
@@ -343,7 +351,7 @@ class World:
         self.cuts, self.delays, self.slow_stop = [], [], 0
         for box in self.boxes.values():
             box.calls = box.started = 0
-            box.replace_at = None
+            box.replace_at, box.spoilt = None, False
 
     def box(self, user):
         with self.lock:
@@ -366,12 +374,18 @@ class World:
         time.sleep(delay / 1000)
 
     def control(self, word, j):
+        if word == "run":
+            said = []
+            code = self.box(j["user"]).run(j["script"], None, lambda _, text: said.append(text))
+            return {"status": code, "output": "".join(said)}
         if word == "end":
             for name, box in list(self.boxes.items()):
                 if name.startswith(j["prefix"]):
                     box.destroy()
         elif word == "replace":
             self.box(j["user"]).destroy()
+        elif word == "spoil":
+            self.box(j["user"]).spoilt = True
         elif word == "replace_at":
             self.box(j["user"]).replace_at = j["call"]
         elif word == "capacity":
@@ -499,7 +513,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if isinstance(e.body, str):
                 return self.answer(e.status, e.body.encode(), "text/plain")
             return self.answer(e.status, e.body)
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, Spoilt):
             self.close_connection = True
 
     do_GET = do_POST = do_PUT = do_DELETE = handle_one
@@ -567,7 +581,7 @@ class Bridge:
         self.world.count(self.box)
         with self.world.lock:
             full = self.world.capacity is not None and self.world.running() >= self.world.capacity
-            if not self.box.running and self.world.broken:
+            if not self.box.running and (self.world.broken or self.box.spoilt):
                 raise bridge_error(502, "pool_error", "pool error: Failed to start container")
             if not self.box.running and full:
                 raise bridge_error(503, "capacity_exceeded",
