@@ -75,11 +75,13 @@ may_run(struct mw_err *err)
 }
 
 static int
-report(const struct mw_drain_result *r, unsigned swept)
+report(const struct mw_drain_result *r, unsigned results, unsigned swept)
 {
-	if (printf("%s%lld sent, %lld left, %lld parked, %u leftovers removed\n",
+	if (printf("%s%lld sent, %lld left, %lld parked, %u leftovers removed",
 	    r->busy ? "another drain is at work; " : "", (long long)r->done,
-	    (long long)r->left, (long long)r->parked, swept) < 0 || fflush(stdout) != 0)
+	    (long long)r->left, (long long)r->parked, swept) < 0 ||
+	    (results > 0 && printf(", %u results left in their sandboxes", results) < 0) ||
+	    putchar('\n') == EOF || fflush(stdout) != 0)
 		return 1;
 	if (r->left > 0)
 		return EXIT_LEFT;
@@ -93,7 +95,7 @@ mw_verb_drain(int argc, char **argv)
 	struct mw_drain_result result;
 	struct options o;
 	struct mw_app *app;
-	unsigned swept = 0;
+	unsigned results = 0, swept = 0;
 	int status;
 
 	if (!parse(argc, argv, &o))
@@ -109,11 +111,11 @@ mw_verb_drain(int argc, char **argv)
 		status = mw_ctl_error("%s", ctx.err.msg);
 	} else {
 		if (!result.busy)
-			mw_exec_tend(app, &ctx);
+			results = mw_exec_tend(app, &ctx, (o.flags & MW_DRAIN_IDLE) == 0);
 		/* Opening the store has swept its own. */
 		if (!o.detached)
 			swept = mw_outbox_sweep(app->outbox);
-		status = report(&result, swept);
+		status = report(&result, results, swept);
 	}
 	mw_arena_close(ctx.arena);
 	mw_app_close(app);

@@ -190,6 +190,10 @@ read_all(struct mw_req *req, struct mw_fleet_in *in)
 	enum mw_code code;
 	size_t n;
 
+	for (n = 0; n < req->nquery; n++) {
+		if ((code = mw_fleet_in_query(in, req->query[n].name)) != MW_OK)
+			return code;
+	}
 	do {
 		if ((code = mw_req_read(req, piece, sizeof(piece), &n)) != MW_OK ||
 		    (n > 0 && (code = mw_fleet_in_feed(in, piece, n)) != MW_OK))
@@ -211,17 +215,26 @@ read_request(struct bulk *b, enum mw_fleet_op op)
 	return code;
 }
 
-/* Who "all" are: whoever is there now. */
+/* Who "all" are: whoever is there now.  Some of them are not all. */
 static enum mw_code
 everybody(struct bulk *b)
 {
 	struct mw_req *req = b->req;
+	struct mw_users users;
 	enum mw_code code;
-	bool more;
+	size_t i;
 
 	req->touched = true;
-	code = mw_users_all(req->app, &req->ctx, MW_FLEET_USERS_MAX, &b->f.user, &b->f.n, &more);
-	if (code == MW_OK && more)
+	if ((code = mw_users_all(req->app, &req->ctx, MW_FLEET_USERS_MAX, &users)) != MW_OK)
+		return code;
+	for (i = 0; i < MW_USERS_SOURCES; i++) {
+		if (users.failed[i].code != MW_OK)
+			return mw_ctx_fail(&req->ctx, users.failed[i].code, "userIds: \"all\" are not "
+			    "known, nothing was done: %.200s", users.failed[i].msg);
+	}
+	b->f.user = users.id;
+	b->f.n = users.n;
+	if (users.more)
 		code = mw_ctx_fail(&req->ctx, MW_TOO_MANY_OPERATIONS, "userIds: \"all\" are more than "
 		    "%d; name them in several requests", MW_FLEET_USERS_MAX);
 	return code;

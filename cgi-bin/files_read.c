@@ -169,7 +169,7 @@ base64(mw_write_fn write, void *arg, const char *s, size_t n)
 static bool
 add_text(struct mw_buf *b, const char *name, const char *value)
 {
-	return mw_buf_addf(b, ",\"%s\":\"", name) && value != NULL &&
+	return mw_buf_cat(b, ",\"", name, "\":\"", (char *)NULL) && value != NULL &&
 	    mw_json_escape(buf_writer, b, value, strlen(value)) && mw_buf_addc(b, '"');
 }
 
@@ -181,9 +181,10 @@ json_tail(struct mw_req *req, const struct mw_read *r, const struct answer *a, b
 	const struct mw_object *obj = &r->obj;
 
 	if (!a->too_large)
-		(void)mw_buf_addf(b, "\",\"encoding\":\"%s\",\"isBinary\":%s",
-		    binary ? "base64" : "utf-8", binary ? "true" : "false");
-	(void)mw_buf_addf(b, ",\"size\":%lld", (long long)obj->size);
+		(void)mw_buf_adds(b, binary ? "\",\"encoding\":\"base64\",\"isBinary\":true" :
+		    "\",\"encoding\":\"utf-8\",\"isBinary\":false");
+	(void)mw_buf_adds(b, ",\"size\":");
+	(void)mw_buf_addi(b, obj->size);
 	(void)add_text(b, "mimeType", obj->content_type);
 	if (obj->etag != NULL)
 		(void)add_text(b, "etag", obj->etag);
@@ -210,7 +211,7 @@ json_send(struct mw_req *req, const struct mw_read *r, struct answer *a)
 
 	mw_buf_init(&head, 8 * MW_PATH_MAX);
 	mw_buf_init(&tail, 8 * MW_PATH_MAX);
-	(void)mw_buf_addf(&head, "{\"userId\":\"%s\"", req->user);
+	(void)mw_buf_cat(&head, "{\"userId\":\"", req->user, "\"", (char *)NULL);
 	(void)add_text(&head, "path", mw_file_shown(req, r->path));
 	if (!a->too_large)
 		(void)mw_buf_adds(&head, ",\"content\":\"");

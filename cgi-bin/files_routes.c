@@ -10,7 +10,7 @@
 const char *
 mw_file_shown(struct mw_req *req, const char *path)
 {
-	const char *s = mw_arena_printf(req->ctx.arena, "/%s", path);
+	const char *s = mw_arena_cat(req->ctx.arena, "/", path, (char *)NULL);
 
 	return s != NULL ? s : path;
 }

@@ -106,6 +106,29 @@ read_cursor(struct mw_req *req, const char **after)
 	return MW_OK;
 }
 
+/* That the list lacks somebody, and why. */
+static void
+put_gaps(struct json_object *o, const struct mw_users *u)
+{
+	struct json_object *list, *one;
+	size_t i;
+
+	if (!u->partial)
+		return;
+	list = json_object_new_array();
+	for (i = 0; i < MW_USERS_SOURCES; i++) {
+		if (u->failed[i].code == MW_OK)
+			continue;
+		one = json_object_new_object();
+		put_text(one, "source", mw_users_source_words[i]);
+		put_text(one, "code", mw_code_info(u->failed[i].code)->name);
+		put_text(one, "error", u->failed[i].msg);
+		json_object_array_add(list, one);
+	}
+	put(o, "partial", json_object_new_boolean(true));
+	put(o, "errors", list);
+}
+
 static enum mw_code
 get_users(struct mw_req *req)
 {
@@ -139,6 +162,7 @@ get_users(struct mw_req *req)
 		    strlen(page.id[page.n - 1]), cursor);
 		put_text(o, "nextCursor", cursor);
 	}
+	put_gaps(o, &page);
 	return send(req, 200, o);
 }
 
@@ -150,36 +174,36 @@ get_dashboard(struct mw_req *req)
 	int64_t began = mw_now(), counts[MW_USER_STATES] = { 0 };
 	struct json_object *o, *list, *summary, *one;
 	struct mw_look *looks;
-	const char **users;
+	struct mw_users users;
 	enum mw_code code;
-	size_t n, i;
-	bool more;
+	size_t i;
 
 	req->touched = true;
 	mw_app_deadline(req, 0, req->app->conf->store.timeout);
-	code = mw_users_all(req->app, &req->ctx, DASHBOARD_MAX, &users, &n, &more);
-	if (code != MW_OK)
+	if ((code = mw_users_all(req->app, &req->ctx, DASHBOARD_MAX, &users)) != MW_OK)
 		return code;
-	if ((looks = mw_arena_alloc(req->ctx.arena, (n + 1) * sizeof(*looks))) == NULL)
+	looks = mw_arena_alloc(req->ctx.arena, (users.n + 1) * sizeof(*looks));
+	if (looks == NULL)
 		return mw_ctx_nomem(&req->ctx);
 	req->ctx.deadline = mw_now() + req->app->conf->wake.health_timeout;
-	if ((code = mw_look_all(req->app, &req->ctx, users, n, looks)) != MW_OK)
+	if ((code = mw_look_all(req->app, &req->ctx, users.id, users.n, looks)) != MW_OK)
 		return code;
 	o = json_object_new_object();
 	list = json_object_new_array();
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < users.n; i++) {
 		one = json_object_new_object();
-		put_text(one, "userId", users[i]);
+		put_text(one, "userId", users.id[i]);
 		put_state(one, &looks[i]);
 		json_object_array_add(list, one);
 		counts[looks[i].state]++;
 	}
 	summary = json_object_new_object();
-	put_number(summary, "total", (int64_t)n);
+	put_number(summary, "total", (int64_t)users.n);
 	for (i = 0; i < MW_USER_STATES; i++)
 		put_number(summary, mw_user_state_words[i], counts[i]);
 	put(o, "users", list);
 	put(o, "summary", summary);
+	put_gaps(o, &users);
 	put_number(o, "totalTimeMs", mw_now() - began);
 	return send(req, 200, o);
 }

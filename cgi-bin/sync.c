@@ -48,7 +48,7 @@ add_outbox(struct mw_req *req, struct json_object *o)
 	return MW_OK;
 }
 
-/* {"changed","onlyInR2","newerInR2","waiting"}, or null. */
+/* {"changed","unknown","onlyInR2","newerInR2","waiting"}, or null. */
 static void
 add_differences(struct json_object *o, const struct mw_sync_status *st)
 {
@@ -57,6 +57,7 @@ add_differences(struct json_object *o, const struct mw_sync_status *st)
 	if (st->compared) {
 		d = json_object_new_object();
 		add_int(d, "changed", st->changed);
+		add_int(d, "unknown", st->unknown);
 		add_int(d, "onlyInR2", st->only_in_r2);
 		add_int(d, "newerInR2", st->newer_in_r2);
 		add_int(d, "waiting", st->waiting);

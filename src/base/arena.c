@@ -167,6 +167,30 @@ mw_arena_strdup(struct mw_arena *a, const char *s)
 }
 
 char *
+mw_arena_cat(struct mw_arena *a, ...)
+{
+	const char *s;
+	char *out, *w;
+	size_t n = 1, len;
+	va_list ap;
+
+	va_start(ap, a);
+	while ((s = va_arg(ap, const char *)) != NULL)
+		n += strlen(s);
+	va_end(ap);
+	if ((out = w = take(a, n)) == NULL)
+		return NULL;
+	va_start(ap, a);
+	for (; (s = va_arg(ap, const char *)) != NULL; w += len) {
+		len = strlen(s);
+		memcpy(w, s, len);
+	}
+	va_end(ap);
+	*w = '\0';
+	return out;
+}
+
+char *
 mw_arena_printf(struct mw_arena *a, const char *fmt, ...)
 {
 	va_list ap;

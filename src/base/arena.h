@@ -26,6 +26,8 @@ void *mw_arena_alloc(struct mw_arena *a, size_t n);
 /* Copies that end in NUL.  NULL on failure. */
 char *mw_arena_dup(struct mw_arena *a, const void *p, size_t n);
 char *mw_arena_strdup(struct mw_arena *a, const char *s);
+/* The strings up to a (char *)NULL, one after the other: what %s%s does, for the hot path. */
+char *mw_arena_cat(struct mw_arena *a, ...) MW_SENTINEL;
 char *mw_arena_printf(struct mw_arena *a, const char *fmt, ...) MW_PRINTF(2, 3);
 
 #endif

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_CAP 256
+#define FIRST_CAP 1024
 
 void
 mw_buf_init(struct mw_buf *b, size_t max)
@@ -90,6 +90,34 @@ bool
 mw_buf_addc(struct mw_buf *b, char c)
 {
 	return mw_buf_add(b, &c, 1);
+}
+
+bool
+mw_buf_cat(struct mw_buf *b, ...)
+{
+	const char *s;
+	bool good = true;
+	va_list ap;
+
+	va_start(ap, b);
+	while (good && (s = va_arg(ap, const char *)) != NULL)
+		good = mw_buf_adds(b, s);
+	va_end(ap);
+	return good;
+}
+
+bool
+mw_buf_addi(struct mw_buf *b, int64_t n)
+{
+	uint64_t left = n < 0 ? -(uint64_t)n : (uint64_t)n;
+	char digits[20], *p = digits + sizeof(digits);
+
+	do {
+		*--p = (char)('0' + left % 10);
+		left /= 10;
+	} while (left > 0);
+	return (n >= 0 || mw_buf_addc(b, '-')) &&
+	    mw_buf_add(b, p, (size_t)(digits + sizeof(digits) - p));
 }
 
 bool

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -28,6 +29,8 @@ void mw_buf_reset(struct mw_buf *b);		/* len = 0, usable again, keeps the memory
 bool mw_buf_add(struct mw_buf *b, const void *p, size_t n);
 bool mw_buf_adds(struct mw_buf *b, const char *s);
 bool mw_buf_addc(struct mw_buf *b, char c);
+bool mw_buf_cat(struct mw_buf *b, ...) MW_SENTINEL;	/* the strings up to a (char *)NULL */
+bool mw_buf_addi(struct mw_buf *b, int64_t n);		/* in decimal */
 bool mw_buf_addf(struct mw_buf *b, const char *fmt, ...) MW_PRINTF(2, 3);
 
 /* Room for n more bytes at data + len; the caller raises len itself. */

@@ -10,6 +10,7 @@
 
 #define MW_MUST __attribute__((warn_unused_result))
 #define MW_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#define MW_SENTINEL __attribute__((sentinel))
 
 #define MW_RETRY_AFTER 5	/* seconds, for a 503 or 429 that names none */
 

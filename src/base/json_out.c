@@ -62,6 +62,23 @@ put(char *out, char c)
 	return e->len;
 }
 
+/* WORD bytes from s; written out since not every compiler does it. */
+static size_t
+put_word(char *out, const char *s)
+{
+	char *o = out;
+
+	o += put(o, s[0]);
+	o += put(o, s[1]);
+	o += put(o, s[2]);
+	o += put(o, s[3]);
+	o += put(o, s[4]);
+	o += put(o, s[5]);
+	o += put(o, s[6]);
+	o += put(o, s[7]);
+	return (size_t)(o - out);
+}
+
 /*
  * Escape from s into out until the input ends or the room could become too
  * small.  *used counts what was written; returns what was read.
@@ -69,7 +86,7 @@ put(char *out, char c)
 static size_t
 fill(char *out, size_t size, size_t *used, const char *s, size_t n)
 {
-	size_t in = 0, o = 0, i;
+	size_t in = 0, o = 0;
 	uint64_t w;
 
 	while (n - in >= WORD && size - o >= WORD_ROOM) {
@@ -78,8 +95,7 @@ fill(char *out, size_t size, size_t *used, const char *s, size_t n)
 			memcpy(out + o, &w, WORD);
 			o += WORD;
 		} else {
-			for (i = 0; i < WORD; i++)
-				o += put(out + o, s[in + i]);
+			o += put_word(out + o, s + in);
 		}
 		in += WORD;
 	}
@@ -89,18 +105,39 @@ fill(char *out, size_t size, size_t *used, const char *s, size_t n)
 	return in;
 }
 
+/* Sixteen bytes side by side; the compiler makes of it what the processor has. */
+typedef unsigned char lanes __attribute__((vector_size(16)));
+
+#define LANES sizeof(lanes)
+#define BATCH 51		/* additions of at most 5 that a byte has room for */
+
+/* How many bytes more each becomes: 5 of \u001f, of which \n and its like save 4. */
+static lanes
+growth(lanes v)
+{
+	lanes control = (lanes)(v < 0x20) & 5, named = (lanes)((v - 8 <= 5) & (v != 0x0b)) & 4;
+
+	return control - named + ((lanes)((v == '"') | (v == '\\')) & 1);
+}
+
 size_t
 mw_json_escaped(const char *s, size_t n)
 {
-	const unsigned char *p = (const unsigned char *)s;
-	size_t a = 0, b = 0, i;
+	size_t in = 0, all = n, i;
+	lanes v, more;
 
-	/* Two sums, so that one addition does not wait for the other. */
-	for (i = 0; n - i >= 2; i += 2) {
-		a += entries[p[i]].len;
-		b += entries[p[i + 1]].len;
+	while (n - in >= LANES) {
+		memset(&more, 0, sizeof(more));
+		for (i = 0; i < BATCH && n - in >= LANES; i++, in += LANES) {
+			memcpy(&v, s + in, LANES);
+			more += growth(v);
+		}
+		for (i = 0; i < LANES; i++)
+			all += more[i];
 	}
-	return a + b + (i < n ? entries[p[i]].len : 0);
+	for (; in < n; in++)
+		all += (size_t)entries[(unsigned char)s[in]].len - 1;
+	return all;
 }
 
 bool

@@ -24,12 +24,12 @@ mw_hash(const char *s)
 
 /* 0, or an errno. */
 static int
-try_lock(int fd, off_t byte)
+try_lock(int fd, off_t byte, short type)
 {
 	struct flock l;
 
 	memset(&l, 0, sizeof(l));		/* l_pid must be 0 */
-	l.l_type = F_WRLCK;
+	l.l_type = type;
 	l.l_whence = SEEK_SET;
 	l.l_start = byte;
 	l.l_len = 1;
@@ -38,13 +38,13 @@ try_lock(int fd, off_t byte)
 
 /* The kernel has no timed wait for these locks, so ask again and again. */
 static int
-wait_lock(int fd, off_t byte, int64_t deadline)
+wait_lock(int fd, off_t byte, short type, int64_t deadline)
 {
 	int64_t nap = FIRST_NAP, left;
 	int e;
 
 	for (;;) {
-		e = try_lock(fd, byte);
+		e = try_lock(fd, byte, type);
 		if (e == EINTR)
 			continue;
 		if (e != EAGAIN && e != EACCES)
@@ -59,8 +59,8 @@ wait_lock(int fd, off_t byte, int64_t deadline)
 	}
 }
 
-enum mw_code
-mw_lockfile_take(const char *path, const char *name, int64_t deadline, int *fd,
+static enum mw_code
+take(const char *path, const char *name, short type, int64_t deadline, int *fd,
     struct mw_err *err)
 {
 	int f, e;
@@ -70,7 +70,7 @@ mw_lockfile_take(const char *path, const char *name, int64_t deadline, int *fd,
 	if (f < 0)
 		return mw_fail(err, MW_INTERNAL_ERROR, "cannot open the lock file %s: %s",
 		    path, strerror(errno));
-	e = wait_lock(f, (off_t)(mw_hash(name) >> 1), deadline);
+	e = wait_lock(f, (off_t)(mw_hash(name) >> 1), type, deadline);
 	if (e == 0) {
 		*fd = f;
 		return MW_OK;
@@ -86,6 +86,20 @@ mw_lockfile_take(const char *path, const char *name, int64_t deadline, int *fd,
 		return mw_fail(err, MW_DEADLINE_EXCEEDED,
 		    "another request kept the lock '%s' for too long", name);
 	return mw_fail(err, MW_INTERNAL_ERROR, "cannot lock in %s: %s", path, strerror(e));
+}
+
+enum mw_code
+mw_lockfile_take(const char *path, const char *name, int64_t deadline, int *fd,
+    struct mw_err *err)
+{
+	return take(path, name, F_WRLCK, deadline, fd, err);
+}
+
+enum mw_code
+mw_lockfile_share(const char *path, const char *name, int64_t deadline, int *fd,
+    struct mw_err *err)
+{
+	return take(path, name, F_RDLCK, deadline, fd, err);
 }
 
 void

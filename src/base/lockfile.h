@@ -21,6 +21,11 @@
 enum mw_code mw_lockfile_take(const char *path, const char *name,
     int64_t deadline, int *fd, struct mw_err *err) MW_MUST;
 
+/* The same, together with any number of others that share it; who takes it keeps
+ * all of these out, and they it. */
+enum mw_code mw_lockfile_share(const char *path, const char *name,
+    int64_t deadline, int *fd, struct mw_err *err) MW_MUST;
+
 void mw_lockfile_give(int fd);		/* accepts -1 */
 
 /* FNV-1a, 64 bits, of a NUL-terminated name. */

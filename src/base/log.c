@@ -126,32 +126,50 @@ json_line(char *line, size_t size, enum mw_log_level level, const char *when, co
 	return n + sizeof(tail) - 1;
 }
 
+/* Everything before the message. */
+static size_t
+text_head(char *line, size_t size, enum mw_log_level level, const char *when)
+{
+	int n = snprintf(line, size, "%s %s %s[%ld]: ", when, labels[level], sink.name,
+	    (long)getpid());
+
+	return n < 0 ? 0 : (size_t)n;
+}
+
+/* Where the last character of a line that was cut at n begins: it may be half of one. */
+static size_t
+whole(const char *line, size_t head, size_t n)
+{
+	while (n > head && ((unsigned char)line[n - 1] & 0xc0) == 0x80)
+		n--;
+	return n > head && (unsigned char)line[n - 1] >= 0xc0 ? n - 1 : n;
+}
+
 void
 mw_log(enum mw_log_level level, const char *fmt, ...)
 {
 	/* One byte less than the line: its newline. */
-	char when[MW_RFC3339_LEN], msg[MW_LOG_LINE], line[MW_LOG_LINE];
+	char when[MW_RFC3339_LEN], line[MW_LOG_LINE], quoted[MW_LOG_LINE];
+	size_t head = 0, n;
 	va_list ap;
-	size_t n;
 	int len;
 
 	if (level < sink.level)
 		return;
+	mw_rfc3339(mw_wall(), when);
+	if (!sink.json)
+		head = text_head(line, sizeof(line), level, when);
 	va_start(ap, fmt);
-	len = vsnprintf(msg, sizeof(msg), fmt, ap);
+	len = vsnprintf(line + head, sizeof(line) - head, fmt, ap);
 	va_end(ap);
 	if (len < 0)
 		return;
-	mw_utf8_clean(msg, strlen(msg), '?');
-	mw_rfc3339(mw_wall(), when);
-	if (sink.json) {
-		n = json_line(line, sizeof(line) - 1, level, when, msg);
-	} else {
-		len = snprintf(line, sizeof(line), "%s %s %s[%ld]: %s", when,
-		    labels[level], sink.name, (long)getpid(), msg);
-		n = len < 0 ? 0 : (size_t)len;
-		if (n >= sizeof(line))
-			n = mw_utf8_span(line, sizeof(line) - 1);
-	}
-	put_line(line, n);
+	n = head + (size_t)len;
+	if (n >= sizeof(line))
+		n = whole(line, head, sizeof(line) - 1);
+	mw_utf8_clean(line + head, n - head, '?');
+	if (!sink.json)
+		put_line(line, n);
+	else
+		put_line(quoted, json_line(quoted, sizeof(quoted) - 1, level, when, line));
 }

@@ -141,13 +141,30 @@ mw_str_unhex(const char *s, size_t n, unsigned char *out)
 	return true;
 }
 
+#define EACH(b) (UINT64_C(0x0101010101010101) * (b))
+
+/* No control byte among the next eight?  May say no where there is none. */
+static bool
+plain(const char *s)
+{
+	uint64_t w, del;
+
+	memcpy(&w, s, sizeof(w));
+	del = w ^ EACH(0x7f);
+	return ((((w - EACH(0x20)) & ~w) | ((del - EACH(1)) & ~del)) & EACH(0x80)) == 0;
+}
+
 bool
 mw_str_header_ok(const char *s)
 {
-	const unsigned char *p;
+	size_t n = strlen(s), i = 0;
+	unsigned char c;
 
-	for (p = (const unsigned char *)s; *p != '\0'; p++) {
-		if ((*p < 0x20 && *p != '\t') || *p == 0x7f)
+	for (; n - i >= 8 && plain(s + i); i += 8)
+		continue;
+	for (; i < n; i++) {
+		c = (unsigned char)s[i];
+		if ((c < 0x20 && c != '\t') || c == 0x7f)
 			return false;
 	}
 	return true;

@@ -86,6 +86,15 @@ mw_check_name(const char *v)
 }
 
 bool
+mw_check_files(const char *v)
+{
+	const char *p = find_user(v);
+
+	return mw_check_canonical(v) && strlen(v) <= MW_PATH_MAX && p != NULL && p > v + 1 &&
+	    p[-1] == '/' && (p[strlen(USER)] == '/' || p[strlen(USER)] == '\0');
+}
+
+bool
 mw_check_relative(const char *v)
 {
 	char out[MW_PATH_MAX + 1];
@@ -223,7 +232,9 @@ check_sandbox(const struct mw_load *l, struct mw_err *err)
 	if (strcmp(driver, "container") == 0 && *c->sandbox.container.url == '\0')
 		return mw_load_fail(l, "sandbox.container.url", err,
 		    "sandbox.driver \"container\" needs it, and it is empty");
-	if (strcmp(driver, "engine") == 0 && c->sandbox.engine.create &&
+	if ((strcmp(driver, "engine") == 0 ||
+	    (strcmp(driver, "container") == 0 && c->sandbox.container.engine)) &&
+	    c->sandbox.engine.create &&
 	    *c->sandbox.engine.image == '\0')
 		return mw_load_fail(l, "sandbox.engine.image", err,
 		    "sandbox.engine.create needs it, and it is empty");

@@ -38,8 +38,8 @@ struct mw_conf {
 		int64_t timeout;
 		struct { char *path, *isolation; } local;
 		struct { char *url, *token_file; int64_t awake_ttl; } bridge;
-		struct { char *url; } container;
-		struct { char *socket, *image; bool create; char *memory, *network; } engine;
+		struct { char *url; bool engine; } container;
+		struct { char *socket, *image; bool create; char *memory, *network, *sleep, *files; } engine;
 	} sandbox;
 	struct { char *start, *probe; int64_t port; char *config_path; } gateway;
 	struct {

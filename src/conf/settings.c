@@ -71,6 +71,7 @@ const struct mw_setting mw_settings[] = {
 	PATH("sandbox.bridge.token_file", sandbox.bridge.token_file, "", MW_SET_EMPTY),
 	MS0("sandbox.bridge.awake_ttl", sandbox.bridge.awake_ttl, "540000"),
 	URL("sandbox.container.url", sandbox.container.url, "http://sandbox-{user}:3000"),
+	BOOL("sandbox.container.engine", sandbox.container.engine, "false"),
 	CHECKED("sandbox.engine.socket", sandbox.engine.socket, "/run/podman/podman.sock", 0,
 	    mw_check_socket, "an absolute path or tcp://host:port"),
 	STRING("sandbox.engine.image", sandbox.engine.image, "", MW_SET_EMPTY),
@@ -79,6 +80,9 @@ const struct mw_setting mw_settings[] = {
 	    "a number of bytes, or with one of the endings k, m, g"),
 	CHECKED("sandbox.engine.network", sandbox.engine.network, "", MW_SET_EMPTY, mw_check_network,
 	    "\"none\", \"bridge\" or a network's name"),
+	WORD("sandbox.engine.sleep", sandbox.engine.sleep, "stop", "stop|pause"),
+	CHECKED("sandbox.engine.files", sandbox.engine.files, "", MW_SET_EMPTY, mw_check_files,
+	    "an absolute path with one {user} as a directory of it, not the first"),
 
 	STRING("gateway.start", gateway.start, "", MW_SET_EMPTY | MW_SET_LINES),
 	STRING("gateway.probe", gateway.probe, PROBE, MW_SET_EMPTY | MW_SET_LINES),

@@ -80,6 +80,7 @@ bool mw_check_canonical(const char *v);		/* absolute, no empty or dot segment */
 bool mw_check_prefix(const char *v);		/* store.prefix */
 bool mw_check_name(const char *v);		/* sandbox.name */
 bool mw_check_relative(const char *v);		/* a canonical path below the user's root */
+bool mw_check_files(const char *v);		/* canonical, with {user} as a directory, not the first */
 bool mw_check_origin(const char *v);		/* http(s)://host[:port] */
 bool mw_check_url(const char *v);		/* http(s)://host[:port][/path] */
 bool mw_check_bucket(const char *v);

@@ -2,7 +2,7 @@
 /*
  * FastCGI, on libfcgi.  Small answers leave in libfcgi's own 8 KiB buffer
  * together with the end of the request: one write.  Larger ones go past it, in
- * records of nearly 64 KiB.
+ * records of 16 KiB, four at a time.
  */
 #include <errno.h>
 #include <fcgiapp.h>
@@ -23,15 +23,18 @@
 
 #define SMALL_MAX 8144		/* bytes of an answer that fit libfcgi's buffer with all end records */
 #define RECORD_HEAD 8
-#define RECORD_MAX 65528	/* payload: the largest multiple of 8 in 16 bits, so no padding */
+#define RECORD_MAX 16376	/* bytes of payload */
+#define RECORDS 4		/* sent at once */
+#define SOCKET_ROOM 16384	/* SO_SNDBUF; the kernel doubles it */
 #define BODY_SILENCE 60		/* seconds without a byte of the body */
 #define DRAIN_MS 3000		/* for a body that nobody read */
 
 struct fcgi {
 	FCGX_Request r;
 	size_t small;		/* bytes in libfcgi's buffer */
-	unsigned char *big;	/* one record being filled, or NULL */
-	size_t used;		/* payload bytes in it */
+	unsigned char *big;	/* records being filled, or NULL */
+	size_t used;		/* bytes of whole ones */
+	size_t payload;		/* in the one that begins there */
 	int64_t got;		/* bytes of the body */
 	bool reading;		/* the body was asked for */
 	bool dead;		/* a write failed */
@@ -137,23 +140,33 @@ send_all(struct fcgi *f, const unsigned char *p, size_t n)
 }
 
 /* FastCGI 1.0, 3.3: version, FCGI_STDOUT, request id, length, no padding. */
-static bool
-record_send(struct fcgi *f)
+static void
+record_end(struct fcgi *f)
 {
-	unsigned char *h = f->big;
-	size_t n = f->used;
+	unsigned char *h = f->big + f->used;
 
-	if (n == 0)
-		return !f->dead;
-	f->used = 0;
+	if (f->payload == 0)
+		return;
 	memset(h, 0, RECORD_HEAD);
 	h[0] = 1;
 	h[1] = 6;
 	h[2] = (unsigned char)(f->r.requestId >> 8);
 	h[3] = (unsigned char)f->r.requestId;
-	h[4] = (unsigned char)(n >> 8);
-	h[5] = (unsigned char)n;
-	return send_all(f, h, RECORD_HEAD + n);
+	h[4] = (unsigned char)(f->payload >> 8);
+	h[5] = (unsigned char)f->payload;
+	f->used += RECORD_HEAD + f->payload;
+	f->payload = 0;
+}
+
+static bool
+records_send(struct fcgi *f)
+{
+	size_t n;
+
+	record_end(f);
+	n = f->used;
+	f->used = 0;
+	return send_all(f, f->big, n);
 }
 
 static bool
@@ -162,24 +175,36 @@ big_write(struct fcgi *f, const unsigned char *p, size_t n)
 	size_t room;
 
 	while (n > 0) {
-		room = RECORD_MAX - f->used;
+		room = RECORD_MAX - f->payload;
 		if (room > n)
 			room = n;
-		memcpy(f->big + RECORD_HEAD + f->used, p, room);
-		f->used += room;
+		memcpy(f->big + f->used + RECORD_HEAD + f->payload, p, room);
+		f->payload += room;
 		p += room;
 		n -= room;
-		if (f->used == RECORD_MAX && !record_send(f))
+		if (f->payload < RECORD_MAX)
+			break;
+		record_end(f);
+		if (f->used == RECORDS * (RECORD_HEAD + RECORD_MAX) && !records_send(f))
 			return false;
 	}
 	return !f->dead;
 }
 
-/* What libfcgi holds must leave before the first record of ours. */
+/*
+ * What libfcgi holds must leave before the first record of ours.  lighttpd reads what
+ * the socket holds, up to 128 KiB; if whole records make more than 64 KiB that the
+ * client has not taken yet, it writes them into a temporary file first.  So records
+ * are small, and so is what the socket holds.
+ */
 static bool
 big_open(struct fcgi *f)
 {
-	f->big = malloc(RECORD_HEAD + RECORD_MAX);
+	int room = SOCKET_ROOM;
+
+	if (f->local)
+		(void)setsockopt(f->r.ipcFd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	f->big = malloc(RECORDS * (RECORD_HEAD + RECORD_MAX));
 	if (f->big == NULL || FCGX_FFlush(f->r.out) != 0)
 		f->dead = true;
 	return !f->dead;
@@ -208,7 +233,7 @@ body_flush(void *t)
 	if (f->dead || f->cut)
 		return false;
 	if (f->big != NULL)
-		return record_send(f);
+		return records_send(f);
 	f->small = 0;
 	if (FCGX_FFlush(f->r.out) != 0)
 		f->dead = true;
@@ -282,7 +307,7 @@ static void
 request_end(struct fcgi *f)
 {
 	if (f->big != NULL && !f->dead)
-		(void)record_send(f);
+		(void)records_send(f);
 	free(f->big);
 	f->big = NULL;
 	if (!f->cut && !f->dead && body_left(f))
@@ -313,7 +338,7 @@ request_serve(const struct mw_http *http, struct fcgi *f, struct mw_arena *arena
 		.cut = cut,
 	};
 
-	f->small = f->used = 0;
+	f->small = f->used = f->payload = 0;
 	f->got = 0;
 	f->reading = f->dead = f->cut = false;
 	mw_http_one(http, &io, arena);
@@ -330,10 +355,29 @@ is_local(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX;
 }
 
+/*
+ * libfcgi puts handlers in place here, and would keep a signal to itself that comes
+ * before there are ours: a master of processes never heard of it.
+ */
 bool
 mw_http_listening(void)
 {
-	return !FCGX_IsCGI();
+	static const int taken[] = { SIGTERM, SIGUSR1 };
+	struct sigaction before[2];
+	sigset_t set, mask;
+	bool cgi;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < 2; i++) {
+		sigaddset(&set, taken[i]);
+		(void)sigaction(taken[i], NULL, &before[i]);
+	}
+	(void)sigprocmask(SIG_BLOCK, &set, &mask);
+	cgi = FCGX_IsCGI();
+	for (size_t i = 0; i < 2; i++)
+		(void)sigaction(taken[i], &before[i], NULL);
+	(void)sigprocmask(SIG_SETMASK, &mask, NULL);
+	return !cgi;
 }
 
 int
@@ -344,7 +388,7 @@ mw_fcgi_serve(const struct mw_http *http)
 	int rc = 0;
 
 	memset(&f, 0, sizeof(f));
-	/* FCGX_Init sets signal handlers of its own: ours come after it. */
+	/* FCGX_Init may set signal handlers of its own: ours come after it. */
 	if (arena == NULL || FCGX_Init() != 0 || FCGX_InitRequest(&f.r, 0, 0) != 0 ||
 	    !signals_install()) {
 		mw_log(MW_ERROR, "cannot start to serve: %s", strerror(errno));

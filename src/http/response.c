@@ -46,7 +46,7 @@ mw_res_header(struct mw_req *req, const char *name, const char *value)
 		mw_log(MW_WARN, "dropped the answer's %s header: control byte in its value", name);
 		return;
 	}
-	if (!mw_buf_addf(&req->head, "%s: %s\r\n", name, value))
+	if (!mw_buf_cat(&req->head, name, ": ", value, "\r\n", (char *)NULL))
 		mw_log(MW_ERROR, "no room for the answer's %s header", name);
 }
 
@@ -83,20 +83,30 @@ has_header(const struct mw_req *req, const char *name)
 }
 
 static void
+add_number(struct mw_buf *b, const char *name, int64_t n)
+{
+	(void)mw_buf_adds(b, name);
+	(void)mw_buf_addi(b, n);
+	(void)mw_buf_adds(b, "\r\n");
+}
+
+static void
 head_write(struct mw_req *req, struct mw_buf *b, const char *type, int64_t length)
 {
-	(void)mw_buf_addf(b, "Status: %d %s\r\n", req->status, reason(req->status));
+	(void)mw_buf_adds(b, "Status: ");
+	(void)mw_buf_addi(b, req->status);
+	(void)mw_buf_cat(b, " ", reason(req->status), "\r\n", (char *)NULL);
 	if (type != NULL)
-		(void)mw_buf_addf(b, "Content-Type: %s\r\n",
-		    mw_str_header_ok(type) ? type : "application/octet-stream");
+		(void)mw_buf_cat(b, "Content-Type: ", mw_str_header_ok(type) ? type :
+		    "application/octet-stream", "\r\n", (char *)NULL);
 	if (length >= 0)
-		(void)mw_buf_addf(b, "Content-Length: %lld\r\n", (long long)length);
-	(void)mw_buf_addf(b, "Cache-Control: no-store\r\n"
-	    "X-Content-Type-Options: nosniff\r\nX-Request-Id: %s\r\n", req->ctx.request_id);
+		add_number(b, "Content-Length: ", length);
+	(void)mw_buf_cat(b, "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+	    "X-Request-Id: ", req->ctx.request_id, "\r\n", (char *)NULL);
 	if (req->touched)
-		(void)mw_buf_addf(b, "X-Attempts: %u\r\n", req->ctx.attempts);
+		add_number(b, "X-Attempts: ", req->ctx.attempts);
 	if ((req->status == 503 || req->status == 429) && !has_header(req, "Retry-After:"))
-		(void)mw_buf_addf(b, "Retry-After: %d\r\n", MW_RETRY_AFTER);
+		add_number(b, "Retry-After: ", MW_RETRY_AFTER);
 	if (req->head.len > 0)
 		(void)mw_buf_add(b, req->head.data, req->head.len);
 	(void)mw_buf_adds(b, "\r\n");

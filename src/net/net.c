@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "net/net.h"
+#include "net/internal.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
@@ -15,41 +14,10 @@
 #include "base/clock.h"
 #include "base/str.h"
 
-#define HEADERS_OUT 48			/* headers of one request */
 #define HEADERS_OUT_BYTES 65536
-#define HEADERS_IN 64			/* headers kept of one answer */
-#define HEADERS_IN_BYTES 16384
 #define CONNECT_MS 10000		/* longest wait for a connection */
 #define STALL_MS 30000
-#define RECEIVE_BUFFER 65536L
 #define IDLE_CONNECTIONS 4L
-
-struct mw_net {
-	CURL *curl;
-	char text[CURL_ERROR_SIZE];
-	const char *default_ca;		/* libcurl's own */
-	/* headers of the request: nodes chained over text in `out` */
-	struct mw_buf out;
-	char no_expect[8];
-	char request_id[88];		/* "X-Request-Id: " and at most 64 characters */
-	struct curl_slist nodes[HEADERS_OUT + 2];
-	/* headers of the answer: offsets into `in` */
-	char in[HEADERS_IN_BYTES];
-	size_t in_len;
-	struct { unsigned short name, value; } index[HEADERS_IN];
-	size_t nindex;
-	/* the call in hand */
-	const struct mw_net_req *req;
-	struct mw_net_res *res;
-	int64_t sent;			/* bytes of the body handed over */
-	int status;			/* of the head being read */
-	bool head_done;
-	bool body_failed;		/* the body could not be read */
-	bool stopped, too_large, stalled;
-	int64_t stall;
-	int64_t last_move;		/* when a byte last came or went */
-	curl_off_t last_count;
-};
 
 static pthread_once_t global_once = PTHREAD_ONCE_INIT;
 static CURLcode global_rc;
@@ -124,48 +92,58 @@ head_end(struct mw_net *n)
 	return true;
 }
 
+bool
+mw_net_head_line(struct mw_net *n, const char *p, size_t len)
+{
+	n->last_move = mw_now();
+	if (len >= 5 && memcmp(p, "HTTP/", 5) == 0) {
+		head_begin(n, p, len);
+		return true;
+	}
+	if (n->head_done)
+		return true;
+	if (len == 0)
+		return head_end(n);
+	if (!header_keep(n, p, len)) {
+		n->too_large = true;
+		return false;
+	}
+	return true;
+}
+
 /* libcurl calls this once per line of a head, and for trailers. */
 static size_t
 on_header(char *p, size_t size, size_t count, void *arg)
 {
-	struct mw_net *n = arg;
-	size_t all = size * count, len = line_length(p, all);
+	size_t all = size * count;
 
-	n->last_move = mw_now();
-	if (len >= 5 && memcmp(p, "HTTP/", 5) == 0) {
-		head_begin(n, p, len);
-		return all;
-	}
-	if (n->head_done)
-		return all;
-	if (len == 0)
-		return head_end(n) ? all : 0;
-	if (!header_keep(n, p, len)) {
+	return mw_net_head_line(arg, p, line_length(p, all)) ? all : 0;
+}
+
+bool
+mw_net_data(struct mw_net *n, const char *p, size_t len)
+{
+	if (n->req->max_response < n->res->received ||
+	    (uint64_t)len > (uint64_t)(n->req->max_response - n->res->received)) {
 		n->too_large = true;
-		return 0;
+		return false;
 	}
-	return all;
+	n->res->received += (int64_t)len;
+	if (n->req->on_data != NULL && !n->req->on_data(n->req->arg, p, len)) {
+		n->stopped = true;
+		return false;
+	}
+	/* What the receiver of the bytes needs is no stall of the sender. */
+	n->last_move = mw_now();
+	return true;
 }
 
 static size_t
 on_write(char *p, size_t size, size_t count, void *arg)
 {
-	struct mw_net *n = arg;
 	size_t all = size * count;
 
-	if (n->req->max_response < n->res->received ||
-	    (uint64_t)all > (uint64_t)(n->req->max_response - n->res->received)) {
-		n->too_large = true;
-		return 0;
-	}
-	n->res->received += (int64_t)all;
-	if (n->req->on_data != NULL && !n->req->on_data(n->req->arg, p, all)) {
-		n->stopped = true;
-		return 0;
-	}
-	/* What the receiver of the bytes needs is no stall of the sender. */
-	n->last_move = mw_now();
-	return all;
+	return mw_net_data(arg, p, all) ? all : 0;
 }
 
 static size_t
@@ -230,14 +208,13 @@ on_progress(void *arg, curl_off_t dtotal, curl_off_t dnow, curl_off_t utotal,
 	return 0;
 }
 
-/* What no request changes. */
-static CURLcode
-set_constant(struct mw_net *n)
+#define SET(o, v) do { if (rc == CURLE_OK) rc = curl_easy_setopt(c, o, v); } while (0)
+
+CURLcode
+mw_net_set_connection(struct mw_net *n, CURL *c)
 {
-	CURL *c = n->curl;
 	CURLcode rc = CURLE_OK;
 
-#define SET(o, v) do { if (rc == CURLE_OK) rc = curl_easy_setopt(c, o, v); } while (0)
 	SET(CURLOPT_ERRORBUFFER, n->text);
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_PATH_AS_IS, 1L);
@@ -248,9 +225,19 @@ set_constant(struct mw_net *n)
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_TCP_NODELAY, 1L);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
+	SET(CURLOPT_BUFFERSIZE, (long)MW_NET_BUFFER);
+	return rc;
+}
+
+/* What no request changes. */
+static CURLcode
+set_constant(struct mw_net *n)
+{
+	CURL *c = n->curl;
+	CURLcode rc = mw_net_set_connection(n, c);
+
 	SET(CURLOPT_MAXCONNECTS, IDLE_CONNECTIONS);
-	SET(CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
-	SET(CURLOPT_USERAGENT, "moltworker-admin");
+	SET(CURLOPT_USERAGENT, MW_NET_AGENT);
 	SET(CURLOPT_HEADERFUNCTION, on_header);
 	SET(CURLOPT_HEADERDATA, n);
 	SET(CURLOPT_WRITEFUNCTION, on_write);
@@ -299,6 +286,7 @@ mw_net_close(struct mw_net *n)
 {
 	if (n == NULL)
 		return;
+	mw_direct_close(n);
 	if (n->curl != NULL)
 		curl_easy_cleanup(n->curl);
 	mw_buf_free(&n->out);
@@ -366,23 +354,32 @@ set_method(struct mw_net *n, const struct mw_net_req *req)
 	return rc;
 }
 
-static CURLcode
-set_call(struct mw_net *n, const struct mw_net_req *req, int64_t limit)
+CURLcode
+mw_net_set_target(struct mw_net *n, CURL *c, const struct mw_net_req *req, int64_t limit)
 {
 	bool own_ca = req->ca_file != NULL && req->ca_file[0] != '\0';
-	CURL *c = n->curl;
-	CURLcode rc = set_method(n, req);
+	CURLcode rc = CURLE_OK;
 
 	SET(CURLOPT_URL, req->url);
-	SET(CURLOPT_HTTPHEADER, &n->nodes[0]);
-	SET(CURLOPT_UNIX_SOCKET_PATH, req->unix_socket);
 	SET(CURLOPT_CAINFO, own_ca ? req->ca_file : n->default_ca);
-	SET(CURLOPT_FRESH_CONNECT, req->fresh ? 1L : 0L);
 	SET(CURLOPT_TIMEOUT_MS, (long)limit);
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(limit < CONNECT_MS ? limit : CONNECT_MS));
 	return rc;
 }
-#undef SET
+
+static CURLcode
+set_call(struct mw_net *n, const struct mw_net_req *req, int64_t limit)
+{
+	CURL *c = n->curl;
+	CURLcode rc = set_method(n, req);
+
+	SET(CURLOPT_HTTPHEADER, &n->nodes[0]);
+	SET(CURLOPT_UNIX_SOCKET_PATH, req->unix_socket);
+	SET(CURLOPT_FRESH_CONNECT, req->fresh ? 1L : 0L);
+	if (rc == CURLE_OK)
+		rc = mw_net_set_target(n, c, req, limit);
+	return rc;
+}
 
 static bool
 nothing_sent(struct mw_net *n)
@@ -452,6 +449,8 @@ mw_net_call(struct mw_net *n, struct mw_ctx *ctx, const struct mw_net_req *req,
     struct mw_net_res *res)
 {
 	int64_t limit = mw_left(ctx->deadline);
+	enum mw_net_end end;
+	const char *text;
 	CURLcode rc;
 
 	call_begin(n, req, res);
@@ -461,6 +460,11 @@ mw_net_call(struct mw_net *n, struct mw_ctx *ctx, const struct mw_net_req *req,
 		limit = INT_MAX;
 	if (limit <= 0) {
 		call_end(n, MW_NET_NO_CONNECT, "no time left for the call");
+		return;
+	}
+	if (mw_direct_can(req)) {
+		end = mw_direct_call(n, req, ctx->request_id, limit, &text);
+		call_end(n, end, n->stalled ? end_text(n, CURLE_OPERATION_TIMEDOUT) : text);
 		return;
 	}
 	if ((req->body_size > 0 && req->body == NULL && req->body_read == NULL &&

@@ -31,6 +31,8 @@ struct mw_net_req {
 	/* or from this function, which puts up to n bytes from `at` on into p; 0 = it cannot */
 	size_t (*body_read)(void *arg, int64_t at, void *p, size_t n);
 	int64_t body_offset, body_size;
+	bool direct;			/* if it is a GET or HEAD: without libcurl's HTTP (direct.c).  Its
+					 * headers begin with Host */
 	bool fresh;			/* on a connection of its own: libcurl sends a request again by
 					 * itself when a kept one turns out to be dead */
 	int64_t timeout;		/* ms for the whole call, also bounded by ctx->deadline */

@@ -87,14 +87,12 @@ hmac(const unsigned char *key, size_t nkey, const char *s, size_t n,
 static bool
 day_key(struct mw_sigv4 *s, const char *day)
 {
-	unsigned char secret[32], k[32];
-	char first[1100];
+	unsigned char k[32];
+	char first[sizeof(s->day_secret) + 4];
 	int n;
 
-	if (!mw_sha256(s->secret_key, strlen(s->secret_key), "", 0, secret))
-		return false;
 	if (strcmp(s->day, day) == 0 && strcmp(s->day_region, s->region) == 0 &&
-	    mw_str_equal_ct(s->day_secret, secret, sizeof(secret)))
+	    strcmp(s->day_secret, s->secret_key) == 0)
 		return true;
 	s->day[0] = '\0';
 	n = snprintf(first, sizeof(first), "AWS4%s", s->secret_key);
@@ -107,7 +105,7 @@ day_key(struct mw_sigv4 *s, const char *day)
 		return false;
 	explicit_bzero(first, sizeof(first));
 	explicit_bzero(k, sizeof(k));
-	memcpy(s->day_secret, secret, sizeof(secret));
+	memcpy(s->day_secret, s->secret_key, strlen(s->secret_key) + 1);
 	memcpy(s->day_region, s->region, strlen(s->region) + 1);
 	memcpy(s->day, day, 9);
 	return true;
@@ -196,8 +194,8 @@ authorization(struct mw_sigv4 *s, struct mw_arena *a, const struct stamp *st,
 	char sig[65], *to_sign, *out = NULL;
 	struct mw_buf names;
 
-	to_sign = mw_arena_printf(a, ALGORITHM "\n%s\n%s/%s/" SCOPE_END "\n%s",
-	    st->time, st->day, s->region, hex);
+	to_sign = mw_arena_cat(a, ALGORITHM "\n", st->time, "\n", st->day, "/", s->region,
+	    "/" SCOPE_END "\n", hex, (char *)NULL);
 	if (to_sign == NULL || !day_key(s, st->day) ||
 	    !hmac(s->key, 32, to_sign, strlen(to_sign), md))
 		return NULL;
@@ -205,9 +203,9 @@ authorization(struct mw_sigv4 *s, struct mw_arena *a, const struct stamp *st,
 	mw_buf_init(&names, 4096);
 	add_names(&names, h, n);
 	if (!names.failed)
-		out = mw_arena_printf(a, ALGORITHM " Credential=%s/%s/%s/" SCOPE_END
-		    ",SignedHeaders=%s,Signature=%s", s->access_key_id, st->day,
-		    s->region, names.data, sig);
+		out = mw_arena_cat(a, ALGORITHM " Credential=", s->access_key_id, "/", st->day, "/",
+		    s->region, "/" SCOPE_END ",SignedHeaders=", names.data, ",Signature=", sig,
+		    (char *)NULL);
 	mw_buf_free(&names);
 	return out;
 }

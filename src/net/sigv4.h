@@ -11,10 +11,10 @@
 
 struct mw_sigv4 {
 	const char *access_key_id, *secret_key, *region;
-	/* the signing key of a day is cached here */
+	/* the signing key of a day is cached here, with what it was made from */
 	char day[9];
 	char day_region[32];
-	unsigned char day_secret[32];	/* SHA-256 of the secret it was made from */
+	char day_secret[1024];
 	unsigned char key[32];
 };
 

@@ -2,8 +2,11 @@
 #include "ops/change.h"
 
 #include "base/clock.h"
+#include "ops/gate.h"
 #include "ops/probe.h"
 #include "ops/sleep.h"
+
+#define TURNS 3	/* of keeping what has changed, before the stop is given up */
 
 int64_t
 mw_change_time(const struct mw_conf *conf, const struct mw_change *c)
@@ -94,24 +97,32 @@ before_stop(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c, bool *f
 static bool
 only_seems_asleep(const struct mw_app *app, const struct mw_change *c)
 {
-	unsigned flags = app->sandbox->ops->flags;
+	unsigned flags = app->sandbox->flags;
 
 	return c->before == MW_USER_SLEEPING && (flags & MW_SB_FILES_ASLEEP) == 0 &&
 	    (flags & MW_SB_CAN_STOP) != 0;
 }
 
 static enum mw_code
-stop(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c, bool *stopped)
+stop(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c, bool end, bool *stopped)
 {
-	struct mw_sleep how = { .sync = c->sync, .force = c->force };
+	struct mw_sleep how = { .sync = c->sync, .force = c->force, .end = end, .again = true };
+	unsigned turn;
 	enum mw_code code;
 
 	*stopped = false;
-	if ((code = before_stop(app, ctx, c, &how.filled)) != MW_OK)
-		return code;
-	if (only_seems_asleep(app, c))
-		return MW_OK;
-	return mw_sleep(app, ctx, c->user, &how, stopped);
+	for (turn = 1; turn <= TURNS && how.again; turn++) {
+		how.changes = mw_gate_changes(app, c->user);
+		how.last = turn == TURNS;
+		if ((code = before_stop(app, ctx, c, &how.filled)) != MW_OK)
+			return code;
+		if (only_seems_asleep(app, c))
+			return MW_OK;
+		if ((code = mw_sleep(app, ctx, c->user, &how)) != MW_OK)
+			return code;
+	}
+	*stopped = how.stopped;
+	return MW_OK;
 }
 
 enum mw_code
@@ -121,7 +132,7 @@ mw_change_sleep(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c)
 	bool stopped;
 	enum mw_code code;
 
-	if ((code = stop(app, ctx, c, &stopped)) != MW_OK)
+	if ((code = stop(app, ctx, c, false, &stopped)) != MW_OK)
 		return code;
 	c->now = c->before == MW_USER_STOPPED || c->before == MW_USER_SLEEPING ? c->before :
 	    stopped ? MW_USER_SLEEPING : mw_has_gateway(app->conf) ? MW_USER_IDLE : c->before;
@@ -142,13 +153,13 @@ mw_change_restart(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c)
 	if (c->max_wake == 0)
 		return mw_ctx_fail(ctx, MW_INVALID_ARGUMENT,
 		    "maxWakeTime: expected more than 0, a restart has to wake");
-	if ((code = stop(app, ctx, c, &stopped)) != MW_OK)
+	if ((code = stop(app, ctx, c, true, &stopped)) != MW_OK)
 		return code;
 	ctx->waking = true;
 	code = mw_wake(app, ctx, c->user, MW_LEVEL_GATEWAY, c->max_wake, &action);
 	if (code == MW_OK && only_seems_asleep(app, c) && action == MW_ACTION_NONE) {
 		/* It ran all the time; now that is known. */
-		if ((code = stop(app, ctx, c, &stopped)) == MW_OK)
+		if ((code = stop(app, ctx, c, true, &stopped)) == MW_OK)
 			code = mw_wake(app, ctx, c->user, MW_LEVEL_GATEWAY, c->max_wake,
 			    &action);
 	}

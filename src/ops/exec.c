@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "base/utf8.h"
 #include "ops/classify.h"
+#include "ops/gate.h"
 #include "ops/wait.h"
 #include "ops/wake.h"
 
@@ -121,17 +122,24 @@ take(struct mw_app *app, struct mw_ctx *ctx, struct mw_job_view *job, struct mw_
 	return code;
 }
 
+/* A row that cannot be written stays as it was: whoever looks next finds out the same. */
 static enum mw_code
 lost(struct mw_app *app, struct mw_ctx *ctx, struct mw_jobs_row *row, const char *how)
 {
+	const char *unwritten = "";
+
 	if (!mw_jobs_over(row->state)) {
 		row->state = MW_JOBS_LOST;
 		row->ended = mw_wall();
-		if (mw_jobs_seen(app->jobs, ctx, row) != MW_OK)
+		if (mw_jobs_seen(app->jobs, ctx, row) != MW_OK) {
+			mw_log(MW_ERROR, "[EXEC] userId=%s processId=%s is lost, and its row cannot be "
+			    "written: %s", row->user, row->id, ctx->err.msg);
 			mw_err_clear(&ctx->err);
+			unwritten = "; this was not written down, see the log";
+		}
 	}
 	return mw_ctx_fail(ctx, MW_PROCESS_LOST, "process %s is lost: %s; whether and how far the "
-	    "command ran is not known", row->id, how);
+	    "command ran is not known%s", row->id, how, unwritten);
 }
 
 /* A failure that may come after the start names the process. */
@@ -268,8 +276,14 @@ start(struct run *x)
 		.input_len = x->r->input.len,
 	};
 	struct mw_job_ask ask = asking(x);
+	enum mw_code code;
+	int inside;
 
-	return mw_job_run(x->app, x->ctx, x->sb, &job, &ask, &x->job);
+	if ((code = mw_gate_enter(x->app, x->ctx, x->r->user, &inside)) != MW_OK)
+		return code;
+	code = mw_job_run(x->app, x->ctx, x->sb, &job, &ask, &x->job);
+	mw_gate_leave(x->app, x->r->user, inside);
+	return code;
 }
 
 /* The instance in place is another one than the row was meant for. */

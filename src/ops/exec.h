@@ -61,6 +61,9 @@ enum mw_code mw_exec_in_event(void *in, enum mw_json_event ev, const char *text,
 enum mw_code mw_exec_in_finish(struct mw_exec_in *in) MW_MUST;
 void mw_exec_in_free(struct mw_exec_in *in);
 
+/* Is this a member of the body? */
+bool mw_exec_in_knows(const char *name);
+
 /* A job as it is now, and a piece of its output. */
 struct mw_exec_view {
 	struct mw_jobs_row row;
@@ -141,8 +144,12 @@ enum mw_code mw_exec_kept(struct mw_app *app, struct mw_ctx *ctx, const struct m
 enum mw_code mw_exec_keep_all(struct mw_app *app, struct mw_ctx *ctx, const char *user,
     unsigned *running) MW_MUST;
 
-/* For the drain: keep what is over in sandboxes known awake, and forget jobs that
- * are older than exec.keep.  What cannot be done now is left for the next time. */
-void mw_exec_tend(struct mw_app *app, struct mw_ctx *ctx);
+/*
+ * For the drain: keep what is over in sandboxes known awake, and forget jobs that
+ * are older than exec.keep.  What cannot be done now is left for the next time.  With
+ * `wait` others that keep a result are waited for, each a part of the time.  Returns
+ * how many results could not be kept, or may not be yet.
+ */
+unsigned mw_exec_tend(struct mw_app *app, struct mw_ctx *ctx, bool wait);
 
 #endif

@@ -391,3 +391,15 @@ mw_exec_read(struct mw_req *req, struct mw_exec_request *out)
 	mw_exec_in_free(&r);
 	return code;
 }
+
+bool
+mw_exec_in_knows(const char *name)
+{
+	size_t i;
+
+	for (i = 1; i < MEMBERS; i++) {
+		if (strcmp(members[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}

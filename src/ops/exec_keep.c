@@ -159,29 +159,40 @@ keep_if_due(struct keep *k)
 
 	if (code == MW_PROCESS_NOT_FOUND) {
 		mw_err_clear(&k->ctx->err);
+		k->row->gone = true;
 		return MW_OK;
 	}
 	return code != MW_OK || k->row->kept || k->row->gone ? code : keep_locked(k);
+}
+
+/* The lock of whoever keeps the job's output or forgets it; *lock -1: another has it, and
+ * `until` is 0. */
+static enum mw_code
+take_lock(struct mw_app *app, struct mw_ctx *ctx, const char *id, int64_t until, int *lock)
+{
+	const char *name = mw_arena_printf(ctx->arena, "job:%s", id);
+	enum mw_code code;
+
+	*lock = -1;
+	if (name == NULL)
+		return mw_ctx_nomem(ctx);
+	code = mw_lockfile_take(app->lock_path, name, until, lock, &ctx->err);
+	if (code != MW_DEADLINE_EXCEEDED || until != 0)
+		return code;
+	mw_err_clear(&ctx->err);
+	return MW_OK;
 }
 
 enum mw_code
 mw_exec_keep(struct mw_app *app, struct mw_ctx *ctx, struct mw_jobs_row *row, int64_t until)
 {
 	struct keep k = { .app = app, .ctx = ctx, .row = row };
-	const char *name = mw_arena_printf(ctx->arena, "job:%s", row->id);
 	enum mw_code code;
 	int lock;
 
-	if (name == NULL)
-		return mw_ctx_nomem(ctx);
-	code = mw_lockfile_take(app->lock_path, name, until, &lock, &ctx->err);
-	if (code == MW_DEADLINE_EXCEEDED && until == 0) {
-		mw_err_clear(&ctx->err);
-		return MW_OK;
-	}
-	if (code != MW_OK)
-		return code;
-	code = keep_if_due(&k);
+	code = take_lock(app, ctx, row->id, until, &lock);
+	if (code == MW_OK && lock >= 0)
+		code = keep_if_due(&k);
 	mw_lockfile_give(lock);
 	return code;
 }
@@ -273,6 +284,8 @@ struct many {
 	struct mw_ctx *ctx;
 	unsigned running;
 	unsigned failed;	/* in the drain */
+	unsigned busy;		/* somebody else is at them */
+	bool wait;		/* for who is; else until is 0 */
 	int64_t until;		/* as of mw_exec_keep */
 	enum mw_code code;	/* of the first that could not be kept */
 };
@@ -299,6 +312,7 @@ keep_one(void *arg, const struct mw_jobs_row *row)
 		mw_err_clear(&m->ctx->err);
 	else if (m->code == MW_OK)
 		m->code = code;
+	m->busy += code == MW_OK && !r.kept && !r.gone;
 	return MW_OK;
 }
 
@@ -346,17 +360,45 @@ remove_stream(struct many *m, const struct mw_jobs_row *row, const char *stream)
 	return mw_retry(m->app, m->ctx, MW_UP_STORE, try_remove, &r);
 }
 
+/* Of one that is over and not kept, whoever was to keep it may have been killed halfway. */
+static bool
+may_be_there(const struct mw_jobs_row *row, int64_t size)
+{
+	if (row->kept)
+		return size > 0;
+	return mw_jobs_over(row->state) && row->state != MW_JOBS_LOST;
+}
+
+static enum mw_code
+forget_locked(struct many *m, const struct mw_jobs_row *row)
+{
+	enum mw_code code = MW_OK;
+
+	if (may_be_there(row, row->out_size))
+		code = remove_stream(m, row, "out");
+	if (code == MW_OK && may_be_there(row, row->err_size))
+		code = remove_stream(m, row, "err");
+	return code != MW_OK ? code : mw_jobs_remove(m->app->jobs, m->ctx, row->id);
+}
+
+/* Not while somebody puts its output there: that would be left behind. */
 static enum mw_code
 forget_one(void *arg, const struct mw_jobs_row *row)
 {
 	struct many *m = arg;
-	enum mw_code code = MW_OK;
+	struct mw_jobs_row now;
+	enum mw_code code;
+	int lock;
 
-	if (row->kept && row->out_size > 0)
-		code = remove_stream(m, row, "out");
-	if (code == MW_OK && row->kept && row->err_size > 0)
-		code = remove_stream(m, row, "err");
-	return code != MW_OK ? code : mw_jobs_remove(m->app->jobs, m->ctx, row->id);
+	code = take_lock(m->app, m->ctx, row->id, m->until, &lock);
+	if (code == MW_OK && lock >= 0 &&
+	    (code = mw_jobs_get(m->app->jobs, m->ctx, row->user, row->id, &now)) == MW_OK)
+		code = forget_locked(m, &now);
+	mw_lockfile_give(lock);
+	if (code != MW_PROCESS_NOT_FOUND)
+		return code;
+	mw_err_clear(&m->ctx->err);
+	return MW_OK;
 }
 
 static enum mw_code
@@ -379,13 +421,15 @@ alone(struct many *all, const struct mw_jobs_row *row, mw_jobs_fn fn)
 	struct mw_ctx mine = { .deadline = mw_now() + (share < TEND_TIME ? share : TEND_TIME),
 	    .user = row->user, .request_id = all->ctx->request_id,
 	    .arena = mw_arena_open(MW_EXEC_MEMORY) };
-	struct many m = { .app = all->app, .ctx = &mine };
+	struct many m = { .app = all->app, .ctx = &mine,
+	    .until = all->wait ? mine.deadline : 0 };
 
 	if (mine.arena == NULL)
 		return mw_ctx_nomem(all->ctx);
 	if (fn(&m, row) != MW_OK && all->failed++ < LOGGED_MAX)
 		mw_log(MW_WARN, "[EXEC] userId=%s processId=%s: left for the next time: %s",
 		    row->user, row->id, mine.err.msg);
+	all->busy += m.busy;
 	mw_arena_close(mine.arena);
 	return MW_OK;
 }
@@ -418,14 +462,15 @@ log_pass(struct many *m, enum mw_code code, const char *what)
 }
 
 /* Expiry comes first: it needs no sandbox, so that none can use up its time. */
-void
-mw_exec_tend(struct mw_app *app, struct mw_ctx *ctx)
+unsigned
+mw_exec_tend(struct mw_app *app, struct mw_ctx *ctx, bool wait)
 {
-	struct many old = { .app = app, .ctx = ctx }, over = old;
+	struct many old = { .app = app, .ctx = ctx, .wait = wait }, over = old;
 	int64_t before = mw_wall() - app->conf->exec.keep;
 
 	log_pass(&old, mw_jobs_expired(app->jobs, ctx, NULL, before, forget_alone, &old),
 	    "forgetting old jobs");
 	log_pass(&over, mw_jobs_unkept(app->jobs, ctx, NULL, tend_alone, &over),
 	    "keeping results");
+	return over.failed + over.busy;
 }

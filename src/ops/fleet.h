@@ -74,6 +74,9 @@ enum mw_code mw_fleet_in_feed(struct mw_fleet_in *in, const char *p, size_t n) M
 enum mw_code mw_fleet_in_finish(struct mw_fleet_in *in) MW_MUST;
 void mw_fleet_in_free(struct mw_fleet_in *in);
 
+/* A parameter of the query.  One that is a member of the body is refused, and named. */
+enum mw_code mw_fleet_in_query(struct mw_fleet_in *in, const char *name) MW_MUST;
+
 /* ---- running it ---- */
 
 /* One user's turn, in a thread with an app, an arena and a context of its own. */

@@ -266,6 +266,25 @@ key(struct mw_fleet_in *in, const char *s, size_t n)
 	return MW_OK;
 }
 
+/* ---- the query ---- */
+
+/* What stands there is not done: who asks so for a dry run would get a wet one. */
+enum mw_code
+mw_fleet_in_query(struct mw_fleet_in *in, const char *name)
+{
+	bool known = in->f->op == MW_FLEET_EXEC && mw_exec_in_knows(name);
+	unsigned m;
+
+	for (m = 1; m < MEMBERS; m++)
+		known = known || ((members[m].ops & 1u << in->f->op) != 0 &&
+		    strcmp(members[m].name, name) == 0);
+	if (!known)
+		return MW_OK;
+	in->field = name;
+	return mw_ctx_fail(in->ctx, MW_INVALID_ARGUMENT,
+	    "%s: it is in the query, expected in the body", name);
+}
+
 /* ---- the document ---- */
 
 static enum mw_code

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/stop.h"
 #include "ops/detach.h"
+#include "ops/gate.h"
 #include "ops/wait.h"
 #include "state/slot.h"
 
@@ -33,6 +34,7 @@ struct flight {
 	uint32_t gen, sandbox_gen;	/* of the row when we last looked */
 	unsigned helpers;		/* started from here */
 	bool led;			/* the wake in hand is of our making */
+	bool closed;			/* it is being stopped: no wake begins */
 	bool done;
 	enum mw_code code;		/* when done */
 	uint64_t marker;
@@ -67,6 +69,8 @@ limit_of(const struct flight *f)
 	return own > f->app->conf->wake.max_wait ? own : f->app->conf->wake.max_wait;
 }
 
+/* The lock of its wake.  While the sandbox is being stopped nobody gets it but who
+ * stops it: whatever were started would be stopped, too. */
 static enum mw_code
 try_lock(struct flight *f, int *lock)
 {
@@ -76,6 +80,12 @@ try_lock(struct flight *f, int *lock)
 
 	(void)snprintf(name, sizeof(name), "wake:%s", f->user);
 	code = mw_lockfile_take(f->app->lock_path, name, 0, lock, &err);
+	f->closed = code == MW_OK && mw_gate_closed(f->app, f->user);
+	if (f->closed) {
+		mw_lockfile_give(*lock);
+		*lock = -1;
+		return MW_DEADLINE_EXCEEDED;
+	}
 	if (code != MW_OK && code != MW_DEADLINE_EXCEEDED)
 		f->ctx->err = err;
 	return code;
@@ -205,9 +215,15 @@ gave_up(struct flight *f)
 	o.retry_after = 0;
 	o.phase = phase > MW_PHASE_NONE && phase < MW_PHASE_COUNT ? (enum mw_phase)phase :
 	    MW_PHASE_SANDBOX_START;
-	(void)snprintf(o.text, sizeof(o.text), "Wake timeout: %s was not ready within %lld ms; "
-	    "its wake goes on, in phase %s: try again, or allow it more with maxWakeTime",
-	    f->user, (long long)(f->deadline - f->began), mw_phase_words[o.phase]);
+	if (f->closed)
+		(void)snprintf(o.text, sizeof(o.text), "Wake timeout: %s was not ready within %lld "
+		    "ms; it is being put to sleep or restarted: try again, or allow it more with "
+		    "maxWakeTime", f->user, (long long)(f->deadline - f->began));
+	else
+		(void)snprintf(o.text, sizeof(o.text), "Wake timeout: %s was not ready within %lld "
+		    "ms; its wake goes on, in phase %s: try again, or allow it more with "
+		    "maxWakeTime", f->user, (long long)(f->deadline - f->began),
+		    mw_phase_words[o.phase]);
 	return mw_outcome_fail(f->ctx, &o);
 }
 
@@ -326,6 +342,11 @@ mw_flight_begin(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum m
 	f.deadline = f.began + limit;
 	*led = false;
 	code = try_lock(&f, &lock);
+	if (f.closed) {
+		ctx->err.retry_after = 1;
+		return mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE,
+		    "The sandbox of %s is being put to sleep or restarted; try again", user);
+	}
 	if (code == MW_DEADLINE_EXCEEDED)
 		return MW_OK;
 	if (code != MW_OK)

@@ -304,7 +304,7 @@ gather()
 fill()
 {
 	mkdir "$mw_new" && : >"$mw_new/out" && : >"$mw_new/err" &&
-	    printf %4096s >"$mw_new/reserve" &&
+	    printf '%4096s' '' >"$mw_new/reserve" &&
 	    piece "$mw_skip" "$mw_command" >"$mw_new/command" || return
 	mw_skip=$((mw_skip + mw_command))
 	[ "$mw_env" -eq 0 ] || piece "$mw_skip" "$mw_env" >"$mw_new/env" || return

@@ -228,21 +228,27 @@ mw_manifest_begin(struct mw_manifest_out *o, int spool_dir, struct mw_err *err)
 	return code == MW_OK ? mw_spool_add(&o->spool, HEAD "\n", sizeof(HEAD), err) : code;
 }
 
-enum mw_code
-mw_manifest_add(struct mw_manifest_out *o, const struct mw_row *row, struct mw_err *err)
+int
+mw_manifest_line(const struct mw_row *row, char *out, size_t size)
 {
 	const char *type = row->type == MW_FT_DIR ? "d" : row->type == MW_FT_SYMLINK ? "l" :
 	    row->racy ? "r" : "f";
-	char line[MW_MANIFEST_LINE], hex[33] = "";
-	int n;
+	char hex[33] = "";
 
 	if (row->has_md5)
 		mw_str_hex(row->md5, sizeof(row->md5), hex);
-	n = snprintf(line, sizeof(line), "%s\t%04o\t%lld\t%lld\t%s\t%s\t%s\n", type,
+	return snprintf(out, size, "%s\t%04o\t%lld\t%lld\t%s\t%s\t%s\n", type,
 	    (unsigned)(row->mode < 0 ? 0644 : row->mode) & 07777, (long long)row->mtime,
 	    (long long)row->size, hex, row->tag, row->path);
+}
+
+enum mw_code
+mw_manifest_add(struct mw_manifest_out *o, const struct mw_row *row, struct mw_err *err)
+{
+	char line[MW_MANIFEST_LINE];
+
 	o->count++;
-	return add_line(o, line, n, sizeof(line), err);
+	return add_line(o, line, mw_manifest_line(row, line, sizeof(line)), sizeof(line), err);
 }
 
 struct putting {

@@ -60,6 +60,9 @@ enum mw_code mw_manifest_put(struct mw_manifest_out *o, struct mw_app *app, stru
 /* One line without its newline, cut up in place; false: it is no entry. */
 bool mw_manifest_parse(char *line, struct mw_row *row) MW_MUST;
 
+/* The line of an entry, with its newline; as snprintf. */
+int mw_manifest_line(const struct mw_row *row, char *out, size_t size);
+
 /* Put one small object of ours; the spool is finished. */
 enum mw_code mw_put_ours(struct mw_app *app, struct mw_ctx *ctx, struct mw_store *store,
     const char *user, const char *path, const struct mw_spool *spool, const char *type) MW_MUST;

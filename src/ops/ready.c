@@ -51,7 +51,7 @@ bool
 mw_files_at_hand(struct mw_app *app, const char *user)
 {
 	return app->sandbox != NULL &&
-	    ((app->sandbox->ops->flags & MW_SB_FILES_ASLEEP) != 0 || mw_known_awake(app, user));
+	    ((app->sandbox->flags & MW_SB_FILES_ASLEEP) != 0 || mw_known_awake(app, user));
 }
 
 void
@@ -195,7 +195,7 @@ not_woken(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_code
 {
 	/* One that only somebody else can make does not exist; one that a wake would
 	 * make is asleep to the client. */
-	if (code == MW_SANDBOX_NOT_FOUND && (app->sandbox->ops->flags & MW_SB_CAN_CREATE) == 0)
+	if (code == MW_SANDBOX_NOT_FOUND && (app->sandbox->flags & MW_SB_CAN_CREATE) == 0)
 		return code;
 	mw_err_clear(&ctx->err);
 	return mw_ctx_fail(ctx, MW_SANDBOX_HIBERNATING, "The %s of %s is hibernating and "
@@ -332,7 +332,7 @@ static enum mw_code
 once(struct mw_app *app, struct mw_ctx *ctx, const char *user, struct sandbox_try *t,
     uint64_t marker)
 {
-	bool asleep = (t->sb->ops->flags & MW_SB_FILES_ASLEEP) != 0;
+	bool asleep = (t->sb->flags & MW_SB_FILES_ASLEEP) != 0;
 	enum mw_code code = mw_retry(app, ctx, MW_UP_SANDBOX, try_sandbox, t);
 
 	if (asleep)
@@ -355,7 +355,7 @@ mw_in_sandbox(struct mw_app *app, struct mw_ctx *ctx, const char *user,
 	if ((code = mw_app_sandbox(app, ctx, &t.sb)) != MW_OK)
 		return code;
 	/* Where files cannot be had asleep, asking for one would start it, unrestored. */
-	if ((t.sb->ops->flags & MW_SB_FILES_ASLEEP) == 0 &&
+	if ((t.sb->flags & MW_SB_FILES_ASLEEP) == 0 &&
 	    (code = mw_ready(app, ctx, user, MW_LEVEL_SANDBOX, max_wait, &marker)) != MW_OK)
 		return code;
 	code = once(app, ctx, user, &t, marker);

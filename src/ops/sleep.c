@@ -7,6 +7,7 @@
 #include "base/lockfile.h"
 #include "base/log.h"
 #include "ops/exec.h"
+#include "ops/gate.h"
 #include "ops/gateway.h"
 #include "ops/retry.h"
 #include "ops/sync.h"
@@ -17,14 +18,19 @@ struct stopping {
 	struct mw_sandbox *sb;
 	const char *user;
 	bool running;		/* commands, that are stopped all the same */
+	bool end;
 };
 
 static enum mw_code
 try_stop(void *arg)
 {
 	struct stopping *s = arg;
+	enum mw_code code;
 
-	return s->sb->ops->stop(s->sb, s->ctx, s->user);
+	s->sb->stop_ends = s->end;
+	code = s->sb->ops->stop(s->sb, s->ctx, s->user);
+	s->sb->stop_ends = false;
+	return code;
 }
 
 static enum mw_code
@@ -51,7 +57,7 @@ stop(struct stopping *s)
 {
 	enum mw_code code;
 
-	code = (s->sb->ops->flags & MW_SB_CAN_STOP) != 0 ?
+	code = (s->sb->flags & MW_SB_CAN_STOP) != 0 ?
 	    mw_retry(s->app, s->ctx, MW_UP_SANDBOX, try_stop, s) : end_gateway(s);
 	mw_not_ready(s->app, s->user);
 	return code;
@@ -134,25 +140,62 @@ keep(struct stopping *s, const struct mw_sleep *how)
 	return MW_OK;
 }
 
-enum mw_code
-mw_sleep(struct mw_app *app, struct mw_ctx *ctx, const char *user, const struct mw_sleep *how,
-    bool *stopped)
+/* ---- the gate is closed ---- */
+
+/* Something was changed since the caller began: what was kept is not all. */
+static enum mw_code
+changed(struct stopping *s, struct mw_sleep *how)
 {
-	struct stopping s = { .app = app, .ctx = ctx, .user = user };
+	if (!how->last) {
+		how->again = true;
+		return MW_OK;
+	}
+	if (how->force)
+		return MW_OK;
+	s->ctx->err.retry_after = 1;
+	return mw_ctx_fail(s->ctx, MW_SANDBOX_UNAVAILABLE, "Files are written or commands started "
+	    "in the sandbox of %s again and again, so that not all would be kept: it was not "
+	    "stopped; force=true stops it all the same", s->user);
+}
+
+/* No wake begins; the one in hand ends, as its sandbox goes, or leaves one to be stopped. */
+static enum mw_code
+stop_closed(struct stopping *s, struct mw_sleep *how)
+{
+	struct mw_shm_user *row = mw_shm_user(s->app->shm, s->user);
 	enum mw_code code;
 	int lock;
 
-	if ((code = mw_app_sandbox(app, ctx, &s.sb)) != MW_OK || (code = keep(&s, how)) != MW_OK)
+	atomic_fetch_add(&row->sleeps, 1);
+	if ((code = stop(s)) != MW_OK || (code = take_lock(s, &lock)) != MW_OK)
 		return code;
-	*stopped = (s.sb->ops->flags & MW_SB_CAN_STOP) != 0;
-	atomic_fetch_add(&mw_shm_user(app->shm, user)->sleeps, 1);
-	if ((code = stop(&s)) != MW_OK || (code = take_lock(&s, &lock)) != MW_OK)
-		return code;
-	code = stop(&s);
-	if (code == MW_OK && s.running && *stopped)
-		code = mw_exec_stopped(app, ctx, user);
-	atomic_store(&mw_shm_user(app->shm, user)->failed_until, 0);
+	code = stop(s);
+	if (code == MW_OK && s->running && how->stopped &&
+	    (how->end || (s->sb->flags & MW_SB_PAUSES) == 0))
+		code = mw_exec_stopped(s->app, s->ctx, s->user);
+	atomic_store(&row->failed_until, 0);
 	mw_lockfile_give(lock);
-	mw_log(MW_INFO, "[WAKE] userId=%s put to sleep requestId=%s", user, ctx->request_id);
+	mw_log(MW_INFO, "[WAKE] userId=%s put to sleep requestId=%s", s->user, s->ctx->request_id);
+	return code;
+}
+
+enum mw_code
+mw_sleep(struct mw_app *app, struct mw_ctx *ctx, const char *user, struct mw_sleep *how)
+{
+	struct stopping s = { .app = app, .ctx = ctx, .user = user, .end = how->end };
+	struct mw_gate gate;
+	enum mw_code code;
+
+	how->again = how->stopped = false;
+	if ((code = mw_app_sandbox(app, ctx, &s.sb)) != MW_OK || (code = keep(&s, how)) != MW_OK ||
+	    (code = mw_gate_close(app, ctx, user, how->force, &gate)) != MW_OK)
+		return code;
+	if (mw_gate_changes(app, user) != how->changes)
+		code = changed(&s, how);
+	if (code == MW_OK && !how->again) {
+		how->stopped = (s.sb->flags & MW_SB_CAN_STOP) != 0;
+		code = stop_closed(&s, how);
+	}
+	mw_gate_open(&gate);
 	return code;
 }

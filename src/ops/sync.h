@@ -52,7 +52,8 @@ struct mw_sync_status {
 	int64_t objects, bytes;		/* of the user in R2, without the gateway's own */
 	const char *last_sync;		/* text of .last-sync, or NULL */
 	bool compared;			/* the sandbox is awake and was compared: */
-	int64_t changed;		/* a backup would upload, or look closer at them */
+	int64_t changed;		/* files that are new or others than R2's */
+	int64_t unknown;		/* as large as R2's, and only their contents would tell */
 	int64_t only_in_r2, newer_in_r2, waiting;
 	const char *not_compared;	/* why not, or NULL: it is not awake */
 };

@@ -154,6 +154,8 @@ plan(struct compare *c, enum mw_act act)
 		run->removals++;
 	if (act == MW_ACT_CHECK)
 		run->checks++;
+	if (act == MW_ACT_DECIDE && row.size == row.r2_size)
+		run->unsure++;
 	return mw_rows_add(run->plan, &row, &run->ctx->err);
 }
 

@@ -47,6 +47,7 @@ struct mw_sync_run {
 	int64_t removals;		/* planned, on nobody's word but delete=true */
 	int64_t there;			/* of so many files */
 	int64_t checks;			/* planned: files that are the same in all likelihood */
+	int64_t unsure;			/* planned: both may have changed, and are of one size */
 	/* the transfers, under the mutex */
 	pthread_mutex_t mutex;
 	bool removing;			/* second round: removals */

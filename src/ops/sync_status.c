@@ -104,7 +104,9 @@ compare(struct mw_sync_run *run, struct mw_sync_status *st)
 		return code;
 	st->compared = true;
 	st->only_in_r2 = run->removals;
-	st->changed = (int64_t)mw_rows_count(run->plan) - run->removals - run->checks;
+	st->unknown = run->unsure;
+	st->changed = (int64_t)mw_rows_count(run->plan) - run->removals - run->checks -
+	    run->unsure;
 	st->newer_in_r2 = run->s->newer.count;
 	st->waiting = run->s->waiting;
 	return MW_OK;

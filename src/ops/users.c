@@ -4,10 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "ops/retry.h"
 
 #define ROWS_MAX 100000		/* users that a driver may list */
 #define FIELD "{user}"
+#define R2_SHARE 4		/* a quarter of the time is left to the others */
+
+const char *const mw_users_source_words[MW_USERS_SOURCES] = { "r2", "sandbox", "state" };
 
 struct gather {
 	struct mw_app *app;
@@ -69,7 +74,7 @@ try_list(void *arg)
 
 /* At least `limit` users, if there are that many: what else the keys name is skipped. */
 static enum mw_code
-list(struct gather *g)
+list_pages(struct gather *g)
 {
 	size_t users = 0, i;
 	enum mw_code code;
@@ -87,7 +92,22 @@ list(struct gather *g)
 	return MW_OK;
 }
 
-/* ---- the driver ---- */
+static enum mw_code
+list(struct gather *g)
+{
+	int64_t deadline = g->ctx->deadline;
+	struct mw_store *store;
+	enum mw_code code;
+
+	if ((code = mw_app_store(g->app, g->ctx, &store)) != MW_OK)
+		return code;
+	g->ctx->deadline -= mw_left(deadline) / R2_SHARE;
+	code = list_pages(g);
+	g->ctx->deadline = deadline;
+	return code;
+}
+
+/* ---- the driver, and our own state ---- */
 
 static enum mw_code
 add_user(void *arg, const char *user)
@@ -113,7 +133,37 @@ enumerate(struct gather *g)
 	return sb->ops->enumerate(sb, g->ctx, add_user, g);
 }
 
-/* ---- both ---- */
+static enum mw_code
+known_here(struct gather *g)
+{
+	enum mw_code code = mw_outbox_users(g->app->outbox, g->ctx, add_user, g);
+
+	return code != MW_OK ? code : mw_jobs_users(g->app->jobs, g->ctx, add_user, g);
+}
+
+/* ---- all of them ---- */
+
+static enum mw_code (*const sources[MW_USERS_SOURCES])(struct gather *) = {
+	[MW_USERS_R2] = list, [MW_USERS_SANDBOX] = enumerate, [MW_USERS_STATE] = known_here,
+};
+
+/* One that has failed is not asked again for the next page. */
+static void
+ask(struct gather *g, struct mw_users *out, enum mw_users_source from)
+{
+	struct mw_err *failed = &out->failed[from], *err = &g->ctx->err;
+	enum mw_code code;
+
+	if (failed->code != MW_OK || (code = sources[from](g)) == MW_OK)
+		return;
+	*failed = *err;
+	failed->code = code;
+	failed->details = NULL;
+	out->partial = true;
+	mw_log(MW_WARN, "the list of users is without what %s has: %s",
+	    mw_users_source_words[from], failed->msg);
+	mw_err_clear(err);
+}
 
 static enum mw_code
 split_prefix(struct gather *g)
@@ -173,51 +223,71 @@ pick(struct gather *g, struct mw_users *out)
 	return MW_OK;
 }
 
-enum mw_code
-mw_users_page(struct mw_app *app, struct mw_ctx *ctx, const char *after, size_t limit,
+static enum mw_code
+nobody(struct mw_ctx *ctx, const struct mw_users *out)
+{
+	size_t i = 0;
+
+	while (out->failed[i].code == MW_OK)
+		i++;
+	ctx->err = out->failed[i];
+	return ctx->err.code;
+}
+
+/* The next page of a list, with what is known of it so far. */
+static enum mw_code
+next_page(struct mw_app *app, struct mw_ctx *ctx, const char *after, size_t limit,
     struct mw_users *out)
 {
 	struct gather g = { .app = app, .ctx = ctx, .limit = limit };
-	struct mw_store *store;
 	enum mw_code code;
 
-	memset(out, 0, sizeof(*out));
-	if ((code = split_prefix(&g)) != MW_OK || (code = mw_app_store(app, ctx, &store)) != MW_OK)
+	out->n = 0;
+	if ((code = split_prefix(&g)) != MW_OK)
 		return code;
 	if (after != NULL &&
 	    (g.after = mw_arena_printf(ctx->arena, "%s%s%s", g.head, after, g.tail)) == NULL)
 		return mw_ctx_nomem(ctx);
-	code = list(&g);
-	if (code == MW_OK)
-		code = enumerate(&g);
-	return code == MW_OK ? pick(&g, out) : code;
+	ask(&g, out, MW_USERS_R2);
+	ask(&g, out, MW_USERS_SANDBOX);
+	if (out->partial)
+		ask(&g, out, MW_USERS_STATE);
+	if ((code = pick(&g, out)) == MW_OK && out->partial && out->n == 0 && after == NULL)
+		code = nobody(ctx, out);
+	return code;
 }
 
 enum mw_code
-mw_users_all(struct mw_app *app, struct mw_ctx *ctx, size_t max, const char ***users, size_t *n,
-    bool *more)
+mw_users_page(struct mw_app *app, struct mw_ctx *ctx, const char *after, size_t limit,
+    struct mw_users *out)
 {
-	const char **all = mw_arena_alloc(ctx->arena, max * sizeof(*all)), *after = NULL;
-	struct mw_users page = { .more = true };
-	enum mw_code code;
+	memset(out, 0, sizeof(*out));
+	return next_page(app, ctx, after, limit, out);
+}
 
-	*n = 0;
-	if ((*users = all) == NULL)
+enum mw_code
+mw_users_all(struct mw_app *app, struct mw_ctx *ctx, size_t max, struct mw_users *out)
+{
+	const char **all = mw_arena_alloc(ctx->arena, max * sizeof(*all));
+	enum mw_code code = MW_OK;
+	size_t n = 0;
+
+	memset(out, 0, sizeof(*out));
+	if (all == NULL)
 		return mw_ctx_nomem(ctx);
-	while (page.more && *n < max) {
-		code = mw_users_page(app, ctx, after, MW_USERS_MAX, &page);
+	do {
+		code = next_page(app, ctx, n > 0 ? all[n - 1] : NULL, MW_USERS_MAX, out);
 		if (code != MW_OK)
 			return code;
-		if (page.n == 0)
-			break;
-		if (page.n > max - *n) {
-			page.n = max - *n;
-			page.more = true;
+		if (out->n > max - n) {
+			out->n = max - n;
+			out->more = true;
 		}
-		memcpy(all + *n, page.id, page.n * sizeof(*all));
-		*n += page.n;
-		after = all[*n - 1];
-	}
-	*more = page.more;
+		if (out->n > 0)
+			memcpy(all + n, out->id, out->n * sizeof(*all));
+		n += out->n;
+	} while (out->more && out->n > 0 && n < max);
+	out->id = all;
+	out->n = n;
 	return MW_OK;
 }

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "ops/classify.h"
+#include "ops/gate.h"
 #include "ops/pathlock.h"
 #include "ops/read.h"
 #include "ops/restore.h"
@@ -108,9 +109,8 @@ check_conditions(struct job *j)
 /* ---- the sandbox's side ---- */
 
 static enum mw_code
-try_sandbox(void *arg, struct mw_sandbox *sb)
+change(struct job *j, struct mw_sandbox *sb)
 {
-	struct job *j = arg;
 	struct mw_stat st;
 	struct mw_object obj;
 	enum mw_code code;
@@ -128,6 +128,23 @@ try_sandbox(void *arg, struct mw_sandbox *sb)
 		j->w->etag = obj.etag;
 	mw_err_clear(&j->ctx->err);
 	return MW_OK;
+}
+
+/* What nobody else has got must not go with an instance that is being stopped. */
+static enum mw_code
+try_sandbox(void *arg, struct mw_sandbox *sb)
+{
+	struct job *j = arg;
+	enum mw_code code;
+	int inside;
+
+	if (j->w->target != MW_TARGET_CONTAINER)
+		return change(j, sb);
+	if ((code = mw_gate_enter(j->app, j->ctx, j->w->user, &inside)) != MW_OK)
+		return code;
+	code = change(j, sb);
+	mw_gate_leave(j->app, j->w->user, inside);
+	return code;
 }
 
 static enum mw_code

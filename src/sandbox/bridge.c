@@ -9,17 +9,10 @@
 #define ROOT "/workspace"		/* the bridge takes files nowhere else */
 #define WHAT "the sandbox bridge"
 #define UPLOAD_PIECE (8 << 20)		/* bytes; from 12 MiB on its transport breaks */
-#define ANSWER_MAX (INT64_C(1) << 31)	/* bytes of one exec's events */
-#define SAID_MAX 4096			/* bytes of a refusal that are read */
+#define TEXT "error"			/* the member of a refusal that says why */
 #define GRACE 5000			/* ms that a command has longer than we wait */
 #define SURELY_AWAKE 60000		/* ms after an answer, whatever awake_ttl: no wake would
 					 * come to its end if what it woke counted as asleep */
-
-struct exchange {
-	struct mw_bridge_answer answer;
-	int status;
-	struct mw_buf said;		/* of a refusal */
-};
 
 void
 mw_bridge_id(const char *user, char out[MW_BRIDGE_ID_MAX + 1])
@@ -69,30 +62,12 @@ gate(struct mw_bridge *b, struct mw_ctx *ctx, const char *user)
 
 /* ---- one request ---- */
 
-static bool
-on_head(void *arg, int status)
-{
-	((struct exchange *)arg)->status = status;
-	return true;
-}
-
-static bool
-on_data(void *arg, const void *p, size_t n)
-{
-	struct exchange *e = arg;
-
-	if (e->status == 200 && e->answer.out != NULL)
-		return mw_bridge_answer_feed(&e->answer, p, n);
-	if (e->said.len + n <= SAID_MAX)
-		(void)mw_buf_add(&e->said, p, n);
-	return true;
-}
-
 static enum mw_code
-refused(struct mw_bridge *b, struct mw_ctx *ctx, const char *user, int status,
-    const struct mw_remote_said *said)
+refused(struct mw_bridge *b, struct mw_ctx *ctx, const char *user,
+    const struct mw_remote_exchange *e)
 {
-	const struct mw_remote_error *row = mw_remote_classify(mw_bridge_errors, status,
+	const struct mw_remote_said *said = &e->events.said;
+	const struct mw_remote_error *row = mw_remote_classify(mw_bridge_errors, e->status,
 	    said->code, said->text);
 	const char *after = mw_net_header(b->remote.net, "Retry-After");
 	int64_t seconds;
@@ -100,18 +75,35 @@ refused(struct mw_bridge *b, struct mw_ctx *ctx, const char *user, int status,
 	b->pool_failed = strcmp(said->code, "pool_error") == 0;
 	if (row->code != MW_FILE_TOO_LARGE)
 		told(b, user, false);
-	(void)mw_ctx_fail(ctx, row->code, WHAT " answered %d %.40s: %.120s%s%s%s", status,
-	    said->code, said->text, row->hint != NULL ? " (" : "",
-	    row->hint != NULL ? row->hint : "", row->hint != NULL ? ")" : "");
+	(void)mw_remote_refused(ctx, row, e, WHAT);
 	if (after != NULL && mw_str_uint(after, strlen(after), 86400, &seconds))
 		ctx->err.retry_after = (unsigned)seconds;
 	return row->code;
 }
 
+/* What has come of a request. */
+static enum mw_code
+judge(struct mw_bridge *b, struct mw_ctx *ctx, const char *user, struct mw_remote_exchange *e,
+    const struct mw_net_res *res)
+{
+	switch (mw_remote_exchange_end(e, res, TEXT)) {
+	case MW_REMOTE_ENDED:
+		if (!e->events.stopped)
+			told(b, user, true);
+		return MW_OK;
+	case MW_REMOTE_REFUSED:
+		return refused(b, ctx, user, e);
+	case MW_REMOTE_UNFINISHED:
+		return mw_remote_unfinished(ctx, WHAT);
+	default:
+		return mw_remote_net_fail(ctx, res, WHAT);
+	}
+}
+
 /* METHOD URL/v1/sandbox/ID TAIL, whatever comes of it. */
 static enum mw_code
 request(struct mw_bridge *b, struct mw_ctx *ctx, const char *user, const char *tail,
-    struct mw_net_req *q, struct exchange *e, struct mw_net_res *res)
+    struct mw_net_req *q, struct mw_net_res *res)
 {
 	struct mw_net_header h[2] = { { "Content-Type", "application/json" } };
 	char id[MW_BRIDGE_ID_MAX + 1];
@@ -134,9 +126,6 @@ request(struct mw_bridge *b, struct mw_ctx *ctx, const char *user, const char *t
 		code = mw_ctx_nomem(ctx);
 	q->url = url.data;
 	q->stall = q->timeout + GRACE;
-	q->on_head = on_head;
-	q->on_data = on_data;
-	q->arg = e;
 	if (code == MW_OK) {
 		mw_ctx_call(ctx);
 		mw_net_call(b->remote.net, ctx, q, res);
@@ -153,33 +142,19 @@ static enum mw_code
 simple(struct mw_bridge *b, struct mw_ctx *ctx, const char *user, const char *tail,
     struct mw_net_req *q)
 {
-	struct exchange e = { .status = 0 };
-	struct mw_remote_said said;
+	struct mw_remote_exchange e;
 	struct mw_net_res res;
 	enum mw_code code;
 
-	mw_buf_init(&e.said, SAID_MAX);
-	q->max_response = SAID_MAX * 16;
-	code = request(b, ctx, user, tail, q, &e, &res);
-	if (code == MW_OK && res.end != MW_NET_DONE) {
-		code = mw_remote_net_fail(ctx, &res, WHAT);
-	} else if (code == MW_OK && (e.status < 200 || e.status > 299)) {
-		mw_remote_said(e.said.data, e.said.len, "code", "error", &said);
-		code = refused(b, ctx, user, e.status, &said);
-	} else if (code == MW_OK) {
-		told(b, user, true);
-	}
-	mw_buf_free(&e.said);
+	mw_remote_exchange_init(&e, q, NULL, NULL);
+	code = request(b, ctx, user, tail, q, &res);
+	if (code == MW_OK)
+		code = judge(b, ctx, user, &e, &res);
+	mw_remote_exchange_free(&e);
 	return code;
 }
 
 /* ---- exec ---- */
-
-static bool
-add_text(void *arg, const void *p, size_t n)
-{
-	return mw_buf_add(arg, p, n);
-}
 
 /* No cwd, no session: the script sees to the one, the other is not to be trusted. */
 static bool
@@ -190,35 +165,9 @@ body_of(const struct mw_remote_run *run, struct mw_buf *b)
 	(void)mw_buf_adds(b, "{\"argv\":[");
 	for (i = 0; run->argv[i] != NULL; i++)
 		(void)(mw_buf_adds(b, i == 0 ? "\"" : ",\"") &&
-		    mw_json_escape(add_text, b, run->argv[i], strlen(run->argv[i])) &&
+		    mw_json_escape(mw_buf_writer, b, run->argv[i], strlen(run->argv[i])) &&
 		    mw_buf_addc(b, '"'));
 	return mw_buf_addf(b, "],\"timeout_ms\":%lld}", (long long)run->timeout + GRACE);
-}
-
-static enum mw_code
-judge(struct mw_bridge *b, struct mw_ctx *ctx, const char *user, struct exchange *e,
-    const struct mw_net_res *res, struct mw_remote_run *run)
-{
-	struct mw_remote_said said;
-
-	if (e->answer.stopped)
-		return MW_OK;
-	if (res->status != 0 && res->status != 200 &&
-	    (res->end == MW_NET_DONE || res->status >= 400)) {
-		mw_remote_said(e->said.data, e->said.len, "code", "error", &said);
-		return refused(b, ctx, user, res->status, &said);
-	}
-	if (e->answer.failed)
-		return refused(b, ctx, user, 200, &e->answer.said);
-	if (e->answer.exited) {
-		run->exit_code = e->answer.exit_code;
-		told(b, user, true);
-		return MW_OK;
-	}
-	if (res->end == MW_NET_DONE || res->end == MW_NET_STOPPED)
-		return mw_ctx_fail(ctx, MW_SANDBOX_UNREACHABLE, WHAT
-		    " ended its answer without saying how the command ended");
-	return mw_remote_net_fail(ctx, res, WHAT);
 }
 
 static enum mw_code
@@ -227,8 +176,8 @@ bridge_run(struct mw_remote *r, struct mw_ctx *ctx, const char *user,
 {
 	struct mw_bridge *b = (struct mw_bridge *)r;
 	struct mw_net_req q = { .method = "POST", .body_fd = -1, .fresh = run->once,
-	    .timeout = run->timeout > 0 ? run->timeout : 1, .max_response = ANSWER_MAX };
-	struct exchange e = { .status = 0 };
+	    .timeout = run->timeout > 0 ? run->timeout : 1 };
+	struct mw_remote_exchange e;
 	struct mw_net_res res;
 	struct mw_buf body;
 	enum mw_code code;
@@ -236,19 +185,18 @@ bridge_run(struct mw_remote *r, struct mw_ctx *ctx, const char *user,
 	if ((code = gate(b, ctx, user)) != MW_OK)
 		return code;
 	mw_buf_init(&body, MW_REMOTE_LINE_MAX * 4);
-	mw_buf_init(&e.said, SAID_MAX);
-	mw_bridge_answer_init(&e.answer, run->out, run->arg);
+	mw_remote_exchange_init(&e, &q, mw_bridge_event, run);
 	if (!body_of(run, &body)) {
 		code = mw_ctx_nomem(ctx);
 	} else {
 		q.body = body.data;
 		q.body_size = (int64_t)body.len;
-		code = request(b, ctx, user, "/exec", &q, &e, &res);
+		code = request(b, ctx, user, "/exec", &q, &res);
 	}
 	if (code == MW_OK)
-		code = judge(b, ctx, user, &e, &res, run);
-	mw_bridge_answer_free(&e.answer);
-	mw_buf_free(&e.said);
+		code = judge(b, ctx, user, &e, &res);
+	run->exit_code = e.events.exit_code;
+	mw_remote_exchange_free(&e);
 	mw_buf_free(&body);
 	return code;
 }
@@ -323,6 +271,7 @@ bridge_open(const struct mw_conf *conf, struct mw_sandbox **sp, struct mw_err *e
 		return code;
 	if ((b = calloc(1, sizeof(*b))) == NULL)
 		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
+	b->remote.base.flags = MW_SB_CAN_STOP | MW_SB_CAN_CREATE;
 	b->awake_ttl = conf->sandbox.bridge.awake_ttl;
 	code = mw_remote_init(&b->remote, &mw_sandbox_bridge, &bridge_remote, conf,
 	    conf->sandbox.bridge.url, err);
@@ -381,7 +330,6 @@ bridge_stop(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user)
 
 const struct mw_sandbox_ops mw_sandbox_bridge = {
 	.name = "bridge",
-	.flags = MW_SB_CAN_STOP | MW_SB_CAN_CREATE,
 	.input_max = MW_REMOTE_INPUT_MAX,
 	.open = bridge_open,
 	.close = bridge_close,

@@ -9,7 +9,6 @@
 #define MW_SANDBOX_BRIDGE_H
 
 #include "sandbox/remote.h"
-#include "sandbox/sse.h"
 
 #define MW_BRIDGE_ID_MAX 128
 
@@ -28,20 +27,6 @@ extern const struct mw_remote_error mw_bridge_errors[];
 
 /* ---- bridge_answer.c: the events of one exec ---- */
 
-struct mw_bridge_answer {
-	struct mw_sse sse;
-	bool (*out)(void *arg, const void *p, size_t n);	/* its stdout */
-	void *arg;
-	bool exited, failed;		/* one of them ends it */
-	bool stopped;			/* `out` wanted no more */
-	int exit_code;
-	struct mw_remote_said said;	/* when failed */
-};
-
-void mw_bridge_answer_init(struct mw_bridge_answer *a,
-    bool (*out)(void *arg, const void *p, size_t n), void *arg);
-void mw_bridge_answer_free(struct mw_bridge_answer *a);
-/* False: enough. */
-bool mw_bridge_answer_feed(struct mw_bridge_answer *a, const char *p, size_t n);
+bool mw_bridge_event(void *events, const char *name, const char *data, size_t n);
 
 #endif

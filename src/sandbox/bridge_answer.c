@@ -51,7 +51,7 @@ const struct mw_remote_error mw_bridge_errors[] = {
 };
 
 static bool
-take_output(struct mw_bridge_answer *a, const char *p, size_t n)
+take_output(struct mw_remote_events *a, const char *p, size_t n)
 {
 	unsigned char out[3 * ((PIECE + 3) / 4 + 1)];
 	struct mw_base64 b64 = { .acc = 0 };
@@ -71,7 +71,7 @@ take_output(struct mw_bridge_answer *a, const char *p, size_t n)
 }
 
 static bool
-take_exit(struct mw_bridge_answer *a, const char *p, size_t n)
+take_exit(struct mw_remote_events *a, const char *p, size_t n)
 {
 	struct json_tokener *t = json_tokener_new_ex(4);
 	struct json_object *o = NULL, *v;
@@ -82,20 +82,20 @@ take_exit(struct mw_bridge_answer *a, const char *p, size_t n)
 	    json_object_object_get_ex(o, "exit_code", &v) &&
 	    json_object_is_type(v, json_type_int)) {
 		a->exit_code = json_object_get_int(v);
-		a->exited = true;
+		a->ended = true;
 	}
 	json_object_put(o);
 	if (t != NULL)
 		json_tokener_free(t);
-	return a->exited;
+	return a->ended;
 }
 
-static bool
-on_event(void *arg, const char *name, const char *data, size_t n)
+bool
+mw_bridge_event(void *arg, const char *name, const char *data, size_t n)
 {
-	struct mw_bridge_answer *a = arg;
+	struct mw_remote_events *a = arg;
 
-	if (a->exited || a->failed)
+	if (a->ended || a->failed)
 		return true;
 	if (strcmp(name, "stdout") == 0)
 		return take_output(a, data, n);
@@ -106,27 +106,4 @@ on_event(void *arg, const char *name, const char *data, size_t n)
 		a->failed = true;
 	}
 	return true;
-}
-
-void
-mw_bridge_answer_init(struct mw_bridge_answer *a,
-    bool (*out)(void *arg, const void *p, size_t n), void *arg)
-{
-	memset(a, 0, sizeof(*a));
-	mw_sse_init(&a->sse, on_event, a);
-	a->out = out;
-	a->arg = arg;
-	a->exit_code = -1;
-}
-
-void
-mw_bridge_answer_free(struct mw_bridge_answer *a)
-{
-	mw_sse_free(&a->sse);
-}
-
-bool
-mw_bridge_answer_feed(struct mw_bridge_answer *a, const char *p, size_t n)
-{
-	return mw_sse_feed(&a->sse, p, n);
 }

@@ -8,26 +8,40 @@
 #define MW_SANDBOX_CONTAINER_H
 
 #include "sandbox/remote.h"
-#include "sandbox/sse.h"
+
+struct mw_container {
+	struct mw_remote remote;
+	struct mw_sandbox *engine;	/* who starts and stops them; NULL = somebody else */
+};
 
 extern const struct mw_remote_error mw_container_errors[];
 
+/* ---- container.c ---- */
+
+/* MW_INVALID_USER_ID: not as a part of the URL's host name. */
+enum mw_code mw_container_may_be(const struct mw_container *c, struct mw_ctx *ctx,
+    const char *user) MW_MUST;
+
+/* Does the server answer?  MW_OK with *state (absent: no such host), or why that cannot be
+ * told. */
+enum mw_code mw_container_ping(struct mw_container *c, struct mw_ctx *ctx, const char *user,
+    enum mw_sandbox_state *state) MW_MUST;
+
+/* ---- container_life.c ---- */
+
+/* With an engine: does the container run?  MW_SANDBOX_HIBERNATING, MW_SANDBOX_NOT_FOUND.  A
+ * paused one would take a connection and never answer. */
+enum mw_code mw_container_gate(struct mw_container *c, struct mw_ctx *ctx, const char *user) MW_MUST;
+
+enum mw_code mw_container_enumerate(struct mw_sandbox *s, struct mw_ctx *ctx, mw_user_fn fn,
+    void *arg);
+enum mw_code mw_container_status(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
+    struct mw_sandbox_status *st);
+enum mw_code mw_container_start(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user);
+enum mw_code mw_container_stop(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user);
+
 /* ---- container_answer.c: the events of one execute/stream ---- */
 
-struct mw_container_answer {
-	struct mw_sse sse;
-	bool (*out)(void *arg, const void *p, size_t n);	/* its stdout */
-	void *arg;
-	bool complete, failed;		/* one of them ends it */
-	bool stopped;			/* `out` wanted no more */
-	int exit_code;
-	struct mw_remote_said said;	/* when failed */
-};
-
-void mw_container_answer_init(struct mw_container_answer *a,
-    bool (*out)(void *arg, const void *p, size_t n), void *arg);
-void mw_container_answer_free(struct mw_container_answer *a);
-/* False: enough. */
-bool mw_container_answer_feed(struct mw_container_answer *a, const char *p, size_t n);
+bool mw_container_event(void *events, const char *name, const char *data, size_t n);
 
 #endif

@@ -42,7 +42,7 @@ const struct mw_remote_error mw_container_errors[] = {
 };
 
 static bool
-take_output(struct mw_container_answer *a, struct json_object *o)
+take_output(struct mw_remote_events *a, struct json_object *o)
 {
 	struct json_object *v;
 
@@ -55,7 +55,7 @@ take_output(struct mw_container_answer *a, struct json_object *o)
 }
 
 static bool
-take_event(struct mw_container_answer *a, struct json_object *o, const char *data, size_t n)
+take_event(struct mw_remote_events *a, struct json_object *o, const char *data, size_t n)
 {
 	struct json_object *v;
 	const char *type = "";
@@ -69,7 +69,7 @@ take_event(struct mw_container_answer *a, struct json_object *o, const char *dat
 		    !json_object_is_type(v, json_type_int))
 			return false;
 		a->exit_code = json_object_get_int(v);
-		a->complete = true;
+		a->ended = true;
 	} else if (strcmp(type, "error") == 0) {
 		mw_remote_said(data, n, "code", "error", &a->said);
 		a->failed = true;
@@ -77,16 +77,16 @@ take_event(struct mw_container_answer *a, struct json_object *o, const char *dat
 	return true;
 }
 
-static bool
-on_event(void *arg, const char *name, const char *data, size_t n)
+bool
+mw_container_event(void *arg, const char *name, const char *data, size_t n)
 {
-	struct mw_container_answer *a = arg;
+	struct mw_remote_events *a = arg;
 	struct json_tokener *t;
 	struct json_object *o = NULL;
 	bool good;
 
 	(void)name;
-	if (a->complete || a->failed)
+	if (a->ended || a->failed)
 		return true;
 	if ((t = json_tokener_new_ex(DEPTH)) != NULL && n <= INT32_MAX)
 		o = json_tokener_parse_ex(t, data, (int)n);
@@ -95,27 +95,4 @@ on_event(void *arg, const char *name, const char *data, size_t n)
 	if (t != NULL)
 		json_tokener_free(t);
 	return good;
-}
-
-void
-mw_container_answer_init(struct mw_container_answer *a,
-    bool (*out)(void *arg, const void *p, size_t n), void *arg)
-{
-	memset(a, 0, sizeof(*a));
-	mw_sse_init(&a->sse, on_event, a);
-	a->out = out;
-	a->arg = arg;
-	a->exit_code = -1;
-}
-
-void
-mw_container_answer_free(struct mw_container_answer *a)
-{
-	mw_sse_free(&a->sse);
-}
-
-bool
-mw_container_answer_feed(struct mw_container_answer *a, const char *p, size_t n)
-{
-	return mw_sse_feed(&a->sse, p, n);
 }

@@ -8,6 +8,7 @@
 
 #include "base/path.h"
 #include "base/str.h"
+#include "sandbox/local.h"
 
 #define USER "{user}"
 
@@ -80,6 +81,9 @@ set_up(struct mw_engine *e, const struct mw_conf *conf, struct mw_err *err)
 	e->image = strdup(conf->sandbox.engine.image);
 	e->network = strdup(conf->sandbox.engine.network);
 	e->create = conf->sandbox.engine.create;
+	e->pause = strcmp(conf->sandbox.engine.sleep, "pause") == 0;
+	e->base.flags = MW_SB_FILES_ASLEEP | MW_SB_CAN_STOP |
+	    (e->create ? MW_SB_CAN_CREATE : 0) | (e->pause ? MW_SB_PAUSES : 0);
 	e->memory = bytes(conf->sandbox.engine.memory);
 	e->timeout = conf->sandbox.timeout;
 	if (e->origin == NULL || (!tcp && e->socket == NULL) || e->name == NULL ||
@@ -94,6 +98,7 @@ engine_close(struct mw_sandbox *s)
 	struct mw_engine *e = (struct mw_engine *)s;
 
 	mw_net_close(e->net);
+	mw_local_close(e->files);
 	free(e->origin);
 	free(e->socket);
 	free(e->name);
@@ -103,6 +108,8 @@ engine_close(struct mw_sandbox *s)
 	free(e->network);
 	free(e);
 }
+
+static const struct mw_sandbox_ops bound;
 
 static enum mw_code
 engine_open(const struct mw_conf *conf, struct mw_sandbox **sp, struct mw_err *err)
@@ -115,6 +122,10 @@ engine_open(const struct mw_conf *conf, struct mw_sandbox **sp, struct mw_err *e
 		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
 	e->base.ops = &mw_sandbox_engine;
 	rc = set_up(e, conf, err);
+	if (rc == MW_OK && *conf->sandbox.engine.files != '\0') {
+		e->base.ops = &bound;
+		rc = mw_local_open_files(conf->sandbox.engine.files, conf, &e->files, err);
+	}
 	if (rc != MW_OK)
 		engine_close(&e->base);
 	else
@@ -186,9 +197,26 @@ engine_enumerate(struct mw_sandbox *s, struct mw_ctx *ctx, mw_user_fn fn, void *
 	return rc;
 }
 
+/* With sandbox.engine.files. */
+static const struct mw_sandbox_ops bound = {
+	.name = "engine",
+	.input_max = 32 << 20,
+	.open = engine_open,
+	.close = engine_close,
+	.enumerate = engine_enumerate,
+	.status = mw_engine_status,
+	.start = mw_engine_start,
+	.stop = mw_engine_stop,
+	.exec = mw_engine_exec,
+	.read = mw_engine_bound_read,
+	.write = mw_engine_bound_write,
+	.remove = mw_engine_bound_remove,
+	.stat = mw_engine_bound_stat,
+	.list = mw_engine_bound_list,
+};
+
 const struct mw_sandbox_ops mw_sandbox_engine = {
 	.name = "engine",
-	.flags = MW_SB_FILES_ASLEEP | MW_SB_CAN_STOP | MW_SB_CAN_CREATE,
 	.input_max = 32 << 20,
 	.open = engine_open,
 	.close = engine_close,

@@ -41,6 +41,8 @@ struct mw_engine {
 	char *root, *run_dir;
 	char *image, *network;	/* "" = none given */
 	bool create;
+	bool pause;		/* stop pauses */
+	struct mw_local *files;	/* sandbox.engine.files, NULL = by archive */
 	bool podman;		/* so it said in its last answer */
 	int64_t memory;		/* bytes of a created container, 0 = no limit */
 	int64_t timeout;	/* ms: sandbox.timeout */
@@ -48,6 +50,7 @@ struct mw_engine {
 };
 
 struct json_object;		/* json-c */
+struct mw_local;		/* sandbox/local.h */
 
 /* ---- engine_http.c: calls ---- */
 
@@ -128,10 +131,47 @@ enum mw_code mw_engine_status(struct mw_sandbox *s, struct mw_ctx *ctx, const ch
 enum mw_code mw_engine_start(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user);
 enum mw_code mw_engine_stop(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user);
 
+/* ---- engine_events.c ---- */
+
+/* Wait for the container's state to change, a while: then look again.  *nap is 0 before the
+ * first of a row of waits.  True: the engine said that something happened. */
+bool mw_engine_await(struct mw_engine *e, struct mw_ctx *ctx, const char *user, int64_t *nap);
+
 /* ---- engine_create.c ---- */
 
 /* MW_OK when it was made, or somebody else made it meanwhile. */
 enum mw_code mw_engine_create(struct mw_engine *e, struct mw_ctx *ctx, const char *user) MW_MUST;
+
+/* ---- engine_bound.c: files in directories of this host, mounted into the containers ---- */
+
+/* Make the user's two directories, before a container that mounts them is made or started.
+ * When the root was removed, its marker goes too. */
+enum mw_code mw_engine_bound_make(struct mw_engine *e, struct mw_ctx *ctx, const char *user) MW_MUST;
+
+/* Their mounts, for HostConfig.Mounts; NULL out of memory. */
+struct json_object *mw_engine_bound_mounts(const struct mw_engine *e, struct mw_ctx *ctx,
+    const char *user);
+
+/* Which of the two mounts a container lacks, in words; NULL = none. */
+const char *mw_engine_bound_lacks(const struct mw_engine *e, const struct mw_engine_state *st);
+
+/* A command's input as a file in RUN_DIR/in; *abs is its place inside. */
+enum mw_code mw_engine_bound_input(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
+    const struct mw_exec *x, char **abs) MW_MUST;
+/* Remove it, if the command has not. */
+void mw_engine_bound_drop(const struct mw_engine *e, const char *user, const char *abs);
+
+/* Operations of struct mw_sandbox_ops: the local driver's, with its code. */
+enum mw_code mw_engine_bound_read(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
+    const char *path, bool ranged, int64_t from, int64_t to, const struct mw_file_sink *sink);
+enum mw_code mw_engine_bound_stat(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
+    const char *path, struct mw_stat *st);
+enum mw_code mw_engine_bound_write(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
+    const char *path, int fd, int64_t size, int mode, int64_t mtime);
+enum mw_code mw_engine_bound_remove(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
+    const char *path);
+enum mw_code mw_engine_bound_list(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
+    const char *path, bool recursive, mw_entry_fn fn, void *arg);
 
 /* ---- engine_exec.c ---- */
 

@@ -379,7 +379,8 @@ run(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const struct mw_e
 
 	mw_str_random_hex(nonce, NONCE / 2);
 	if (x->input_len > 0)
-		rc = put_input(e, ctx, user, x, &input);
+		rc = e->files != NULL ? mw_engine_bound_input(e, ctx, user, x, &input) :
+		    put_input(e, ctx, user, x, &input);
 	if (rc == MW_OK)
 		rc = build(e, ctx, x, nonce, input == NULL ? "" : input, &o);
 	if (rc != MW_OK)
@@ -392,6 +393,8 @@ run(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const struct mw_e
 		rc = start(e, ctx, user, id, mw_left(end), &s);
 	if (rc == MW_OK)
 		rc = ask_status(e, ctx, id, &r->exit_code);
+	if (rc != MW_OK && input != NULL && e->files != NULL)
+		mw_engine_bound_drop(e, user, input);
 	return rc == MW_OK ? judge(ctx, &s, x, r->exit_code) : rc;
 }
 

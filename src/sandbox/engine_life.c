@@ -97,6 +97,8 @@ misplaced(const struct mw_engine *e, const struct mw_engine_state *st)
 {
 	const char *run = mw_engine_mount(st, e->run_dir);
 
+	if (e->files != NULL)
+		return mw_engine_bound_lacks(e, st);
 	if (in_memory(st, e->root))
 		return "sandbox.root lies on a tmpfs";
 	if (in_memory(st, e->run_dir))
@@ -161,6 +163,8 @@ mw_engine_refused(struct mw_engine *e, struct mw_ctx *ctx, const char *user, con
 		return rc;
 	if (!st.exists)
 		return mw_ctx_fail(ctx, MW_SANDBOX_NOT_FOUND, "there is no such sandbox");
+	if (st.paused && (status == 409 || status >= 500))
+		return mw_ctx_fail(ctx, MW_SANDBOX_HIBERNATING, "the sandbox is asleep: it is paused");
 	if (!st.running && (status == 409 || status >= 500))
 		return mw_ctx_fail(ctx, MW_SANDBOX_HIBERNATING, "the sandbox is asleep: its own "
 		    "command ended with status %lld", (long long)st.exit_code);
@@ -235,14 +239,14 @@ ended_at_once(struct mw_ctx *ctx, const struct mw_engine_state *st)
 	    "(exit %lld): its image's own command must keep running", (long long)st->exit_code);
 }
 
-/* Neither a start nor a refusal that the state explains. */
+/* A refusal that the state does not explain. */
 static enum mw_code
-cannot_start(struct mw_ctx *ctx, const struct mw_engine_answer *a)
+cannot(struct mw_ctx *ctx, const char *what, const struct mw_engine_answer *a)
 {
 	enum mw_code rc = mw_engine_code(a->status, a->message);
 
 	return mw_ctx_fail(ctx, rc == MW_STORAGE_FULL || rc == MW_SANDBOX_CAPACITY ? rc :
-	    MW_SANDBOX_UNAVAILABLE, "the engine cannot start the sandbox: status %d %s",
+	    MW_SANDBOX_UNAVAILABLE, "the engine cannot %s the sandbox: status %d %s", what,
 	    a->status, a->message);
 }
 
@@ -252,19 +256,22 @@ too_long(struct mw_ctx *ctx, const char *what)
 	return mw_ctx_fail(ctx, MW_SANDBOX_TIMEOUT, "the sandbox did not %s in time", what);
 }
 
-/*
- * One step towards running.  *done: it runs.  A start that is refused while a stop is
- * under way is tried again; `refused` keeps the last refusal's answer.
- */
+/* A row of steps towards a state, each after a look at what it is now. */
+struct steps {
+	struct mw_engine_answer last;	/* to what was ordered last */
+	int64_t nap;			/* of mw_engine_await() */
+	bool done;
+};
+
+/* One step towards running.  A start that is refused while a stop is under way is tried again. */
 static enum mw_code
-start_step(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
-    struct mw_engine_answer *refused, bool *done)
+start_step(struct mw_engine *e, struct mw_ctx *ctx, const char *user, struct steps *s)
 {
 	struct mw_engine_state st;
 	enum mw_code rc = mw_engine_inspect(e, ctx, user, &st);
 
-	*done = rc == MW_OK && st.running && st.misplaced == NULL;
-	if (rc != MW_OK || *done)
+	s->done = rc == MW_OK && st.running && st.misplaced == NULL;
+	if (rc != MW_OK || s->done)
 		return rc;
 	if (st.misplaced != NULL)
 		return mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE, "%s: see doc/install.md, Docker "
@@ -272,61 +279,72 @@ start_step(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
 	if (!st.exists && !e->create)
 		return mw_ctx_fail(ctx, MW_SANDBOX_NOT_FOUND, "there is no such sandbox, and "
 		    "sandbox.engine.create = false");
+	if (e->files != NULL && (rc = mw_engine_bound_make(e, ctx, user)) != MW_OK)
+		return rc;
 	if (!st.exists)
 		return mw_engine_create(e, ctx, user);
 	if (st.leaving) {
-		refused->status = 0;
-		mw_sleep_ms(MW_ENGINE_NAP);
+		s->last.status = 0;
+		(void)mw_engine_await(e, ctx, user, &s->nap);
 		return MW_OK;
 	}
-	if (refused->status == 204)
+	if (s->last.status == 204 && !st.paused)
 		return ended_at_once(ctx, &st);
-	if (refused->status >= 400)
-		return cannot_start(ctx, refused);
-	return order(e, ctx, user, st.paused ? "unpause" : "start", refused);
+	if (s->last.status >= 400)
+		return cannot(ctx, "start", &s->last);
+	return order(e, ctx, user, st.paused ? "unpause" : "start", &s->last);
 }
 
 enum mw_code
 mw_engine_start(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user)
 {
 	struct mw_engine *e = (struct mw_engine *)s;
-	struct mw_engine_answer last = { .status = 0 };
-	bool done = false;
+	struct steps steps = { .done = false };
 	enum mw_code rc;
 
-	while (!done) {
+	while (!steps.done) {
 		if (mw_left(ctx->deadline) == 0)
 			return too_long(ctx, "start");
-		rc = start_step(e, ctx, user, &last, &done);
+		rc = start_step(e, ctx, user, &steps);
 		if (rc != MW_OK)
 			return rc;
 	}
 	return MW_OK;
 }
 
+/* One step towards sleep.  A stop that is refused is tried again; a pause is not, for an
+ * engine that cannot pause never will. */
+static enum mw_code
+stop_step(struct mw_engine *e, struct mw_ctx *ctx, const char *user, bool pause, struct steps *s)
+{
+	struct mw_engine_state st;
+	char verb[32] = "pause";
+	enum mw_code rc = mw_engine_inspect(e, ctx, user, &st);
+
+	s->done = rc == MW_OK && (!st.exists ||
+	    (!st.running && !st.leaving && (pause || !st.paused)));
+	if (rc != MW_OK || s->done)
+		return rc;
+	if (mw_left(ctx->deadline) == 0)
+		return too_long(ctx, "end");
+	if (pause && st.running && s->last.status >= 400)
+		return cannot(ctx, "pause (sandbox.engine.sleep)", &s->last);
+	if (st.leaving || s->last.status >= 400)
+		(void)mw_engine_await(e, ctx, user, &s->nap);
+	if (!pause || st.leaving)
+		(void)snprintf(verb, sizeof(verb), "stop?t=%d", STOP_GRACE);
+	/* Podman does not stop what is paused. */
+	return order(e, ctx, user, st.paused ? "unpause" : verb, &s->last);
+}
+
 enum mw_code
 mw_engine_stop(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user)
 {
 	struct mw_engine *e = (struct mw_engine *)s;
-	struct mw_engine_answer a = { .status = 0 };
-	struct mw_engine_state st;
-	char verb[32];
-	enum mw_code rc;
+	struct steps steps = { .done = false };
+	enum mw_code rc = MW_OK;
 
-	(void)snprintf(verb, sizeof(verb), "stop?t=%d", STOP_GRACE);
-	for (;;) {
-		rc = mw_engine_inspect(e, ctx, user, &st);
-		if (rc != MW_OK)
-			return rc;
-		if (!st.exists || (!st.running && !st.paused && !st.leaving))
-			return MW_OK;
-		if (mw_left(ctx->deadline) == 0)
-			return too_long(ctx, "end");
-		if (st.leaving || a.status >= 400)
-			mw_sleep_ms(MW_ENGINE_NAP);
-		/* Podman does not stop what is paused. */
-		rc = order(e, ctx, user, st.paused ? "unpause" : verb, &a);
-		if (rc != MW_OK)
-			return rc;
-	}
+	while (rc == MW_OK && !steps.done)
+		rc = stop_step(e, ctx, user, e->pause && !s->stop_ends, &steps);
+	return rc;
 }

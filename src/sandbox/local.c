@@ -14,6 +14,7 @@
 #include "base/path.h"
 #include "sandbox/agent.h"
 
+#define USER "/{user}"
 #define STATUS_WAIT 5000	/* ms for an agent to say how it is */
 
 /* Where run_dir lies below PATH/.run/USER; NULL when memory is out. */
@@ -46,10 +47,12 @@ set_up(struct mw_local *l, const struct mw_conf *conf, struct mw_err *err)
 		    MW_LOCAL_SETTING " must be \"auto\", \"bwrap\" or \"none\"");
 	l->plain = strcmp(isolation, "none") == 0;
 	l->path = strdup(conf->sandbox.local.path);
+	l->below = strdup("");
 	l->root = strdup(conf->sandbox.root);
 	l->run_dir = strdup(conf->sandbox.run_dir);
 	l->run_tail = run_tail(conf->sandbox.run_dir);
-	if (l->path == NULL || l->root == NULL || l->run_dir == NULL || l->run_tail == NULL)
+	if (l->path == NULL || l->below == NULL || l->root == NULL || l->run_dir == NULL ||
+	    l->run_tail == NULL)
 		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
 	return MW_OK;
 }
@@ -64,6 +67,7 @@ mw_local_open(const struct mw_conf *conf, struct mw_local **lp, struct mw_err *e
 	if (l == NULL)
 		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
 	l->base.ops = &mw_sandbox_local;
+	l->base.flags = MW_SB_FILES_ASLEEP | MW_SB_CAN_STOP | MW_SB_CAN_CREATE;
 	rc = set_up(l, conf, err);
 	if (rc != MW_OK) {
 		mw_local_close(l);
@@ -73,12 +77,37 @@ mw_local_open(const struct mw_conf *conf, struct mw_local **lp, struct mw_err *e
 	return MW_OK;
 }
 
+enum mw_code
+mw_local_open_files(const char *files, const struct mw_conf *conf, struct mw_local **lp,
+    struct mw_err *err)
+{
+	const char *user = strstr(files, USER);
+	struct mw_local *l = user == NULL ? NULL : calloc(1, sizeof(*l));
+
+	*lp = l;
+	if (l == NULL)
+		return mw_fail(err, MW_INTERNAL_ERROR, user == NULL ? "%s: no {user}" :
+		    "%s: out of memory", files);
+	l->path = strndup(files, (size_t)(user - files));
+	l->below = strdup(user + strlen(USER));
+	l->root = strdup(conf->sandbox.root);
+	l->run_dir = strdup(conf->sandbox.run_dir);
+	l->run_tail = strdup("run");
+	if (l->path != NULL && l->below != NULL && l->root != NULL && l->run_dir != NULL &&
+	    l->run_tail != NULL)
+		return MW_OK;
+	mw_local_close(l);
+	*lp = NULL;
+	return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
+}
+
 void
 mw_local_close(struct mw_local *l)
 {
 	if (l == NULL)
 		return;
 	free(l->path);
+	free(l->below);
 	free(l->root);
 	free(l->run_dir);
 	free(l->run_tail);
@@ -167,7 +196,6 @@ local_status(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
 
 const struct mw_sandbox_ops mw_sandbox_local = {
 	.name = "local",
-	.flags = MW_SB_FILES_ASLEEP | MW_SB_CAN_STOP | MW_SB_CAN_CREATE,
 	.input_max = MW_AG_REQUEST_MAX / 2,	/* the rest is for arguments */
 	.open = local_open,
 	.close = local_close,

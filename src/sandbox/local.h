@@ -2,7 +2,8 @@
 /*
  * The local driver's own: a directory per user.
  *
- *	PATH/USER/		the user's root, sandbox.root inside
+ *	PATH/USER/		the user's root, sandbox.root inside; for other drivers that keep
+ *				files so it may also be a directory below it
  *	PATH/.run/USER/		ours, never visible inside:
  *		lock		byte locks "start" (one start or stop at a time) and
  *				"holder" (held while anything of the sandbox runs)
@@ -33,6 +34,7 @@
 struct mw_local {
 	struct mw_sandbox base;
 	char *path;		/* sandbox.local.path, absolute */
+	char *below;		/* "", or "/DIR": the user's root is PATH/USER/DIR */
 	char *root;		/* sandbox.root */
 	char *run_dir;		/* sandbox.run_dir */
 	char *run_tail;		/* the same below PATH/.run/USER: "tmp/.moltworker" or "run" */
@@ -44,9 +46,14 @@ struct mw_local {
 enum mw_code mw_local_open(const struct mw_conf *conf, struct mw_local **lp, struct mw_err *err) MW_MUST;
 void mw_local_close(struct mw_local *l);	/* accepts NULL */
 
+/* For the file operations only, of a driver whose users' roots are at `files`, a path with
+ * {user} as a directory: sandbox.run_dir is then PATH/.run/USER/run. */
+enum mw_code mw_local_open_files(const char *files, const struct mw_conf *conf,
+    struct mw_local **lp, struct mw_err *err) MW_MUST;
+
 /* ---- local_path.c: descriptors of directories, -1 and errno on failure ---- */
 
-int mw_local_user_dir(const struct mw_local *l, const char *user);	/* PATH/USER, O_PATH */
+int mw_local_user_dir(const struct mw_local *l, const char *user);	/* the user's root, O_PATH */
 int mw_local_run_dir(const struct mw_local *l, const char *user);	/* PATH/.run/USER */
 int mw_local_make_run_dir(const struct mw_local *l, const char *user);	/* the same, made when missing */
 

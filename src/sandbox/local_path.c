@@ -115,18 +115,20 @@ mw_local_openat(const struct mw_local *l, int root, const char *path, int flags)
 	return -1;
 }
 
-/* A directory PATH/[.run/]USER. */
+/* A directory PATH/[.run/]USER[/BELOW]. */
 static int
-open_dir(const struct mw_local *l, const char *sub, const char *user, int flags)
+open_dir(const struct mw_local *l, const char *sub, const char *user, const char *below, int flags)
 {
-	int top = open(l->path, O_PATH | O_DIRECTORY | O_CLOEXEC), fd, e;
-	char name[8 + MW_USER_MAX];
+	int top = open(l->path, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1, e = ENAMETOOLONG, n;
+	char name[8 + MW_USER_MAX + MW_PATH_MAX];
 
 	if (top < 0)
 		return -1;
-	(void)snprintf(name, sizeof(name), "%s%s", sub, user);
-	fd = mw_local_openat_nolink(top, name, flags | O_DIRECTORY);
-	e = errno;
+	n = snprintf(name, sizeof(name), "%s%s%s", sub, user, below);
+	if (n > 0 && (size_t)n < sizeof(name)) {
+		fd = mw_local_openat_nolink(top, name, flags | O_DIRECTORY);
+		e = errno;
+	}
 	(void)close(top);
 	errno = e;
 	return fd;
@@ -135,13 +137,13 @@ open_dir(const struct mw_local *l, const char *sub, const char *user, int flags)
 int
 mw_local_user_dir(const struct mw_local *l, const char *user)
 {
-	return open_dir(l, "", user, O_PATH);
+	return open_dir(l, "", user, l->below, O_PATH);
 }
 
 int
 mw_local_run_dir(const struct mw_local *l, const char *user)
 {
-	return open_dir(l, ".run/", user, O_RDONLY);
+	return open_dir(l, ".run/", user, "", O_RDONLY);
 }
 
 int

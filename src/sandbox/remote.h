@@ -19,8 +19,10 @@
 #include "base/json.h"
 #include "net/net.h"
 #include "sandbox/sandbox.h"
+#include "sandbox/sse.h"
 
 #define MW_REMOTE_INPUT_MAX (4 << 20)	/* bytes of stdin of one exec */
+#define MW_REMOTE_ANSWER_MAX (INT64_C(1) << 31)	/* bytes of one command's events */
 #define MW_REMOTE_LINE_MAX 120000	/* bytes of a command line; 128 KiB is Linux's end */
 
 /* ---- what a driver brings along ---- */
@@ -97,6 +99,52 @@ struct mw_remote_said {
 };
 void mw_remote_said(const char *json, size_t n, const char *word, const char *text,
     struct mw_remote_said *out);
+
+/* ---- remote_exchange.c: one request and its answer ---- */
+
+/* The events of one command; fed through sse, whose function is the upstream's. */
+struct mw_remote_events {
+	struct mw_sse sse;
+	bool (*out)(void *arg, const void *p, size_t n);	/* its stdout */
+	void *arg;
+	bool ended, failed;		/* one of them is the last word */
+	bool stopped;			/* `out` wanted no more */
+	int exit_code;
+	struct mw_remote_said said;	/* when failed */
+};
+
+void mw_remote_events_init(struct mw_remote_events *a, mw_sse_fn event,
+    bool (*out)(void *arg, const void *p, size_t n), void *arg);
+
+struct mw_remote_exchange {
+	struct mw_remote_events events;	/* .said: also of a refusal, see mw_remote_exchange_end() */
+	int status;
+	struct mw_buf said;		/* the document of an answer that is a status */
+};
+
+/* Fills q's callbacks and max_response.  run NULL: the answer is a status, not events. */
+void mw_remote_exchange_init(struct mw_remote_exchange *e, struct mw_net_req *q, mw_sse_fn event,
+    const struct mw_remote_run *run);
+void mw_remote_exchange_free(struct mw_remote_exchange *e);
+
+enum mw_remote_end {
+	MW_REMOTE_ENDED,	/* a good answer; the command's exit code is in the events */
+	MW_REMOTE_REFUSED,	/* e->status and e->events.said say why */
+	MW_REMOTE_UNFINISHED,	/* it has an end, and does not say how the command ended */
+	MW_REMOTE_LOST		/* no whole answer: res says why */
+};
+/* How it ended; `text` is the member with the message in the upstream's documents. */
+enum mw_remote_end mw_remote_exchange_end(struct mw_remote_exchange *e,
+    const struct mw_net_res *res, const char *text);
+
+/* The failures of these ends; `what` was called. */
+enum mw_code mw_remote_refused(struct mw_ctx *ctx, const struct mw_remote_error *row,
+    const struct mw_remote_exchange *e, const char *what);
+enum mw_code mw_remote_unfinished(struct mw_ctx *ctx, const char *what);
+
+/* size bytes of p, or, if that is NULL, of fd from `at` on, in base64. */
+enum mw_code mw_remote_encode(struct mw_ctx *ctx, struct mw_buf *b, const void *p, int fd,
+    int64_t at, int64_t size) MW_MUST;
 
 /* ---- remote_call.c ---- */
 

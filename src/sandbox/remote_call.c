@@ -132,12 +132,6 @@ mw_remote_quote(struct mw_buf *b, const char *s)
 	}
 }
 
-static bool
-add_text(void *arg, const void *p, size_t n)
-{
-	return mw_buf_add(arg, p, n);
-}
-
 static void
 set(struct mw_buf *b, const char *name, const char *value)
 {
@@ -211,30 +205,6 @@ send_pieces(const struct mw_remote_call *c, struct mw_buf *path, int64_t *pieces
 	return MW_OK;
 }
 
-/* The input, which is small, in base64. */
-static enum mw_code
-encode_input(const struct mw_remote_call *c, struct mw_buf *b)
-{
-	char block[3 * 1024];
-	int64_t at = 0, n;
-	ssize_t got;
-
-	if (c->input != NULL)
-		return mw_base64_write(add_text, b, c->input, (size_t)c->input_size) ?
-		    MW_OK : mw_ctx_nomem(c->ctx);
-	for (; at < c->input_size; at += n) {
-		n = c->input_size - at < (int64_t)sizeof(block) ? c->input_size - at :
-		    (int64_t)sizeof(block);
-		got = pread(c->input_fd, block, (size_t)n, at);
-		if (got != n)
-			return mw_ctx_fail(c->ctx, MW_INTERNAL_ERROR,
-			    "what is to be sent to the sandbox cannot be read");
-		if (!mw_base64_write(add_text, b, block, (size_t)n))
-			return mw_ctx_nomem(c->ctx);
-	}
-	return MW_OK;
-}
-
 /* Program and input in one command line. */
 static enum mw_code
 call_inline(struct calling *g, const struct mw_buf *program, struct mw_buf *b64)
@@ -244,11 +214,12 @@ call_inline(struct calling *g, const struct mw_buf *program, struct mw_buf *b64)
 
 	mw_buf_init(&input, MW_REMOTE_LINE_MAX);
 	mw_buf_reset(b64);
-	if (!mw_base64_write(add_text, b64, program->data, program->len) ||
+	if (!mw_base64_write(mw_buf_writer, b64, program->data, program->len) ||
 	    !mw_buf_adds(&input, ""))
 		code = mw_ctx_nomem(g->c->ctx);
 	if (code == MW_OK)
-		code = encode_input(g->c, &input);
+		code = mw_remote_encode(g->c->ctx, &input, g->c->input, g->c->input_fd, 0,
+		    g->c->input_size);
 	if (code == MW_OK) {
 		const char *argv[] = { "sh", "-c", inline_launch, "sh", b64->data, input.data,
 		    NULL };
@@ -276,7 +247,7 @@ call_pieces(struct calling *g, struct mw_buf *program, struct mw_buf *text)
 		return code == MW_OK ? run(g, argv) : code;
 	}
 	mw_buf_reset(text);
-	if (!mw_base64_write(add_text, text, program->data, program->len))
+	if (!mw_base64_write(mw_buf_writer, text, program->data, program->len))
 		return mw_ctx_nomem(c->ctx);
 	argv[2] = inline_launch;
 	argv[4] = text->data;

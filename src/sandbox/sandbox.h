@@ -28,7 +28,8 @@
 enum mw_sandbox_flags {
 	MW_SB_FILES_ASLEEP = 1,	/* files can be read and written while it sleeps */
 	MW_SB_CAN_STOP = 2,
-	MW_SB_CAN_CREATE = 4	/* start makes a missing one */
+	MW_SB_CAN_CREATE = 4,	/* start makes a missing one */
+	MW_SB_PAUSES = 8	/* stop leaves its processes frozen, see stop_ends */
 };
 
 enum mw_sandbox_state { MW_SB_ABSENT, MW_SB_ASLEEP, MW_SB_STARTING, MW_SB_RUNNING };
@@ -83,7 +84,6 @@ struct mw_sandbox;
 
 struct mw_sandbox_ops {
 	const char *name;
-	unsigned flags;
 	size_t input_max;	/* bytes of stdin that one exec takes */
 	enum mw_code (*open)(const struct mw_conf *conf, struct mw_sandbox **sp, struct mw_err *err);
 	void (*close)(struct mw_sandbox *s);
@@ -93,7 +93,7 @@ struct mw_sandbox_ops {
 	    struct mw_sandbox_status *st);
 	/* Returns when it runs and takes exec.  Running already is MW_OK. */
 	enum mw_code (*start)(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user);
-	/* Returns when nothing of it runs. */
+	/* Returns when nothing of it runs, or could run without a start. */
 	enum mw_code (*stop)(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user);
 	/* Never starts the sandbox.  Started at most once; no answer = MW_SANDBOX_UNREACHABLE. */
 	enum mw_code (*exec)(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
@@ -129,10 +129,13 @@ struct mw_awake {
 /* Every driver's struct begins with this. */
 struct mw_sandbox {
 	const struct mw_sandbox_ops *ops;
+	unsigned flags;			/* enum mw_sandbox_flags, as it is configured */
 	const struct mw_awake *awake;	/* borrowed; NULL: nobody is known to be awake */
 	/* File operations reach a sandbox without an instance marker too.  Set by the
 	 * wake around its restore, which has to write before the marker exists. */
 	bool allow_unproven;
+	/* With MW_SB_PAUSES: stop ends its processes all the same.  Set by a restart. */
+	bool stop_ends;
 };
 
 enum mw_code mw_sandbox_open(const struct mw_conf *conf, struct mw_sandbox **sp, struct mw_err *err) MW_MUST;

@@ -270,6 +270,24 @@ mw_db_run(struct mw_db *d, struct mw_ctx *ctx, unsigned id, const char *types, .
 	return code != MW_OK ? code : mw_db_step(d, ctx, d->stmt[id], &row);
 }
 
+enum mw_code
+mw_db_texts(struct mw_db *d, struct mw_ctx *ctx, unsigned id,
+    enum mw_code (*fn)(void *arg, const char *text), void *arg)
+{
+	sqlite3_stmt *st;
+	enum mw_code code = mw_db_bind(d, ctx, id, &st, "");
+	const char *text;
+	bool found = true;
+
+	while (code == MW_OK && (code = mw_db_step(d, ctx, st, &found)) == MW_OK && found) {
+		if ((text = (const char *)sqlite3_column_text(st, 0)) != NULL)
+			code = fn(arg, text);
+	}
+	if (code != MW_OK && found)
+		(void)sqlite3_reset(st);
+	return code;
+}
+
 /* ---- columns ---- */
 
 const char *

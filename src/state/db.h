@@ -63,6 +63,11 @@ enum mw_code mw_db_step(struct mw_db *d, struct mw_ctx *ctx, sqlite3_stmt *st,
 enum mw_code mw_db_run(struct mw_db *d, struct mw_ctx *ctx, unsigned id,
     const char *types, ...) MW_MUST;
 
+/* Run a statement without parameters whose rows are one text each.  Anything but MW_OK
+ * from fn, which must not use the database, stops and is returned. */
+enum mw_code mw_db_texts(struct mw_db *d, struct mw_ctx *ctx, unsigned id,
+    enum mw_code (*fn)(void *arg, const char *text), void *arg) MW_MUST;
+
 /* A text column in the arena; NULL for a NULL, and *good = false without memory. */
 const char *mw_db_text(struct mw_arena *a, sqlite3_stmt *st, int col, bool *good);
 /* A blob of exactly n bytes; another one leaves `out` as it is. */

@@ -14,7 +14,7 @@
 enum statement {
 	BEGIN, COMMIT, ROLLBACK,
 	GET, BY_KEY, INSERT, TRIED, RUNNING_COUNT, MOVE, SETTLE, SEEN, KEPT, GONE, LIST, RUNNING,
-	UNKEPT, EXPIRED, ABANDON, REMOVE, STATEMENTS
+	UNKEPT, EXPIRED, ABANDON, REMOVE, USERS, STATEMENTS
 };
 
 #define COLUMNS "id, user, key, digest, command, marker, state, exit_code, time_limit, created," \
@@ -54,6 +54,7 @@ static const char *const sql[] = {
 	    " AND created + time_limit < ?4 ORDER BY seq LIMIT ?3",
 	[ABANDON] = "DELETE FROM job WHERE id = ?1 AND tries = 1 AND state = 0",
 	[REMOVE] = "DELETE FROM job WHERE id = ?1",
+	[USERS] = "SELECT DISTINCT user FROM job",
 };
 
 _Static_assert(sizeof(sql) / sizeof(sql[0]) == STATEMENTS, "every statement needs its text");
@@ -533,4 +534,17 @@ mw_jobs_expired(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, int64_t
 	struct page p = { .id = EXPIRED, .user = user, .max = ROWS_MAX, .before = before };
 
 	return each(j, ctx, &p, true, fn, arg);
+}
+
+enum mw_code
+mw_jobs_users(struct mw_jobs *j, struct mw_ctx *ctx,
+    enum mw_code (*fn)(void *arg, const char *user), void *arg)
+{
+	enum mw_code code;
+
+	if ((code = mw_db_enter(&j->db, ctx)) != MW_OK)
+		return code;
+	code = mw_db_texts(&j->db, ctx, USERS, fn, arg);
+	mw_db_leave(&j->db);
+	return code;
 }

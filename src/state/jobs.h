@@ -104,6 +104,11 @@ enum mw_code mw_jobs_unkept(struct mw_jobs *j, struct mw_ctx *ctx, const char *u
 enum mw_code mw_jobs_expired(struct mw_jobs *j, struct mw_ctx *ctx, const char *user,
     int64_t before, mw_jobs_fn fn, void *arg) MW_MUST;
 
+/* Everybody with a job.  fn must not use the handle; anything but MW_OK from it stops and
+ * is returned. */
+enum mw_code mw_jobs_users(struct mw_jobs *j, struct mw_ctx *ctx,
+    enum mw_code (*fn)(void *arg, const char *user), void *arg) MW_MUST;
+
 /* This request has started nothing and gives up: the row goes, unless others count. */
 enum mw_code mw_jobs_abandon(struct mw_jobs *j, struct mw_ctx *ctx, const char *id) MW_MUST;
 

@@ -109,6 +109,11 @@ struct mw_outbox_stat { int64_t pending, parked, bytes, oldest; };
 enum mw_code mw_outbox_stat(struct mw_outbox *o, struct mw_ctx *ctx, const char *user,
     struct mw_outbox_stat *st) MW_MUST;
 
+/* Everybody with a row or a mark.  fn must not use the outbox; anything but MW_OK from
+ * it stops and is returned. */
+enum mw_code mw_outbox_users(struct mw_outbox *o, struct mw_ctx *ctx,
+    enum mw_code (*fn)(void *arg, const char *user), void *arg) MW_MUST;
+
 /* Open the body of a row for reading; MW_FILE_NOT_FOUND if the row was drained meanwhile. */
 enum mw_code mw_outbox_body(struct mw_outbox *o, struct mw_ctx *ctx,
     const struct mw_outbox_row *row, int *fd) MW_MUST;

@@ -45,6 +45,7 @@ static const char *const sql[] = {
 	[MW_ODB_ANY_USED] = "SELECT 1 FROM outbox UNION ALL SELECT 1 FROM mark LIMIT 1",
 	[MW_ODB_ANY_ROW] = "SELECT 1 FROM outbox LIMIT 1",
 	[MW_ODB_TOTAL] = "SELECT cost FROM total",
+	[MW_ODB_USERS] = "SELECT user FROM outbox UNION SELECT user FROM mark",
 	[MW_ODB_ANY_WAITS] = "SELECT 1 FROM outbox WHERE parked = 0 LIMIT 1",
 };
 

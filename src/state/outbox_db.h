@@ -33,6 +33,7 @@ enum mw_odb_id {
 	MW_ODB_ANY_ROW,
 	MW_ODB_ANY_WAITS,
 	MW_ODB_TOTAL,
+	MW_ODB_USERS,
 	MW_ODB_COUNT
 };
 

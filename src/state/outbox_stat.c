@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* How much waits in the outbox, and how much more fits. */
+/* How much waits in the outbox, whose it is, and how much more fits. */
 #include <string.h>
 
 #include "state/outbox_db.h"
@@ -52,4 +52,17 @@ mw_outbox_room(struct mw_outbox *o, struct mw_ctx *ctx, int64_t size)
 	}
 	mw_db_leave(&o->db);
 	return size <= room;
+}
+
+enum mw_code
+mw_outbox_users(struct mw_outbox *o, struct mw_ctx *ctx,
+    enum mw_code (*fn)(void *arg, const char *user), void *arg)
+{
+	enum mw_code code;
+
+	if ((code = mw_db_enter(&o->db, ctx)) != MW_OK)
+		return code;
+	code = mw_db_texts(&o->db, ctx, MW_ODB_USERS, fn, arg);
+	mw_db_leave(&o->db);
+	return code;
 }

@@ -15,8 +15,8 @@
 #include "base/lockfile.h"
 #include "base/tmpfile.h"
 
-#define SHM_NAME "shared-v2"
-#define SHM_MAGIC UINT64_C(0x6d6f6c7477303032)
+#define SHM_NAME "shared-v3"
+#define SHM_MAGIC UINT64_C(0x6d6f6c7477303033)
 #define LOCK_WAIT 10000			/* ms for another process to make the file */
 
 /* Not in every version of linux/magic.h. */
@@ -216,6 +216,12 @@ unsigned
 mw_shm_bucket(const char *user)
 {
 	return (unsigned)(mw_hash(user) % MW_SHM_BUCKETS);
+}
+
+_Atomic uint32_t *
+mw_shm_changes(struct mw_shm *s, const char *user)
+{
+	return &s->changes[mw_hash(user) % MW_SHM_CHANGES];
 }
 
 bool

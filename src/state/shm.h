@@ -18,6 +18,7 @@
 #define MW_SHM_BUCKETS 1024	/* of the outbox's dirty marks, by hash of user */
 #define MW_SHM_ADDRS 256	/* client addresses that sent wrong secrets */
 #define MW_SHM_SLOTS 4096	/* of slot.h, all kinds together */
+#define MW_SHM_CHANGES 16384	/* counts of changes in sandboxes, by hash of user */
 #define MW_SHM_STORES 16	/* stores with a breaker; a host has one, or two while it moves */
 
 /* Per user; the key is the 64-bit hash of the id.  Times are monotonic ms. */
@@ -83,6 +84,9 @@ struct mw_shm {
 	struct mw_shm_slot slots[MW_SHM_SLOTS];
 	struct mw_shm_store stores[MW_SHM_STORES];
 	_Atomic int64_t retries_spent;		/* tokens gone from retry.budget */
+	/* Raised after each change in a sandbox that R2 does not get at once; no row of a
+	 * user, which may be given away: ops/gate.h relies on it. */
+	_Atomic uint32_t changes[MW_SHM_CHANGES];
 };
 
 /* A hash with the top bit set is no key: the row is being changed hands. */
@@ -113,5 +117,8 @@ bool mw_shm_queued(const struct mw_shm *s);
 
 /* Number of a user's bucket in dirty/clean. */
 unsigned mw_shm_bucket(const char *user);
+
+/* The count of changes in a user's sandbox.  Two users may share one. */
+_Atomic uint32_t *mw_shm_changes(struct mw_shm *s, const char *user);
 
 #endif

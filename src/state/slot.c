@@ -251,10 +251,12 @@ mw_slot_take(struct mw_shm *s, enum mw_slot_kind kind, const char *key, unsigned
 void
 mw_slot_give(struct mw_shm *s, int slot)
 {
-	uint64_t mine = self(), claimed = self() | CLAIM;
+	uint64_t mine, claimed;
 
 	if (slot < 0 || slot >= MW_SHM_SLOTS)
 		return;
+	mine = self();
+	claimed = mine | CLAIM;
 	if (!atomic_compare_exchange_strong(&s->slots[slot].owner, &mine, 0))
 		(void)atomic_compare_exchange_strong(&s->slots[slot].owner, &claimed, 0);
 }

@@ -50,12 +50,12 @@ mw_store_key(const struct mw_conf *conf, struct mw_arena *a, const char *user,
 {
 	const char *prefix = conf->store.prefix, *at = strstr(prefix, USER);
 	const char *tail = at == NULL ? "" : at + sizeof(USER) - 1;
-	int head = at == NULL ? (int)strlen(prefix) : (int)(at - prefix);
+	const char *head = at == NULL ? prefix : mw_arena_dup(a, prefix, (size_t)(at - prefix));
 	size_t n = strlen(prefix);
 
 	/* "users/{user}" and "users/{user}/" mean the same. */
-	return mw_arena_printf(a, "%.*s%s%s%s%s", head, prefix, at == NULL ? "" : user,
-	    tail, n > 0 && prefix[n - 1] == '/' ? "" : "/", path);
+	return head == NULL ? NULL : mw_arena_cat(a, head, at == NULL ? "" : user, tail,
+	    n > 0 && prefix[n - 1] == '/' ? "" : "/", path, (char *)NULL);
 }
 
 enum mw_code

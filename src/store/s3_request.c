@@ -99,14 +99,14 @@ build(struct mw_s3 *s, struct mw_s3_req *r, struct mw_net_req *q)
 	unsigned generation;
 	size_t n;
 
-	path = mw_arena_printf(s->scratch, "%s/%s", s->root, path == NULL ? "" : path);
+	path = mw_arena_cat(s->scratch, s->root, "/", path == NULL ? "" : path, (char *)NULL);
 	/* "/bucket", not "/bucket/", names a bucket in path style. */
 	if (path != NULL && r->key == NULL && s->root[0] != '\0')
 		path = s->root;
 	if (path == NULL)
 		return false;
-	q->url = mw_arena_printf(s->scratch, "%s%s%s%s", s->origin, path,
-	    query[0] == '\0' ? "" : "?", query);
+	q->url = mw_arena_cat(s->scratch, s->origin, path, query[0] == '\0' ? "" : "?", query,
+	    (char *)NULL);
 	h[0].name = "Host";
 	h[0].value = s->host;
 	h[1].name = "x-amz-content-sha256";
@@ -212,6 +212,7 @@ mw_s3_call(struct mw_s3 *s, struct mw_ctx *ctx, struct mw_s3_req *r)
 		.body_offset = r->offset,
 		.body_size = r->size,
 		.fresh = r->once,
+		.direct = true,
 		.timeout = r->stream ? 0 : s->timeout,
 		.stall = s->timeout,
 		.max_response = r->stream ? INT64_MAX : DOCUMENT_MAX,

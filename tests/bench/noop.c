@@ -10,11 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define SMALL 1024
 #define LARGE (1024 * 1024)
-#define RECORD 65528		/* payload of a FastCGI record, as the responders send it */
+#define RECORD 16376		/* payload of a FastCGI record, as the responders send it */
+#define SOCKET_ROOM 16384	/* and what they let the socket hold */
 
 /* A document of `size` bytes. */
 static void
@@ -38,11 +40,13 @@ head(FCGX_Stream *out, int size)
 static bool
 large(FCGX_Request *r, const char *document)
 {
+	int room = SOCKET_ROOM;
 	FCGX_Stream *out = FCGX_CreateWriter(r->ipcFd, r->requestId, RECORD + 8, 6);
 	bool good;
 
 	if (out == NULL)
 		return false;
+	(void)setsockopt(r->ipcFd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
 	good = head(out, LARGE) >= 0 && FCGX_PutStr(document, LARGE, out) == LARGE &&
 	    FCGX_FFlush(out) == 0;
 	FCGX_FreeStream(&out);

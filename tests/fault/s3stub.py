@@ -39,16 +39,17 @@ class Fault:
 
     status/headers/code  answer this error          drop    close without an answer
     hang=s               wait, then close           delay=s wait, then answer rightly
+    until=event          wait for it, then answer rightly
     cut=n                n body bytes, then close   etag=…  lie about the ETag
     after=True           do what was asked, then fail
     """
 
     def __init__(self, method=None, key=None, times=1, status=None, headers=(), code=None,
-                 drop=False, hang=0, delay=0, cut=None, etag=None, after=False):
+                 drop=False, hang=0, delay=0, cut=None, etag=None, after=False, until=None):
         self.method, self.key, self.times = method, key, times
         self.status, self.headers, self.code = status, dict(headers), code
         self.drop, self.hang, self.delay, self.cut = drop, hang, delay, cut
-        self.etag, self.after = etag, after
+        self.etag, self.after, self.until = etag, after, until
 
     def takes(self, call):
         return ((self.method is None or call.method == self.method)
@@ -115,6 +116,8 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         fault = stub.take(self.call)
+        if stub.before:
+            stub.before(self.call)
         if fault and not fault.after and self.misbehave(fault):
             return
         if "Credential=" + KEY not in self.headers.get("Authorization", ""):
@@ -138,6 +141,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def misbehave(self, fault):
         """True if that was the answer."""
+        if fault.until:
+            fault.until.wait(120)
         if fault.delay:
             time.sleep(fault.delay)
             if self.client_gone():      # what nobody waits for is not done any more
@@ -297,6 +302,7 @@ class Stub:
         self.key, self.secret, self.region = KEY, SECRET, REGION
         self.lock, self.objects, self.calls, self.faults = threading.Lock(), {}, [], []
         self.clock = 0              # of its Date headers, s ahead of ours
+        self.before = None          # called with each call before it is answered
         self.stopping = threading.Event()
         self.server = None
         self.up()

@@ -338,3 +338,57 @@ def test_detached_drain(make, stub):
         gw.get("u", "f")
         time.sleep(0.2)
     assert json.dumps(pending(gw)) == "0"
+
+
+# ---- who there is ----
+
+def listed(gw, url, *sources):
+    """The users of a listing that lacks what these sources would add."""
+    obj = mw.check_json(gw.call("GET", url))
+    assert obj.get("partial", False) is bool(sources), obj
+    assert [e["source"] for e in obj.get("errors", [])] == list(sources), obj
+    for e in obj.get("errors", []):
+        assert e["code"] in mw.ERRORS and e["error"].strip(), e
+    return [u["userId"] for u in obj["users"]]
+
+
+def test_users_without_r2(down):
+    """Sandboxes, what waits in the outbox, and the jobs of this host."""
+    down.put_ok("waits", "f", b"x", "target=r2")
+    for url in ("/api/super/users", "/api/super/state/dashboard"):
+        assert listed(down, url, "r2") == ["u", "waits"], url
+    first = mw.check_json(down.call("GET", "/api/super/users?limit=1"))
+    assert listed(down, "/api/super/users?cursor=" + first["nextCursor"], "r2") == ["waits"]
+    r = down.call("POST", "/api/super/bulk/exec", body=b'{"userIds":"all","command":"touch x"}')
+    assert "all" in mw.check_error(r, "store_unavailable")["error"]
+    assert not os.path.exists(down.sandbox("u", "x"))
+    down.stub.back()
+    assert listed(down, "/api/super/users") == ["u"]
+
+
+def test_users_without_sandboxes(make, stub):
+    gw = make(dict(QUICK, **{"sandbox.driver": "engine",
+                             "sandbox.engine.socket": "/nonexistent/socket"}), store="s3", s3=stub)
+    gw.without_drain()
+    gw.put_ok("u", "f", b"x", "target=r2")
+    for url in ("/api/super/users", "/api/super/state/dashboard"):
+        assert listed(gw, url, "sandbox") == ["u"], url
+    stub.objects.clear()
+    stub.down()
+    assert listed(gw, "/api/super/users", "r2", "sandbox") == ["u"], "it has a mark"
+
+
+@pytest.mark.parametrize("url", ["/api/super/users", "/api/super/state/dashboard"])
+def test_nobody_can_be_listed(r2, url):
+    r2.stub.down()
+    mw.check_error(r2.call("GET", url), "store_unavailable")
+
+
+def test_users_while_r2_hangs(make, stub):
+    """It does not take the time that the others need."""
+    gw = make(dict(QUICK, **{"store.timeout": 1000}), store="s3", s3=stub)
+    gw.without_drain()
+    gw.put_ok("u", "f", b"x", "target=container")
+    stub.fail(times=10 ** 9, hang=60)
+    for url in ("/api/super/users", "/api/super/state/dashboard"):
+        assert listed(gw, url, "r2") == ["u"], url

@@ -2,12 +2,14 @@
 """TERM ends waits: nobody hangs on a process that has to go."""
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
 
 import gateway
 import mw
+import wakes
 from agentstub import Agent
 from s3stub import QUICK
 
@@ -45,6 +47,30 @@ def test_term_ends_the_wait_for_a_path(make, stub):
     first.join(20)
     assert answer[b"one"].status == 200, answer[b"one"]
     assert gw.content("u", "f", "source=r2") == b"one"
+
+
+def signals(pid):
+    """Those that a process blocks, and those that it handles."""
+    with open("/proc/%d/status" % pid) as f:
+        masks = dict(line.split(":\t") for line in f.read().splitlines() if ":\t" in line)
+    return int(masks["SigBlk"], 16), int(masks["SigCgt"], 16)
+
+
+def test_term_while_a_pool_begins(make):
+    """It comes as soon as anybody handles it: libfcgi would, and keep it to itself."""
+    gw = make()
+    term = 1 << signal.SIGTERM - 1
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(gw.path("socket"))
+        s.listen()
+        p = subprocess.Popen([gateway.binary("health.fcgi")], stdin=s, stdout=subprocess.DEVNULL,
+                             env=dict(gw.env(), MOLTWORKER_PROCS="1"), start_new_session=True)
+        wakes.until(lambda: any(mask & term for mask in signals(p.pid)), step=0)
+        p.terminate()
+        try:
+            assert p.wait(30) in (0, -signal.SIGTERM)
+        finally:
+            wakes.kill([p.pid])
 
 
 def test_term_ends_the_waits_of_plain_cgi(r2):

@@ -53,39 +53,33 @@ part(void *arg, unsigned number, const void *p, size_t n)
 }
 
 static void
-bridge(const char *p, size_t n, size_t step, struct result *r)
+events(mw_sse_fn event, const char *p, size_t n, size_t step, struct result *r)
 {
-	struct mw_bridge_answer a;
+	struct mw_remote_events a;
 	size_t i;
 
-	mw_bridge_answer_init(&a, add, r);
+	mw_remote_events_init(&a, event, add, r);
 	for (i = 0; i < n; i += step) {
-		if (!mw_bridge_answer_feed(&a, p + i, n - i < step ? n - i : step))
+		if (!mw_sse_feed(&a.sse, p + i, n - i < step ? n - i : step))
 			break;
 	}
-	r->ended = a.exited;
+	r->ended = a.ended;
 	r->failed = a.failed;
 	r->exit_code = a.exit_code;
 	r->said = a.said;
-	mw_bridge_answer_free(&a);
+	mw_sse_free(&a.sse);
+}
+
+static void
+bridge(const char *p, size_t n, size_t step, struct result *r)
+{
+	events(mw_bridge_event, p, n, step, r);
 }
 
 static void
 container(const char *p, size_t n, size_t step, struct result *r)
 {
-	struct mw_container_answer a;
-	size_t i;
-
-	mw_container_answer_init(&a, add, r);
-	for (i = 0; i < n; i += step) {
-		if (!mw_container_answer_feed(&a, p + i, n - i < step ? n - i : step))
-			break;
-	}
-	r->ended = a.complete;
-	r->failed = a.failed;
-	r->exit_code = a.exit_code;
-	r->said = a.said;
-	mw_container_answer_free(&a);
+	events(mw_container_event, p, n, step, r);
 }
 
 static void

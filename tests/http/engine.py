@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 
 IMAGE = "localhost/moltworker-test:1"
 
@@ -135,10 +136,16 @@ class Engine:
         return self.call("GET", "/exec/%s/json" % doc["Id"])[1]["ExitCode"], out
 
     def end(self, prefix):
-        for name, state in self.containers(prefix).items():
-            if state == "running":
+        """Also what a wake that is under way starts again meanwhile."""
+        deadline = time.monotonic() + 60
+        while True:
+            running = [n for n, state in self.containers(prefix).items() if state == "running"]
+            if not running:
+                return
+            assert time.monotonic() < deadline, running
+            for name in running:
                 self.call("POST", "/containers/%s/kill" % name)
-                self.call("POST", "/containers/%s/wait?condition=not-running" % name)
+            time.sleep(0.05)
 
     def replace(self, name):
         self.call("DELETE", "/containers/%s?force=true" % name)

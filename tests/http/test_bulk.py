@@ -285,6 +285,29 @@ def test_refused(direct, operation, body, code, field, index):
     assert before == (os.listdir(direct.path("sandboxes")), os.listdir(direct.path("store")))
 
 
+@pytest.mark.parametrize("operation,query", [
+    ("sync", "dryRun=true"), ("sync", "x=1&delete=true"), ("sync", "direction=restore"),
+    ("restart", "force=false"), ("wake", "maxWakeTime=0"), ("exec", "command=ls"),
+    ("exec", "userIds=u"), ("config-patch", "concurrency")])
+def test_members_in_the_query(direct, operation, query):
+    """Whoever puts a member there means something else than what would be done."""
+    user = direct.new_user()
+    body = dict(OWN.get(operation, {}), userIds=[user])
+    r = direct.call("POST", target(operation) + "?" + query, [("Content-Type", "application/json")],
+                    json.dumps(body).encode())
+    name = query.split("&")[-1].split("=")[0]
+    obj = mw.check_error(r, "invalid_argument")
+    assert name in obj["error"] and obj["details"] == {"field": name}, obj
+    assert not os.path.exists(direct.sandbox(user))
+
+
+def test_other_queries_are_ignored(direct):
+    user = direct.new_user()
+    r = direct.call("POST", target("wake") + "?dryRun=true&command=ls&x", [],
+                    json.dumps({"userIds": [user]}).encode(), timeout=120)
+    assert lines_of(r)[0][user]["success"]
+
+
 def test_refused_behind_servers(gw):
     for operation in OPERATIONS:
         obj = mw.check_error(post(gw, operation, "everyone", **OWN.get(operation, {})),

@@ -6,6 +6,8 @@ import sqlite3
 import threading
 import time
 
+import pytest
+
 import mw
 
 
@@ -13,12 +15,12 @@ def done(r):
     return mw.check_json(r)
 
 
-def start(gw, user, command):
-    return mw.check_json(gw.exec(user, command, stream=True))["processId"]
+def start(gw, user, command, **members):
+    return mw.check_json(gw.exec(user, command, stream=True, **members))["processId"]
 
 
 def sleep(gw, query=""):
-    return gw.call("POST", "/api/super/users/u/sleep" + query, body=b"", timeout=60)
+    return gw.call("POST", "/api/super/users/u/sleep" + query, body=b"", timeout=300)
 
 
 def rows(gw, sql, *args):
@@ -75,6 +77,25 @@ def test_drain_keeps_and_forgets(make):
         assert gw.drain() == 0
 
 
+@pytest.mark.parametrize("kept", [0, 2])
+def test_an_output_goes_with_its_row(make, kept):
+    """Also one that was put there before its row said so, or never did."""
+    gw = make()
+    gw.without_drain()
+    pid = done(gw.exec("u", "echo out; echo err >&2"))["processId"]
+    drain_all(gw)
+    jobs = gw.path("store", "users", "u", ".moltworker", "jobs")
+    assert sorted(os.listdir(jobs)) == [pid + ".err", pid + ".out"]
+    gw.end_sandboxes()
+    rows(gw, "UPDATE job SET created = 1, kept = ?, out_size = 0, err_size = 0", kept)
+    with mw.Lock(gw, "job:" + pid):     # somebody may be putting it there
+        assert gw.moltctl("drain", "--if-idle")[0] == 0
+        assert rows(gw, "SELECT id FROM job") == [(pid,)]
+    assert gw.drain() == 0
+    assert rows(gw, "SELECT id FROM job") == []
+    assert not os.path.exists(jobs) or os.listdir(jobs) == []
+
+
 def test_drain_gets_past_those_that_sleep(make):
     gw = make({"wake.ready_ttl": 600000})
     first = done(gw.exec("u", "echo first"))["processId"]
@@ -128,7 +149,7 @@ def test_many_results_hide_no_command(make):
     pid = start(gw, "u", "true")
     assert done(gw.exec("u", "echo room", timeout=60, limit=2000))["stdout"] == "room\n"
     assert done(gw.process("u", pid))["status"] == "completed"
-    running = start(gw, "u", "sleep 300")
+    running = start(gw, "u", "sleep 600", limit=600000)
     r = sleep(gw)
     assert "1 commands" in mw.check_error(r, "conflict")["error"]
     assert rows(gw, "SELECT count(*) FROM job WHERE kept = 0 AND state >= 2") == [(0,)]
@@ -136,6 +157,23 @@ def test_many_results_hide_no_command(make):
     assert r.status == 200, r
     # Where nothing is stopped it runs on.
     assert rows(gw, "SELECT state FROM job WHERE id = ?", running) == [(6 if gw.can_stop else 1,)]
+
+
+def test_lost_and_not_written_down(make):
+    """The answer and the log say so; the next look finds it out again."""
+    gw = make()
+    pid = start(gw, "u", "sleep 300")
+    rows(gw, "CREATE TRIGGER refuse BEFORE UPDATE ON job WHEN new.state = 6"
+         " BEGIN SELECT RAISE(FAIL, 'the disk is on fire'); END")
+    gw.replace("u")
+    done(gw.call("POST", "/api/super/users/u/wake", body=b"", timeout=60))
+    obj = mw.check_error(gw.process("u", pid), "process_lost")
+    assert "not written down" in obj["error"], obj
+    assert [line for line in gw.log().splitlines() if pid in line and "disk is on fire" in line]
+    rows(gw, "DROP TRIGGER refuse")
+    obj = mw.check_error(gw.process("u", pid), "process_lost")
+    assert "not written down" not in obj["error"], obj
+    assert rows(gw, "SELECT state FROM job WHERE id = ?", pid) == [(6,)]
 
 
 def test_sleep_waits_for_who_keeps_a_result(make):
@@ -149,9 +187,26 @@ def test_sleep_waits_for_who_keeps_a_result(make):
         t.start()
         t.join(3)
         assert not got and not is_kept(gw, pid)
-        assert gw.drain() == 0          # does not wait
+        assert gw.moltctl("drain", "--if-idle")[0] == 0         # does not wait
     t.join()
     assert got["r"].status == 200 and is_kept(gw, pid)
+
+
+def test_drain_waits_for_who_keeps_a_result(make):
+    """A background drain, say: when the operator's ends, it is kept, or said to be left."""
+    gw = make()
+    gw.without_drain()
+    pid = done(gw.exec("u", "echo kept"))["processId"]
+    got = {}
+    t = threading.Thread(target=lambda: got.update(r=gw.moltctl("drain")))
+    with mw.Lock(gw, "job:" + pid):
+        status, out, _ = gw.moltctl("drain", "--if-idle")
+        assert (status, "1 results left" in out) == (0, True), out
+        t.start()
+        t.join(1)
+        assert not got and not is_kept(gw, pid)
+    t.join()
+    assert got["r"][0] == 0 and "results left" not in got["r"][1] and is_kept(gw, pid), got
 
 
 def test_sleep_does_not_wait_for_ever(make):

@@ -53,7 +53,8 @@ def test_backup_and_status(gw, user):
     assert st["lastSync"]["syncId"] == obj["syncId"], st
     assert st["lastSync"]["files"] == 2 and st["lastSync"]["bytes"] == 22, st
     assert mw.TIME.match(st["lastSync"]["finishedAt"]), st
-    assert st["differences"] == {"changed": 0, "onlyInR2": 0, "newerInR2": 0, "waiting": 0}, st
+    assert st["differences"] == {"changed": 0, "unknown": 0, "onlyInR2": 0, "newerInR2": 0,
+                                 "waiting": 0}, st
     sync(gw, user, uploaded=0, skipped=2, bytes=0, verified=True)
     write(gw, user, "dir/own", b"again", mtime=1.6e9)
     assert status(gw, user)["differences"]["changed"] == 1
@@ -61,6 +62,24 @@ def test_backup_and_status(gw, user):
     assert gw.content(user, "dir/own", "source=r2") == b"by a program"
     sync(gw, user, uploaded=1)
     assert gw.content(user, "dir/own", "source=r2") == b"again"
+
+
+def test_status_before_a_sync(direct):
+    """No manifest says what was equal: sizes show what is not, and the rest is not called
+    changed."""
+    user = direct.new_user()
+    for name in ("same", "equal", "other", "longer"):
+        direct.put_ok(user, name, b"12345")
+    write(direct, user, "equal", b"54321")
+    write(direct, user, "longer", b"123456")
+    write(direct, user, "new", b"x")
+    mw.check_json(direct.call("POST", "/api/super/users/%s/wake" % user, body=b"", timeout=60))
+    st = status(direct, user)
+    assert st["differences"] == {"changed": 2, "unknown": 3, "onlyInR2": 0, "newerInR2": 0,
+                                 "waiting": 0}, st
+    sync(direct, user)
+    st = status(direct, user)
+    assert (st["differences"]["changed"], st["differences"]["unknown"]) == (0, 0), st
 
 
 def test_nobody(gw, user):

@@ -7,6 +7,9 @@ ones; commands are really run, each sandbox in a bubblewrap of its own directory
     cloudflare.py PORT DIRECTORY [TOKEN]
 
 prints "ready" when it answers on 127.0.0.1:PORT.  TOKEN is what the bridge asks for.
+    cloudflare.py alone ADDRESS PORT
+
+is the in-container server itself, in a container: it runs commands where it runs.
 A sandbox is named by its user, for both APIs; below /of/PREFIX, by the prefix and its
 user.  POST /control/WORD takes JSON:
 
@@ -20,9 +23,11 @@ user.  POST /control/WORD takes JSON:
     pool {"broken"}             the bridge cannot start containers
     cut {"after","times"}       the next streams end after so many bytes, unfinished
     delay {"ms","times"}        the next calls are answered so much later
+    slow_stop {"ms"}            the bridge answers so much after it has destroyed one
     forget {}                   all of the above is over, and the counts are 0
 
-GET /control/state tells {"calls": {user: n}, "started": {user: n}, "misuse": [...]}.
+GET /control/state tells {"calls": {user: n}, "started": {user: n}, "running": [user],
+"misuse": [...]}.
 """
 import base64
 import codecs
@@ -210,6 +215,25 @@ class Box:
                     sel.unregister(key.fileobj)
 
 
+class Alone(Box):
+    """The container that this runs in."""
+
+    def __init__(self):
+        super().__init__("/", "alone")
+        os.makedirs("/run", exist_ok=True)
+        os.makedirs(WORKSPACE, exist_ok=True)
+        threading.Thread(target=serve_inside, args=(listen_inside(),), daemon=True).start()
+
+    def path(self, *names):
+        return os.path.join("/", *names)
+
+    def start(self):
+        pass
+
+    def inside(self, path):
+        return os.path.normpath(os.path.join(WORKSPACE, path))
+
+
 class Killer:
     """TERM for a command's process group when its time is over, KILL five seconds later."""
 
@@ -246,10 +270,20 @@ def inside():
         finally:
             os._exit(0)
     threading.Thread(target=watch, daemon=True).start()
+    serve_inside(listen_inside())
+
+
+def listen_inside():
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if os.path.exists("/run/new"):
+        os.unlink("/run/new")
     listener.bind("/run/new")
     listener.listen(128)
     os.rename("/run/new", "/run/sock")
+    return listener
+
+
+def serve_inside(listener):
     while True:
         conn, _ = listener.accept()
         threading.Thread(target=inside_run, args=(conn,), daemon=True).start()
@@ -310,11 +344,12 @@ class World:
         self.top, self.token, self.boxes = top, token, {}
         self.lock = threading.Lock()
         self.misuse = []
+        self.alone = None
         self.forget()
 
     def forget(self):
         self.capacity, self.broken = None, False
-        self.cuts, self.delays = [], []
+        self.cuts, self.delays, self.slow_stop = [], [], 0
         for box in self.boxes.values():
             box.calls = box.started = 0
             box.replace_at = box.again = None
@@ -364,6 +399,8 @@ class World:
             self.cuts += [j["after"]] * j.get("times", 1)
         elif word == "delay":
             self.delays += [j["ms"]] * j.get("times", 1)
+        elif word == "slow_stop":
+            self.slow_stop = j["ms"]
         elif word == "forget":
             self.forget()
         else:
@@ -373,6 +410,7 @@ class World:
     def state(self):
         return {"calls": {u: b.calls for u, b in self.boxes.items()},
                 "started": {u: b.started for u, b in self.boxes.items()},
+                "running": [u for u, b in self.boxes.items() if b.running],
                 "misuse": self.misuse}
 
 
@@ -464,6 +502,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.body = self.rfile.read(length)
             if path.startswith("/control/"):
                 return self.control(path[9:])
+            if self.world.alone:
+                return Container(self, self.world.alone).call(path)
             self.prefix = ""
             if path.startswith("/of/"):
                 _, _, self.prefix, path = path.split("/", 3)
@@ -556,6 +596,7 @@ class Bridge:
         method = self.h.command
         if tail == "" and method == "DELETE":
             self.box.destroy()
+            time.sleep(self.world.slow_stop / 1000)
             return self.h.answer(204)
         if tail == "/exec" and method == "POST":
             return self.exec()
@@ -767,11 +808,17 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 
 def main():
-    port, top = int(sys.argv[1]), os.path.abspath(sys.argv[2])
-    os.makedirs(top, exist_ok=True)
-    world = World(top, sys.argv[3] if len(sys.argv) > 3 else "")
+    address = "127.0.0.1"
+    if sys.argv[1] == "alone":
+        world = World("/", "")
+        world.alone = Alone()
+        address, port = sys.argv[2], int(sys.argv[3])
+    else:
+        port, top = int(sys.argv[1]), os.path.abspath(sys.argv[2])
+        os.makedirs(top, exist_ok=True)
+        world = World(top, sys.argv[3] if len(sys.argv) > 3 else "")
     Handler.world = world
-    server = Server(("127.0.0.1", port), Handler)
+    server = Server((address, port), Handler)
 
     def stop(*_):
         threading.Thread(target=server.shutdown, daemon=True).start()

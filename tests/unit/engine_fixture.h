@@ -109,6 +109,8 @@ engine_up(void)
 	conf.sandbox.engine.create = true;
 	conf.sandbox.engine.memory = (char *)(uintptr_t)"256m";
 	conf.sandbox.engine.network = (char *)(uintptr_t)"none";
+	conf.sandbox.engine.sleep = (char *)(uintptr_t)"stop";
+	conf.sandbox.engine.files = (char *)(uintptr_t)"";
 	conf.sandbox.engine.image = getenv("MW_ENGINE_IMAGE");
 	conf.sandbox.engine.socket = getenv("MW_ENGINE_SOCKET");
 	if (conf.sandbox.engine.image == NULL)
@@ -163,28 +165,63 @@ new_ctx(void)
 }
 
 /* A call of the engine's own, by hand: its status. */
-__attribute__((unused)) static int
-by_hand(const char *method, const char *path)
+static int
+by_hand_with(const char *method, const char *path, struct json_object *json)
 {
-	struct mw_sandbox *s = open_engine();
 	struct mw_ctx c = new_ctx();
 	struct mw_engine_answer a;
-	enum mw_code rc = mw_engine_call((struct mw_engine *)s, &c, method, path, NULL, &a);
+	struct mw_sandbox *s;
+	struct mw_err err;
+	enum mw_code rc;
 
+	/* Whatever driver the test is about. */
+	if (mw_sandbox_engine.open(&conf, &s, &err) != MW_OK) {
+		printf("Bail out! %s\n", err.msg);
+		exit(1);
+	}
+	rc = mw_engine_call((struct mw_engine *)s, &c, method, path, json, &a);
+	if (rc == MW_OK && a.status >= 400 && a.status != 404)
+		printf("# %s %s: %d %s\n", method, path, a.status, a.message);
 	if (rc == MW_OK)
 		json_object_put(a.json);
 	mw_sandbox_close(s);
 	return rc == MW_OK ? a.status : 0;
 }
 
-static enum mw_code
-remove_one(void *arg, const char *user)
+static int
+by_hand(const char *method, const char *path)
+{
+	return by_hand_with(method, path, NULL);
+}
+
+/* An operator's container, by the engine's own call. */
+__attribute__((unused)) static void
+make_by_hand(const char *user, const char *json)
+{
+	struct json_object *o = json_tokener_parse(json);
+	char path[128];
+
+	(void)snprintf(path, sizeof(path), "/containers/create?name=mwt-%s", user);
+	json_object_object_add(o, "Image", json_object_new_string(conf.sandbox.engine.image));
+	(void)by_hand_with("POST", path, o);
+	json_object_put(o);
+}
+
+/* Removed by hand, whatever it does. */
+static void
+remove_by_hand(const char *user)
 {
 	char path[256];
 
-	(void)arg;
 	(void)snprintf(path, sizeof(path), "/containers/mwt-%s?force=true&v=true", user);
 	(void)by_hand("DELETE", path);
+}
+
+static enum mw_code
+remove_one(void *arg, const char *user)
+{
+	(void)arg;
+	remove_by_hand(user);
 	return MW_OK;
 }
 

@@ -8,7 +8,7 @@
 static bool
 has(unsigned flag)
 {
-	return (box.sb->ops->flags & flag) != 0;
+	return (box.sb->flags & flag) != 0;
 }
 
 static void
@@ -313,7 +313,8 @@ suite_threads(void)
 	for (i = 0; i < 8; i++) {
 		if (has(MW_SB_CAN_STOP)) {
 			box_fresh(&w[i].box);
-			(void)!w[i].box.sb->ops->stop(w[i].box.sb, &w[i].box.ctx, w[i].user);
+			(void)!w[i].box.sb->ops->stop(w[i].box.sb, &w[i].box.ctx,
+			    w[i].box.user);
 		}
 		box_close(&w[i].box);
 	}

@@ -64,6 +64,7 @@ test_cap(void)
 	ok(mw_arena_alloc(a, 1024) != NULL, "a reset gives all of it back");
 	ok(mw_arena_strdup(a, "x") == NULL, "strdup past the cap");
 	ok(mw_arena_printf(a, "%d", 1) == NULL, "printf past the cap");
+	ok(mw_arena_cat(a, "a", "b", (char *)NULL) == NULL, "and strings");
 	mw_arena_close(a);
 }
 
@@ -79,6 +80,8 @@ test_strings(void)
 	is_str(mw_arena_dup(a, NULL, 0), "", "dup of nothing");
 	is_str(mw_arena_strdup(a, "hello"), "hello", "strdup");
 	is_str(mw_arena_printf(a, "%s/%d", "users", 7), "users/7", "printf");
+	is_str(mw_arena_cat(a, "users", "", "/7", (char *)NULL), "users/7", "strings");
+	is_str(mw_arena_cat(a, (char *)NULL), "", "no string");
 	s = mw_arena_strdup(a, "kept");
 	big = mw_arena_printf(a, "%050000d", 1);
 	ok(big != NULL && strlen(big) == 50000, "a printf larger than a chunk");

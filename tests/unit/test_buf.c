@@ -39,6 +39,23 @@ test_append(void)
 }
 
 static void
+test_text(void)
+{
+	struct mw_buf b;
+
+	mw_buf_init(&b, 64);
+	ok(mw_buf_cat(&b, "a", "", "bc", (char *)NULL) && mw_buf_cat(&b, (char *)NULL), "strings");
+	is_str(b.data, "abc", "one after the other");
+	mw_buf_reset(&b);
+	ok(mw_buf_addi(&b, 0) && mw_buf_addc(&b, ' ') && mw_buf_addi(&b, INT64_MIN) &&
+	    mw_buf_addc(&b, ' ') && mw_buf_addi(&b, INT64_MAX), "numbers");
+	is_str(b.data, "0 -9223372036854775808 9223372036854775807", "from the least to the largest");
+	ok(!mw_buf_cat(&b, "0123456789", "0123456789", "0123456789", (char *)NULL) && b.failed,
+	    "strings past the cap");
+	mw_buf_free(&b);
+}
+
+static void
 test_cap(void)
 {
 	struct mw_buf b;
@@ -88,6 +105,7 @@ int
 main(void)
 {
 	test_append();
+	test_text();
 	test_cap();
 	test_room();
 	return done();

@@ -98,6 +98,7 @@ static const struct {
 	{ "sandbox: { root = \"/tmp/.moltworker2\"; };", "sandbox.root", "\"/tmp/.moltworker2\"" },
 	{ "sandbox: { container: { url = \"http://127.0.0.1:80/x/{user}\"; }; };",
 	    "sandbox.container.url", "\"http://127.0.0.1:80/x/{user}\"" },
+	{ "sandbox: { container: { engine = true; }; };", "sandbox.container.engine", "true" },
 	{ "sandbox: { bridge: { url = \"https://[::1]:8443\"; }; };", "sandbox.bridge.url",
 	    "\"https://[::1]:8443\"" },
 	{ "sandbox: { engine: { memory = \"\"; }; };", "sandbox.engine.memory", "\"\"" },
@@ -105,6 +106,9 @@ static const struct {
 	{ "sandbox: { engine: { socket = \"tcp://10.0.0.1:2375\"; }; };", "sandbox.engine.socket",
 	    "\"tcp://10.0.0.1:2375\"" },
 	{ "sandbox: { engine: { network = \"none\"; }; };", "sandbox.engine.network", "\"none\"" },
+	{ "sandbox: { engine: { sleep = \"pause\"; }; };", "sandbox.engine.sleep", "\"pause\"" },
+	{ "sandbox: { engine: { files = \"/srv/{user}/f\"; }; };", "sandbox.engine.files",
+	    "\"/srv/{user}/f\"" },
 	{ S3, "store.s3.bucket", "\"b\"" },
 	{ "", "gateway.start", "\"\"" },
 };
@@ -204,6 +208,14 @@ static const struct {
 	{ "sandbox: { engine: { socket = \"podman.sock\"; }; };", "sandbox.engine.socket", "tcp://" },
 	{ "sandbox: { engine: { socket = \"tcp://host\"; }; };", "sandbox.engine.socket", "tcp://" },
 	{ "sandbox: { engine: { network = \"a b\"; }; };", "sandbox.engine.network", "network" },
+	{ "sandbox: { engine: { sleep = \"freeze\"; }; };", "sandbox.engine.sleep", "stop|pause" },
+	{ "sandbox: { engine: { files = \"srv/{user}\"; }; };", "sandbox.engine.files", "absolute" },
+	{ "sandbox: { engine: { files = \"/srv\"; }; };", "sandbox.engine.files", "{user}" },
+	{ "sandbox: { engine: { files = \"/srv/u-{user}\"; }; };", "sandbox.engine.files", "a directory" },
+	{ "sandbox: { engine: { files = \"/srv/{user}.d\"; }; };", "sandbox.engine.files", "a directory" },
+	{ "sandbox: { engine: { files = \"/{user}\"; }; };", "sandbox.engine.files", "not the first" },
+	{ "sandbox: { engine: { files = \"/srv/../{user}\"; }; };", "sandbox.engine.files", "absolute" },
+	{ "sandbox: { engine: { files = \"/{user}/{user}\"; }; };", "sandbox.engine.files", "one {user}" },
 	{ "store: { driver = \"s3\"; };", "store.s3.endpoint", "needs it" },
 	{ "debug: { allow = [ 1, 2 ]; };", "debug.allow", "addresses or CIDR blocks" },
 	{ "debug: { allow = \"::1\"; };", "debug.allow", "got a string" },
@@ -253,6 +265,8 @@ test_drivers(void)
 		{ "sandbox: { driver = \"container\"; container: { url = \"\"; }; };",
 		    "sandbox.container.url" },
 		{ "sandbox: { driver = \"engine\"; engine: { create = true; }; };", "sandbox.engine.image" },
+		{ "sandbox: { driver = \"container\"; container: { engine = true; }; "
+		    "engine: { create = true; }; };", "sandbox.engine.image" },
 	};
 	struct mw_conf *c;
 	size_t i;

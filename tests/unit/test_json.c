@@ -91,7 +91,7 @@ test_escape_all(void)
 		mw_buf_reset(&b);
 		slow_escape(&a, s, 24);
 		wrong += !mw_json_escape(collect, &b, (char *)s, 24) ||
-		    a.len != b.len || memcmp(a.data, b.data, a.len) != 0;
+		    mw_json_escaped((char *)s, 24) != a.len || a.len != b.len || memcmp(a.data, b.data, a.len) != 0;
 	}
 	is_int((int64_t)wrong, 0, "every byte at every place");
 	for (wrong = 0, i = 0; i < COUNT(lengths) * 3; i++) {
@@ -102,7 +102,8 @@ test_escape_all(void)
 		mw_buf_reset(&b);
 		slow_escape(&a, s, n);
 		wrong += !mw_json_escape(collect, &b, (char *)s, n) ||
-		    a.len != b.len || memcmp(a.data, b.data, a.len) != 0;
+		    mw_json_escaped((char *)s, n) != a.len || a.len != b.len ||
+		    memcmp(a.data, b.data, a.len) != 0;
 	}
 	is_int((int64_t)wrong, 0, "long inputs");
 	for (wrong = 0, n = 8160; n < 8200; n++) {

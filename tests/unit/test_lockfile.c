@@ -41,6 +41,25 @@ test_basic(void)
 }
 
 static void
+test_shared(void)
+{
+	struct mw_err err = { 0 };
+	int a, b, c;
+
+	is_int(mw_lockfile_share(path, "s", 0, &a, &err), MW_OK, "share");
+	is_int(mw_lockfile_share(path, "s", 0, &b, &err), MW_OK, "with another");
+	mw_lockfile_give(a);
+	is_int(mw_lockfile_take(path, "s", 0, &c, &err), MW_DEADLINE_EXCEEDED,
+	    "while one shares it nobody takes it");
+	mw_err_clear(&err);
+	mw_lockfile_give(b);
+	is_int(mw_lockfile_take(path, "s", 0, &c, &err), MW_OK, "then it can be taken");
+	is_int(mw_lockfile_share(path, "s", 0, &a, &err), MW_DEADLINE_EXCEEDED,
+	    "and not shared");
+	mw_lockfile_give(c);
+}
+
+static void
 test_deadline(void)
 {
 	struct mw_err err = { 0 };
@@ -142,6 +161,7 @@ main(void)
 		return 1;
 	(void)snprintf(path, sizeof(path), "%s/lock", dir);
 	test_basic();
+	test_shared();
 	test_deadline();
 	test_crash();
 	test_threads();

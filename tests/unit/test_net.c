@@ -12,6 +12,7 @@ static struct mw_net *net;
 static struct mw_ctx ctx;
 static struct canned srv;
 static char url[256];
+static bool direct;		/* without libcurl's HTTP */
 
 struct answer {
 	struct mw_buf body;
@@ -41,7 +42,7 @@ static struct mw_net_req
 request(const char *method, const char *path, struct answer *a)
 {
 	struct mw_net_req q = { .method = method, .url = url, .body_fd = -1,
-	    .timeout = 20000, .max_response = 1 << 20, .on_head = on_head,
+	    .timeout = 20000, .max_response = 1 << 20, .direct = direct, .on_head = on_head,
 	    .on_data = on_data, .arg = a };
 
 	memset(a, 0, sizeof(*a));
@@ -280,6 +281,72 @@ test_dead_connection(void)
 	(void)close(fd);
 }
 
+/* What a direct call sends, and how it deals with a kept connection. */
+static void
+test_direct(void)
+{
+	static const struct mw_net_header headers[] = { { "Host", "store" }, { "X-Two", "a b" } };
+	static const struct { const char *method, *answer; enum canned_end how; size_t connections; } rows[] = {
+		{ "GET", OK2, CANNED_KEEP, 1 },
+		{ "HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", CANNED_KEEP, 1 },
+		{ "GET", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: x, Close\r\n\r\nok", CANNED_KEEP, 1 },
+		{ "GET", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", CANNED_KEEP, 2 },
+		{ "GET", "HTTP/1.1 204 No Content\r\n\r\n", CANNED_KEEP, 3 },
+		{ "GET", NULL, CANNED_CLOSE, 3 },	/* dead: sent again */
+		{ "GET", OK2, CANNED_KEEP, 4 },
+		{ "GET", NULL, CANNED_RESET, 4 },
+		{ "GET", OK2 "more", CANNED_KEEP, 5 },	/* more than an answer */
+		{ "GET", OK2, CANNED_KEEP, 6 },
+	};
+	struct canned_step steps[sizeof(rows) / sizeof(rows[0])];
+	size_t i, n = sizeof(rows) / sizeof(rows[0]);
+	struct mw_net_res res;
+	struct mw_net_req q;
+	struct answer a;
+
+	for (i = 0; i < n; i++)
+		steps[i] = (struct canned_step){ rows[i].answer, rows[i].how };
+	canned_start(&srv, steps, n);
+	for (i = 0; i < n; i++) {
+		if (rows[i].answer == NULL)
+			i++;		/* this call sees that one's end, and the next answer */
+		q = request(rows[i].method, "/a/../b//c?x=%2B", &a);
+		q.headers = headers;
+		q.nheaders = 2;
+		mw_net_call(net, &ctx, &q, &res);
+		ended(&res, MW_NET_DONE, rows[i].answer);
+		is_int((int64_t)srv.nconnections, (int64_t)rows[i].connections, "connections so far");
+		mw_buf_free(&a.body);
+	}
+	canned_stop(&srv);
+	is_int((int64_t)srv.nrequests, (int64_t)n, "each step had its request");
+	ok(canned_saw(&srv, 0, "GET /a/../b//c?x=%2B HTTP/1.1\r\n") &&
+	    canned_saw(&srv, 0, "\r\nHost: store\r\nX-Two: a b\r\n") &&
+	    canned_saw(&srv, 0, "\r\nX-Request-Id: test\r\n"), "the request as given");
+	canned_done(&srv);
+}
+
+/* A connection that dies once may be an old one; a new one that dies is a failure. */
+static void
+test_direct_dead(void)
+{
+	struct mw_net_res res;
+	struct mw_net_req q;
+	struct answer a;
+
+	START({ OK2, CANNED_KEEP }, { NULL, CANNED_CLOSE }, { NULL, CANNED_CLOSE }, { OK2, CANNED_KEEP });
+	q = request("GET", "/", &a);
+	mw_net_call(net, &ctx, &q, &res);
+	mw_buf_free(&a.body);
+	q = request("GET", "/", &a);
+	mw_net_call(net, &ctx, &q, &res);
+	ended(&res, MW_NET_CUT, "dead twice");
+	is_int(a.heads, 0, "without an answer");
+	canned_stop(&srv);
+	is_int((int64_t)srv.nrequests, 3, "sent twice");
+	canned_done(&srv);
+}
+
 static void
 test_stops(void)
 {
@@ -458,6 +525,14 @@ main(void)
 	test_short_body();
 	test_deadline();
 	test_unix_socket();
+	direct = true;
+	test_answers();
+	test_headers();
+	test_direct();
+	test_direct_dead();
+	test_stops();
+	test_not_sent();
+	test_deadline();
 	mw_net_close(net);
 	mw_arena_close(ctx.arena);
 	return done();

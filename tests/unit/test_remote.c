@@ -202,22 +202,22 @@ test_bridge(void)
 		{ "event: exit\ndata: {\"exit_code\":0}\n\nevent: exit\ndata: {\"exit_code\":1}\n\n",
 		    "", true, false, 0, "", true },
 	};
-	struct mw_bridge_answer a;
+	struct mw_remote_events a;
 	struct mw_buf out;
 	size_t i;
 	bool taken;
 
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		mw_buf_init(&out, 1024);
-		mw_bridge_answer_init(&a, collect, &out);
-		taken = mw_bridge_answer_feed(&a, rows[i].in, strlen(rows[i].in));
+		mw_remote_events_init(&a, mw_bridge_event, collect, &out);
+		taken = mw_sse_feed(&a.sse, rows[i].in, strlen(rows[i].in));
 		ok(taken == rows[i].taken, "bridge row %zu: taken", i);
-		ok(a.exited == rows[i].ended && a.failed == rows[i].failed, "how it ended");
+		ok(a.ended == rows[i].ended && a.failed == rows[i].failed, "how it ended");
 		is_int(a.exit_code, rows[i].exit_code, "its exit code");
 		is_str(a.said.code, rows[i].code, "its error");
 		if (rows[i].taken)
 			is_str(out.len > 0 ? out.data : "", rows[i].out, "its output");
-		mw_bridge_answer_free(&a);
+		mw_sse_free(&a.sse);
 		mw_buf_free(&out);
 	}
 }
@@ -244,21 +244,21 @@ test_container(void)
 		{ "data: {\"type\":\"later\"}\n\ndata: {\"type\":\"complete\",\"exitCode\":0}\n\n", "",
 		    true, false, 0, "", true },
 	};
-	struct mw_container_answer a;
+	struct mw_remote_events a;
 	struct mw_buf out;
 	size_t i;
 	bool taken;
 
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		mw_buf_init(&out, 1024);
-		mw_container_answer_init(&a, collect, &out);
-		taken = mw_container_answer_feed(&a, rows[i].in, strlen(rows[i].in));
+		mw_remote_events_init(&a, mw_container_event, collect, &out);
+		taken = mw_sse_feed(&a.sse, rows[i].in, strlen(rows[i].in));
 		ok(taken == rows[i].taken, "container row %zu: taken", i);
-		ok(a.complete == rows[i].ended && a.failed == rows[i].failed, "how it ended");
+		ok(a.ended == rows[i].ended && a.failed == rows[i].failed, "how it ended");
 		is_int(a.exit_code, rows[i].exit_code, "its exit code");
 		is_str(a.said.code, rows[i].code, "its error");
 		is_str(out.len > 0 ? out.data : "", rows[i].out, "its output");
-		mw_container_answer_free(&a);
+		mw_sse_free(&a.sse);
 		mw_buf_free(&out);
 	}
 }

@@ -198,8 +198,8 @@ test_drivers(void)
 	    strstr(err.msg, "local") != NULL, "... names the setting and the known ones: %s", err.msg);
 	conf->sandbox.driver = was;
 	mw_sandbox_close(NULL);
-	ok((sb->ops->flags & MW_SB_FILES_ASLEEP) != 0 && (sb->ops->flags & MW_SB_CAN_STOP) != 0 &&
-	    (sb->ops->flags & MW_SB_CAN_CREATE) != 0, "the local driver's flags");
+	ok((sb->flags & MW_SB_FILES_ASLEEP) != 0 && (sb->flags & MW_SB_CAN_STOP) != 0 &&
+	    (sb->flags & MW_SB_CAN_CREATE) != 0, "the local driver's flags");
 	if (root_told == MW_OK)
 		ok(true, "# SKIP not started as root");
 	else

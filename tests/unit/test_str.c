@@ -125,6 +125,25 @@ test_random_long(void)
 	    "random hex longer than one read");
 }
 
+/* The fast look at eight bytes against the plain one, every byte at every place. */
+static void
+test_header_ok(void)
+{
+	char text[32];
+	size_t at, wrong = 0;
+	int c;
+
+	for (c = 1; c < 256; c++) {
+		for (at = 0; at < sizeof(text) - 1; at++) {
+			memset(text, 0xa9, sizeof(text));
+			text[at] = (char)c;
+			text[sizeof(text) - 1] = '\0';
+			wrong += mw_str_header_ok(text) != ((c >= 0x20 && c != 0x7f) || c == '\t');
+		}
+	}
+	is_int((int64_t)wrong, 0, "header value, every byte at every place");
+}
+
 static void
 test_header(void)
 {
@@ -174,6 +193,7 @@ test_equal(void)
 int
 main(void)
 {
+	test_header_ok();
 	test_uint();
 	test_int();
 	test_bool();
