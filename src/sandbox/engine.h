@@ -35,6 +35,7 @@ struct mw_engine_owner {
 struct mw_engine {
 	struct mw_sandbox base;
 	struct mw_net *net;
+	struct mw_net *aside;	/* for a look while `net` is in a call; NULL until then */
 	char *socket;		/* of the engine; NULL = TCP */
 	char *origin;		/* "http://engine", or "http://HOST:PORT" */
 	char *name;		/* sandbox.name, with {user} */
@@ -118,6 +119,9 @@ const char *mw_engine_mount(const struct mw_engine_state *st, const char *path);
 
 enum mw_code mw_engine_inspect(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
     struct mw_engine_state *st) MW_MUST;
+
+/* Is it paused?  Asked aside, from within a call; whoever cannot be asked is not. */
+bool mw_engine_paused(struct mw_engine *e, struct mw_ctx *ctx, const char *user);
 
 /*
  * An answer that is no success, explained by what the container is: MW_SANDBOX_NOT_FOUND,

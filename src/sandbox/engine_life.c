@@ -152,6 +152,23 @@ mw_engine_inspect(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
 	return rc;
 }
 
+bool
+mw_engine_paused(struct mw_engine *e, struct mw_ctx *ctx, const char *user)
+{
+	struct mw_err before = ctx->err;
+	struct mw_net *busy = e->net;
+	struct mw_engine_state st = { .paused = false };
+	bool paused = false;
+
+	if (e->aside != NULL || mw_net_open(&e->aside, &ctx->err) == MW_OK) {
+		e->net = e->aside;
+		paused = mw_engine_inspect(e, ctx, user, &st) == MW_OK && st.paused;
+		e->net = busy;
+	}
+	ctx->err = before;
+	return paused;
+}
+
 enum mw_code
 mw_engine_refused(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const char *what,
     int status, const char *message)
