@@ -41,6 +41,7 @@ struct mw_net {
 	bool stopped, too_large, stalled;
 	int64_t stall;
 	int64_t last_move;		/* when a byte last came or went */
+	int64_t idle;			/* when on_idle is called next */
 	curl_off_t last_count;
 };
 

@@ -17,6 +17,7 @@
 #define HEADERS_OUT_BYTES 65536
 #define CONNECT_MS 10000		/* longest wait for a connection */
 #define STALL_MS 30000
+#define IDLE_MS 2000
 #define IDLE_CONNECTIONS 4L
 
 static pthread_once_t global_once = PTHREAD_ONCE_INIT;
@@ -201,11 +202,15 @@ on_progress(void *arg, curl_off_t dtotal, curl_off_t dnow, curl_off_t utotal,
 	if (dnow + unow != n->last_count) {
 		n->last_count = dnow + unow;
 		n->last_move = now;
+		n->idle = now + IDLE_MS;
 	} else if (now - n->last_move >= n->stall) {
 		n->stalled = true;
 		return 1;
+	} else if (n->req->on_idle != NULL && now >= n->idle) {
+		n->stopped = !n->req->on_idle(n->req->arg);
+		n->idle = mw_now() + IDLE_MS;
 	}
-	return 0;
+	return n->stopped;
 }
 
 #define SET(o, v) do { if (rc == CURLE_OK) rc = curl_easy_setopt(c, o, v); } while (0)
@@ -432,6 +437,7 @@ call_begin(struct mw_net *n, const struct mw_net_req *req, struct mw_net_res *re
 	n->stopped = n->too_large = n->stalled = false;
 	n->stall = req->stall > 0 ? req->stall : STALL_MS;
 	n->last_move = mw_now();
+	n->idle = n->last_move + IDLE_MS;
 }
 
 static void

@@ -41,6 +41,9 @@ struct mw_net_req {
 	/* The head is complete (final, not 1xx); return false to stop reading. */
 	bool (*on_head)(void *arg, int status);
 	bool (*on_data)(void *arg, const void *p, size_t n);
+	/* Or NULL: nothing came or went for two seconds, and for each two more.  Return false to
+	 * stop.  May make calls with another handle. */
+	bool (*on_idle)(void *arg);
 	void *arg;
 };
 

@@ -97,10 +97,7 @@ before_stop(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c, bool *f
 static bool
 only_seems_asleep(const struct mw_app *app, const struct mw_change *c)
 {
-	unsigned flags = app->sandbox->flags;
-
-	return c->before == MW_USER_SLEEPING && (flags & MW_SB_FILES_ASLEEP) == 0 &&
-	    (flags & MW_SB_CAN_STOP) != 0;
+	return c->before == MW_USER_SLEEPING && (app->sandbox->flags & MW_SB_GUESSES) != 0;
 }
 
 static enum mw_code

@@ -20,7 +20,6 @@
 #define TEND_SHARE 4		/* a job may take this part of the time that is left */
 #define TEND_TIME 600000		/* ms, and no more than that */
 #define LOGGED_MAX 8		/* failures of one pass that have a line of their own */
-#define FOLDER ".moltworker/jobs/"
 
 struct keep {
 	struct mw_app *app;
@@ -34,7 +33,7 @@ struct keep {
 static const char *
 key_of(struct mw_app *app, struct mw_ctx *ctx, const struct mw_jobs_row *row, const char *stream)
 {
-	const char *path = mw_arena_printf(ctx->arena, FOLDER "%s.%s", row->id, stream);
+	const char *path = mw_arena_printf(ctx->arena, MW_EXEC_FOLDER "%s.%s", row->id, stream);
 
 	return path == NULL ? NULL : mw_store_key(app->conf, ctx->arena, row->user, path);
 }

@@ -79,29 +79,43 @@ mw_gate_changes(struct mw_app *app, const char *user)
 	return atomic_load(mw_shm_changes(app->shm, user));
 }
 
+/* Those inside have not left in time. */
+static enum mw_code
+hangs(struct mw_ctx *ctx, const char *user, bool force)
+{
+	mw_err_clear(&ctx->err);
+	if (force) {
+		mw_log(MW_WARN, "[WAKE] userId=%s is stopped although something in it is at work",
+		    user);
+		return MW_OK;
+	}
+	ctx->err.retry_after = 1;
+	return mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE, "A write or the start of a command in the "
+	    "sandbox of %s does not come to its end: it was not stopped; try again, or stop it all "
+	    "the same with force=true", user);
+}
+
 enum mw_code
 mw_gate_close(struct mw_app *app, struct mw_ctx *ctx, const char *user, bool force,
     struct mw_gate *g)
 {
 	struct names n = names_of(user);
-	int64_t until = mw_now() + FORCED_WAIT;
 	enum mw_code code;
+	int64_t until;
 
 	g->empty = -1;
-	if (!force || until > ctx->deadline)
-		until = ctx->deadline;
 	code = mw_lockfile_take(app->lock_path, n.stop, ctx->deadline, &g->turn, &ctx->err);
-	if (code == MW_OK)
-		code = mw_lockfile_take(app->lock_path, n.change, until, &g->empty, &ctx->err);
-	if (code == MW_DEADLINE_EXCEEDED && force && g->turn >= 0) {
-		mw_log(MW_WARN, "[WAKE] userId=%s is stopped although something in it is at work",
-		    user);
-		mw_err_clear(&ctx->err);
-		return MW_OK;
-	}
+	if (code != MW_OK)
+		return code == MW_DEADLINE_EXCEEDED ? being_stopped(ctx, user) : code;
+	until = mw_now() + (force ? FORCED_WAIT : app->conf->sandbox.timeout);
+	if (until > ctx->deadline)
+		until = ctx->deadline;
+	code = mw_lockfile_take(app->lock_path, n.change, until, &g->empty, &ctx->err);
+	if (code == MW_DEADLINE_EXCEEDED)
+		code = hangs(ctx, user, force);
 	if (code != MW_OK)
 		mw_gate_open(g);
-	return code == MW_DEADLINE_EXCEEDED ? being_stopped(ctx, user) : code;
+	return code;
 }
 
 void

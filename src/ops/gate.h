@@ -26,8 +26,9 @@ void mw_gate_leave(struct mw_app *app, const char *user, int inside);
 uint32_t mw_gate_changes(struct mw_app *app, const char *user);
 
 /*
- * Close it: nobody goes in any more, and those inside have left.  With `force` they
- * get a few seconds only, then it is closed over them.
+ * Close it: nobody goes in any more, and those inside have left.  They get
+ * sandbox.timeout for that, else it stays open: MW_SANDBOX_UNAVAILABLE.  With `force`
+ * they get a few seconds, then it is closed over them.
  */
 struct mw_gate { int turn, empty; };
 enum mw_code mw_gate_close(struct mw_app *app, struct mw_ctx *ctx, const char *user,

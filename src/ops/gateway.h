@@ -23,6 +23,7 @@ struct mw_leader {
 	enum mw_phase phase;
 	enum mw_action action;
 	enum mw_code refusal;		/* what the platform said to start, if it refused */
+	uint64_t claim;			/* the marker of an instance that this wake fills */
 	struct mw_probe probe;		/* the last one */
 	const char *log;		/* the gateway's last lines, arena */
 };

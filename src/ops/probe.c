@@ -14,10 +14,12 @@ static const char probe_script[] =
 #include "ops/probe.sh.h"
 ;
 
-/* Written beside and renamed: a marker is whole or absent. */
+/* The claim becomes the marker, which is whole or absent; also if this was done before,
+ * and the answer was lost.  Nothing is said where it went well. */
 static const char mark_script[] =
-    "umask 077\n"
-    "mkdir -p \"$MW_RUN_DIR\" && echo \"$MW_MARKER\" >\"$MW_RUN_DIR/instance.new\" &&\n"
+    "is() { read -r m <\"$MW_RUN_DIR/$1\" && [ \"$m\" = \"$MW_MARKER\" ]; } 2>/dev/null\n"
+    "is instance && exit 0\n"
+    "is instance.new || { echo replaced; exit 0; }\n"
     "mv \"$MW_RUN_DIR/instance.new\" \"$MW_RUN_DIR/instance\"\n";
 
 bool
@@ -188,7 +190,7 @@ mw_probe_run(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox *
 {
 	char naps[NAPS_MAX], port[8] = "";
 	int64_t timeout = ask->window + conf->wake.health_timeout;
-	const char *env[8];
+	const char *env[9];
 	struct mw_buf buf;
 	enum mw_code code;
 	size_t i;
@@ -204,8 +206,10 @@ mw_probe_run(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox *
 	env[4] = mw_arena_printf(ctx->arena, "MW_JOB=%s", ask->job != NULL ? ask->job : "");
 	env[5] = ask->pass ? "MW_PASS=1" : "MW_PASS=";
 	env[6] = mw_arena_printf(ctx->arena, "MW_LIMIT=%lld", (long long)(timeout + 999) / 1000);
-	env[7] = NULL;
-	for (i = 0; i < 7; i++) {
+	env[7] = ask->claim == 0 ? "MW_CLAIM=" : mw_arena_printf(ctx->arena,
+	    "MW_CLAIM=%016llx", (unsigned long long)ask->claim);
+	env[8] = NULL;
+	for (i = 0; i < 8; i++) {
 		if (env[i] == NULL)
 			return mw_ctx_nomem(ctx);
 	}
@@ -231,6 +235,9 @@ mw_mark(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox *sb,
 		return mw_ctx_nomem(ctx);
 	mw_buf_init(&buf, MW_PROBE_MAX);
 	code = mw_run_script(ctx, sb, user, mark_script, env, conf->wake.health_timeout, &buf);
+	if (code == MW_OK && buf.len > 0)
+		code = mw_ctx_fail(ctx, MW_SANDBOX_HIBERNATING,
+		    "the sandbox was replaced while it was filled");
 	mw_buf_free(&buf);
 	return code;
 }

@@ -23,6 +23,7 @@ struct mw_probe_ask {
 	bool pass;		/* note down inside that it has passed: only a wake may */
 	int64_t window;		/* ms to wait inside for it to pass; 0 = one look */
 	int64_t elapsed;	/* ms waited before: the longer, the rarer the looks */
+	uint64_t claim;		/* noted in an instance without a marker, for mw_mark(); or 0 */
 	const char *job;	/* wait no more once this job has ended, or NULL */
 };
 
@@ -50,7 +51,11 @@ bool mw_probe_parse(const char *s, size_t n, struct mw_probe *out) MW_MUST;
 /* ms until the next look, after `elapsed` ms of waiting. */
 int64_t mw_probe_nap(const struct mw_conf *conf, int64_t elapsed);
 
-/* Write a fresh marker; run after the restore, last.  *marker is what was written. */
+/*
+ * Give the instance its marker; run after the restore, last.  It must have been claimed by
+ * a probe before the first byte was brought: MW_SANDBOX_HIBERNATING if the one that is there
+ * now was not, and so may lack what went to its predecessor.
+ */
 enum mw_code mw_mark(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox *sb,
     const char *user, uint64_t marker) MW_MUST;
 

@@ -11,6 +11,7 @@
 #	MW_NAPS		seconds to wait before each further look
 #	MW_JOB		no further look once this job has ended
 #	MW_PASS		1 = note down that the gateway has passed
+#	MW_CLAIM	the marker that a fresh instance shall have once it is filled, "" = none
 #	MW_LIMIT	seconds after which all that this has started is killed
 
 # Does anything listen on the port?  Where that cannot be seen, the probe decides.  Read
@@ -88,6 +89,14 @@ gateway()
 	kill -TERM "-$$" 2>/dev/null
 }
 
+# The marker-to-be.  Who fills an instance looks for it at the end: still there, it is the
+# same instance that was claimed, with all that was brought since.
+claim()
+{
+	umask 077
+	mkdir -p "$MW_RUN_DIR" && echo "$MW_CLAIM" >"$MW_RUN_DIR/instance.new"
+}
+
 main()
 {
 	marker=
@@ -98,6 +107,7 @@ main()
 	*) marker= ;;
 	esac
 	echo "marker ${marker:--}"
+	[ -n "$marker" ] || [ -z "$MW_CLAIM" ] || claim || exit 1
 	[ -z "$marker" ] || [ "$MW_GATEWAY" != 1 ] || gateway
 	exit 0
 }

@@ -125,6 +125,8 @@ conclude(struct mw_sync_run *run, enum mw_code code)
 	run->s->verified = code == MW_OK && written == MW_OK && run->s->failed.count == 0;
 	if (run->s->verified && !run->restore)
 		written = mw_sync_write_last(run);
+	if (run->s->verified && written == MW_OK && !run->restore)
+		mw_sync_remove_old(run);
 	mw_rows_close(good);
 	run->ctx->deadline = deadline;
 	if (code != MW_OK)

@@ -222,8 +222,11 @@ begin(struct compare *c)
 	enum mw_code code;
 
 	if ((code = mw_r2_list_open(&c->r2, run->app, run->ctx, run->store, run->user,
-	    run->s)) != MW_OK ||
-	    (code = mw_r2_list_next(&c->r2, &c->r)) != MW_OK)
+	    run->s)) != MW_OK)
+		return code;
+	if (!run->restore && !run->s->dry_run)
+		c->r2.run = run;
+	if ((code = mw_r2_list_next(&c->r2, &c->r)) != MW_OK)
 		return code;
 	if (c->r2.has_manifest || (c->r != NULL && c->r2.more))
 		code = mw_manifest_open(run->app, run->ctx, run->store, run->user, &run->manifest);

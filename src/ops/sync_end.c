@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
+#include "ops/retry.h"
 #include "ops/sync_run.h"
 
 #define LAST_SYNC ".last-sync"
@@ -172,4 +174,35 @@ mw_sync_write_last(struct mw_sync_run *run)
 		    "application/json");
 	mw_spool_drop(&spool);
 	return code;
+}
+
+struct removal {
+	struct mw_sync_run *run;
+	const char *key;
+};
+
+static enum mw_code
+try_remove(void *arg)
+{
+	struct removal *r = arg;
+
+	return r->run->store->ops->remove(r->run->store, r->run->ctx, r->key);
+}
+
+/* What they stand in the way of is order, not the sync. */
+void
+mw_sync_remove_old(struct mw_sync_run *run)
+{
+	struct removal r = { .run = run };
+	enum mw_code code = MW_OK;
+	size_t i;
+
+	for (i = 0; i < run->nold && code == MW_OK; i++) {
+		r.key = run->old[i];
+		code = mw_retry(run->app, run->ctx, MW_UP_STORE, try_remove, &r);
+	}
+	if (code != MW_OK)
+		mw_log(MW_WARN, "[EXEC] userId=%s: old results are left for the next sync: %s",
+		    run->user, run->ctx->err.msg);
+	mw_err_clear(&run->ctx->err);
 }

@@ -3,12 +3,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/path.h"
 #include "base/utf8.h"
+#include "ops/exec.h"
 #include "ops/retry.h"
 #include "ops/sync_run.h"
 
 #define PAGE_MEMORY ((size_t)4 << 20)
+#define OLD_SLACK 86400000	/* ms beyond exec.keep */
 
 void
 mw_sync_note(struct mw_arena *a, struct mw_sync_notes *notes, const char *path,
@@ -75,6 +78,23 @@ wanted(struct mw_r2_list *l, const char *name)
 	return false;
 }
 
+/* A job's output whose row has expired long ago, wherever it was. */
+static enum mw_code
+note_old(struct mw_r2_list *l, const struct mw_list_row *row, const char *name)
+{
+	struct mw_sync_run *run = l->run;
+	int64_t now = mw_wall() + l->store->clock;
+
+	if (run == NULL || run->nold == MW_SYNC_OLD ||
+	    strncmp(name, MW_EXEC_FOLDER, strlen(MW_EXEC_FOLDER)) != 0 ||
+	    row->modified > now - l->app->conf->exec.keep - OLD_SLACK)
+		return MW_OK;
+	if ((run->old[run->nold] = mw_arena_strdup(l->ctx->arena, row->key)) == NULL)
+		return mw_ctx_nomem(l->ctx);
+	run->nold++;
+	return MW_OK;
+}
+
 static enum mw_code
 add_object(void *arg, const struct mw_list_row *row)
 {
@@ -86,7 +106,7 @@ add_object(void *arg, const struct mw_list_row *row)
 	if (l->n == MW_R2_PAGE)
 		return mw_ctx_fail(l->ctx, MW_INTERNAL_ERROR, "R2 listed more than was asked for");
 	if (!wanted(l, name))
-		return MW_OK;
+		return note_old(l, row, name);
 	r = &l->rows[l->n];
 	*r = (struct mw_row){ .size = row->size, .mtime = row->modified, .mode = -1,
 	    .type = MW_FT_FILE };

@@ -10,6 +10,7 @@
 #include "ops/sync.h"
 #include "ops/sync_plan.h"
 
+#define MW_SYNC_OLD 256			/* results of forgotten jobs that one backup removes */
 #define MW_R2_PAGE 999			/* rows: with one more, one call to S3 has them */
 
 /* R2's listing as rows, page by page. */
@@ -18,6 +19,7 @@ struct mw_r2_list {
 	struct mw_ctx *ctx;
 	struct mw_store *store;
 	struct mw_sync *s;		/* takes the bad names; or NULL */
+	struct mw_sync_run *run;	/* takes old results; or NULL */
 	const char *user, *prefix;
 	struct mw_arena *page;		/* of the rows below */
 	struct mw_row *rows;
@@ -47,6 +49,8 @@ struct mw_sync_run {
 	int64_t removals;		/* planned, on nobody's word but delete=true */
 	int64_t there;			/* of so many files */
 	int64_t checks;			/* planned: files that are the same in all likelihood */
+	const char *old[MW_SYNC_OLD];	/* results that no row can know any more */
+	size_t nold;
 	int64_t unsure;			/* planned: both may have changed, and are of one size */
 	/* the transfers, under the mutex */
 	pthread_mutex_t mutex;
@@ -144,6 +148,8 @@ bool mw_sync_later(const struct mw_store *store, const struct mw_object *obj, in
 enum mw_code mw_sync_verify(struct mw_sync_run *run, struct mw_rows *good) MW_MUST;
 enum mw_code mw_sync_write_manifest(struct mw_sync_run *run, struct mw_rows *facts) MW_MUST;
 enum mw_code mw_sync_write_last(struct mw_sync_run *run) MW_MUST;
+/* Remove run->old from R2, as far as that can be done. */
+void mw_sync_remove_old(struct mw_sync_run *run);
 
 /* ---- sync_links.c ---- */
 

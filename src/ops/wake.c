@@ -44,7 +44,7 @@ try_probe(void *arg)
 {
 	struct mw_leader *l = arg;
 	struct mw_probe_ask ask = {
-		.gateway = l->level == MW_LEVEL_GATEWAY, .pass = true,
+		.gateway = l->level == MW_LEVEL_GATEWAY, .pass = true, .claim = l->claim,
 	};
 
 	return mw_probe_run(l->app->conf, l->ctx, l->sb, l->user, &ask, &l->probe);
@@ -87,7 +87,7 @@ fill(struct mw_leader *l)
 	l->sb->allow_unproven = false;
 	if (code != MW_OK)
 		return code;
-	l->probe.marker = fresh_marker();
+	l->probe.marker = l->claim;
 	code = mw_retry(l->app, l->ctx, MW_UP_SANDBOX, try_mark, l);
 	/* Without a marker the gateway was not looked at; the platform may start it itself. */
 	if (code == MW_OK && l->level == MW_LEVEL_GATEWAY)
@@ -109,6 +109,7 @@ once(struct mw_leader *l)
 	enum mw_code code;
 
 	mw_leader_enter(l, MW_PHASE_SANDBOX_START);
+	l->claim = fresh_marker();
 	if ((code = mw_retry(l->app, l->ctx, MW_UP_SANDBOX, try_start, l)) != MW_OK ||
 	    (code = mw_retry(l->app, l->ctx, MW_UP_SANDBOX, try_probe, l)) != MW_OK)
 		return code;

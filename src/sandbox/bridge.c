@@ -271,7 +271,7 @@ bridge_open(const struct mw_conf *conf, struct mw_sandbox **sp, struct mw_err *e
 		return code;
 	if ((b = calloc(1, sizeof(*b))) == NULL)
 		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
-	b->remote.base.flags = MW_SB_CAN_STOP | MW_SB_CAN_CREATE;
+	b->remote.base.flags = MW_SB_CAN_STOP | MW_SB_CAN_CREATE | MW_SB_GUESSES;
 	b->awake_ttl = conf->sandbox.bridge.awake_ttl;
 	code = mw_remote_init(&b->remote, &mw_sandbox_bridge, &bridge_remote, conf,
 	    conf->sandbox.bridge.url, err);

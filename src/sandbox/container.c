@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "sandbox/engine.h"
 
 #define FIELD "{user}"
 #define WHAT "the container server"
@@ -127,6 +128,24 @@ judge(const struct mw_container *c, struct mw_ctx *ctx, struct mw_remote_exchang
 	}
 }
 
+struct running {
+	struct mw_remote_exchange e;	/* first: the request's arg */
+	struct mw_container *c;
+	struct mw_ctx *ctx;
+	const char *user;
+	bool stuck;			/* paused while it ran: no end will come */
+	unsigned mute;
+};
+
+static bool
+on_idle(void *arg)
+{
+	struct running *g = arg;
+
+	g->stuck = mw_engine_stuck((struct mw_engine *)g->c->engine, g->ctx, g->user, &g->mute);
+	return !g->stuck;
+}
+
 static enum mw_code
 container_run(struct mw_remote *r, struct mw_ctx *ctx, const char *user,
     struct mw_remote_run *run)
@@ -134,7 +153,7 @@ container_run(struct mw_remote *r, struct mw_ctx *ctx, const char *user,
 	struct mw_container *c = (struct mw_container *)r;
 	struct mw_net_req q = { .method = "POST", .fresh = run->once,
 	    .timeout = run->timeout > 0 ? run->timeout : 1 };
-	struct mw_remote_exchange e;
+	struct running g = { .c = c, .ctx = ctx, .user = user };
 	struct mw_net_res res;
 	struct mw_buf body;
 	enum mw_code code;
@@ -142,7 +161,8 @@ container_run(struct mw_remote *r, struct mw_ctx *ctx, const char *user,
 	if ((code = mw_container_gate(c, ctx, user)) != MW_OK)
 		return code;
 	mw_buf_init(&body, MW_REMOTE_LINE_MAX * 4);
-	mw_remote_exchange_init(&e, &q, mw_container_event, run);
+	mw_remote_exchange_init(&g.e, &q, mw_container_event, run);
+	q.on_idle = c->engine != NULL ? on_idle : NULL;
 	if (!body_of(run, &body)) {
 		code = mw_ctx_nomem(ctx);
 	} else {
@@ -151,10 +171,13 @@ container_run(struct mw_remote *r, struct mw_ctx *ctx, const char *user,
 		mw_ctx_call(ctx);
 		code = request(c, ctx, user, "/api/execute/stream", &q, &res);
 	}
-	if (code == MW_OK)
-		code = judge(c, ctx, &e, &res);
-	run->exit_code = e.events.exit_code;
-	mw_remote_exchange_free(&e);
+	if (g.stuck)
+		code = mw_ctx_fail(ctx, MW_SANDBOX_UNREACHABLE,
+		    "the sandbox was paused while the command ran");
+	else if (code == MW_OK)
+		code = judge(c, ctx, &g.e, &res);
+	run->exit_code = g.e.events.exit_code;
+	mw_remote_exchange_free(&g.e);
 	mw_buf_free(&body);
 	return code;
 }

@@ -98,6 +98,7 @@ engine_close(struct mw_sandbox *s)
 	struct mw_engine *e = (struct mw_engine *)s;
 
 	mw_net_close(e->net);
+	mw_net_close(e->aside);
 	mw_local_close(e->files);
 	free(e->origin);
 	free(e->socket);

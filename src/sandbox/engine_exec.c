@@ -45,6 +45,11 @@ static const char wrapper[] =
     "exec \"$@\"\n";
 
 struct stream {
+	struct mw_engine *e;
+	struct mw_ctx *ctx;
+	const char *user;
+	bool stuck;		/* paused while it ran: no end will come */
+	unsigned mute;
 	struct mw_exec_result *r;
 	unsigned char head[FRAME_HEAD];
 	size_t nhead;		/* bytes of a frame's head so far */
@@ -253,6 +258,15 @@ create(struct mw_engine *e, struct mw_ctx *ctx, const char *user, struct json_ob
 }
 
 static bool
+on_idle(void *arg)
+{
+	struct stream *s = arg;
+
+	s->stuck = mw_engine_stuck(s->e, s->ctx, s->user, &s->mute);
+	return !s->stuck;
+}
+
+static bool
 is_output(void *arg, int status)
 {
 	(void)arg;
@@ -271,7 +285,8 @@ start(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const char *id,
 	struct mw_net_header type = { "Content-Type", "application/json" };
 	struct mw_net_req req = { .method = "POST", .body = body, .body_size = sizeof(body) - 1,
 	    .body_fd = -1, .headers = &type, .nheaders = 1, .fresh = true, .timeout = limit,
-	    .stall = limit + 1000, .on_head = is_output, .on_data = on_data, .arg = s };
+	    .stall = limit + 1000, .on_head = is_output, .on_data = on_data,
+	    .on_idle = on_idle, .arg = s };
 	struct mw_net_res res;
 	enum mw_code rc;
 
@@ -279,6 +294,9 @@ start(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const char *id,
 	if (res.end == MW_NET_TIMEOUT)
 		return mw_ctx_fail(ctx, MW_SANDBOX_TIMEOUT,
 		    "the command did not end in time, and may run on");
+	if (s->stuck)
+		return mw_ctx_fail(ctx, MW_SANDBOX_UNREACHABLE,
+		    "the sandbox was paused while the command ran");
 	rc = mw_engine_ended(e, ctx, &res);
 	if (rc != MW_OK)
 		return rc;
@@ -372,7 +390,7 @@ run(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const struct mw_e
     struct mw_exec_result *r)
 {
 	char nonce[NONCE + 1], *id = NULL, *input = NULL;
-	struct stream s = { .r = r, .nonce = nonce };
+	struct stream s = { .e = e, .ctx = ctx, .user = user, .r = r, .nonce = nonce };
 	int64_t end = mw_now() + x->timeout;
 	struct json_object *o;
 	enum mw_code rc = MW_OK;

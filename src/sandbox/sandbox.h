@@ -29,7 +29,8 @@ enum mw_sandbox_flags {
 	MW_SB_FILES_ASLEEP = 1,	/* files can be read and written while it sleeps */
 	MW_SB_CAN_STOP = 2,
 	MW_SB_CAN_CREATE = 4,	/* start makes a missing one */
-	MW_SB_PAUSES = 8	/* stop leaves its processes frozen, see stop_ends */
+	MW_SB_PAUSES = 8,	/* stop leaves its processes frozen, see stop_ends */
+	MW_SB_GUESSES = 16	/* asleep is what was last heard of it: it may run all the same */
 };
 
 enum mw_sandbox_state { MW_SB_ABSENT, MW_SB_ASLEEP, MW_SB_STARTING, MW_SB_RUNNING };

@@ -91,37 +91,124 @@ def delete(gw, user, n):
         assert gw.get(user, "gone", "source=" + source, timeout=120).status == 404, source
 
 
-@pytest.mark.parametrize("step", [put, put_large, look, delete])
+def run(gw, user, n):
+    """It ran where the user's files are; or it was lost with its container, and says so."""
+    r = gw.exec(user, "cat kept && echo x >>log%d && wc -l <log%d" % (n, n), timeout=120)
+    if r.status == 410:
+        mw.check_error(r, "process_lost")
+        return
+    obj = mw.check_json(r)
+    assert (obj["exitCode"], obj["stdout"]) == (0, "kept1\n"), obj
+
+
+def batch(gw, user, n):
+    gw.put_ok(user, "gone", b"x", timeout=120)
+    obj = gw.batch_ok(user, [
+        {"op": "write", "path": "f", "content": "batch %d" % n},
+        {"op": "read", "path": "kept", "source": "container"}, {"op": "delete", "path": "gone"},
+        {"op": "exists", "path": "deep/er/file", "source": "container"},
+        {"op": "exists", "path": "never", "source": "container"}], parallel=n % 2 == 0)
+    assert obj["succeeded"] == 5, obj
+    assert [obj["results"][i]["exists"] for i in (3, 4)] == [True, False], obj
+    for source in ("r2", "container"):
+        assert read(gw, user, "f", source) == b"batch %d" % n, source
+        mw.check_error(gw.get(user, "gone", "source=" + source, timeout=120), "file_not_found")
+
+
+def wake_up(gw, user):
+    r = gw.call("POST", "/api/super/users/%s/wake" % user, body=b"", timeout=120)
+    assert mw.check_json(r)["currentState"] == "active"
+
+
+def wake(gw, user, n):
+    """Of one that is empty: also in the middle of being filled."""
+    gw.cloud.tell("replace", user=user)
+    wake_up(gw, user)
+
+
+def begin_job(gw, user):
+    return mw.check_json(gw.exec(user, "sleep 600", stream=True, timeout=120))["processId"]
+
+
+def same(gw, user, path):
+    """What R2 and the sandbox have of it, which is the same; None = it is in neither."""
+    got = [gw.content(user, path, "source=" + s) for s in ("r2", "container")]
+    assert got[0] == got[1], (path, got)
+    return got[0]
+
+
+STEPS = [put, put_large, look, delete, run, batch, wake]
+
+
+@pytest.mark.parametrize("step", STEPS)
 def test_replaced_before_any_call(gw, user, step):
-    if not LONG and ("bridge" in gw.conf["sandbox.driver"]) != (step in (put, look)):
-        pytest.skip("each driver has two of the steps; MW_LONG=1 for all")
+    """Before the first call of a request, before the second, and so on to its last."""
+    if not LONG and ("bridge" in gw.conf["sandbox.driver"]) != (step in (put, look, run, wake)):
+        pytest.skip("each driver has half of the steps; MW_LONG=1 for all")
     gw.put_ok(user, "kept", b"kept", timeout=120)
     gw.put_ok(user, "deep/er/file", b"deep", timeout=120)
-    n = 0
-    while True:
-        n += 1
-        assert n < 60, "no end"
+    some = (4, 6) if step == wake else (1, 2)
+    for n in range(1, 60) if LONG else some:
+        pid = begin_job(gw, user)
         gw.cloud.tell("forget")
         gw.cloud.tell("replace_at", user=user, call=n)
         step(gw, user, n)
-        assert read(gw, user, "kept", "container") == b"kept"
+        assert same(gw, user, "kept") == b"kept"
         if gw.cloud.calls(user) < n:
-            break                       # it was never replaced: all calls have been tried
-        if n == 3 and not LONG:
-            break
+            return                      # it was never replaced: all calls have been tried
+        mw.check_error(gw.process(user, pid, timeout=120), "process_lost")
+    assert not LONG, "no end"
 
 
-def test_replaced_again_and_again(gw, user):
-    """Before every other call: slow, perhaps an error that says come again, never a lie."""
+def honest(r, *codes):
+    """Was it done?  If not, the client is told to come again, or one of the codes."""
+    if r.status == 200:
+        return True
+    obj = r.json()
+    assert obj["code"] in codes or (r.status in (503, 504) and obj["retryable"]), r
+    return False
+
+
+def requests(gw, user, n):
+    """One of each kind; what was acknowledged, {path: content}."""
+    said = {}
+    r = gw.raw(user, "kept", "source=container", timeout=120)
+    assert not honest(r) or r.body == b"kept", r
+    if honest(gw.put(user, "f", b"put %d" % n, timeout=120)):
+        said["f"] = b"put %d" % n
+    if honest(gw.delete(user, "gone", timeout=120)):
+        said["gone"] = None
+    r = gw.exec(user, "cat kept", timeout=120)
+    assert not honest(r, "process_lost") or r.json()["stdout"] == "kept", r
+    obj = gw.batch_ok(user, [{"op": "write", "path": "b", "content": "batch %d" % n},
+                             {"op": "read", "path": "kept", "source": "container"}])
+    for row in obj["results"]:
+        assert row["success"] or row["status"] in (503, 504), row
+    if obj["results"][0]["success"]:
+        said["b"] = b"batch %d" % n
+    assert not obj["results"][1]["success"] or obj["results"][1]["content"] == "kept", obj
+    honest(gw.call("POST", "/api/super/users/%s/wake" % user, body=b"", timeout=120))
+    return said
+
+
+def test_replaced_before_every_nth_call(gw, user):
+    """Again and again: it may be that nothing can be done, but nothing said is untrue.  Once
+    it is over, R2 and the sandbox have what was acknowledged."""
     gw.put_ok(user, "kept", b"kept", timeout=120)
-    for n in range(3):
-        gw.cloud.tell("replace", user=user)
-        r = gw.raw(user, "kept", "source=container", timeout=120)
-        assert (r.status, r.body) == (200, b"kept"), r
-        gw.cloud.tell("replace", user=user)
-        gw.put_ok(user, "f", b"%d" % n, timeout=120)
-        gw.cloud.tell("replace", user=user)
-        assert read(gw, user, "f", "container") == b"%d" % n
+    for n in range(1, 25) if LONG else (5,) if "bridge" in gw.conf["sandbox.driver"] else (9,):
+        gw.put_ok(user, "gone", b"x", timeout=120)
+        pid = begin_job(gw, user)
+        gw.cloud.tell("forget")
+        gw.cloud.tell("replace_at", user=user, call=n, again=True)
+        said = requests(gw, user, n)
+        gw.cloud.tell("forget")
+        assert gw.drain() == 0
+        wake_up(gw, user)
+        mw.check_error(gw.process(user, pid, timeout=120), "process_lost")
+        for path, content in said.items():
+            assert same(gw, user, path) == content, (n, path)
+        for path in ("kept", "f", "gone", "b"):
+            same(gw, user, path)
 
 
 def test_a_lost_job_is_lost(gw, user):

@@ -133,6 +133,19 @@ def test_changes_without_end(gw, user):
     mw.check_json(post(gw, user, "restart"))
 
 
+def test_something_in_it_hangs(make):
+    """A write, say, that its sandbox does not answer: nobody waits for it for ever."""
+    gw = make({"sandbox.timeout": 1000})
+    gw.put_ok("u", "f", b"x", timeout=60)
+    with mw.Lock(gw, "change:u"):
+        obj = mw.check_error(post(gw, "u", "sleep"), "sandbox_unavailable", userId="u")
+        assert "force" in obj["error"], obj
+        gw.put_ok("u", "f", b"y", timeout=60)
+        if os.environ.get("MW_LONG") == "1":
+            mw.check_json(post(gw, "u", "sleep?force=true"))
+    mw.check_json(post(gw, "u", "sleep"))
+
+
 # ---- while it is stopped ----
 
 def test_what_is_woken_meanwhile(bridge, user):
@@ -161,3 +174,15 @@ def test_whoever_stops_it_is_killed(bridge, user):
     assert late().status == 200 and time.monotonic() - began < 60
     assert bridge.content(user, "late", "source=container") == b"x"
     bridge.cloud.tell("forget")
+
+
+def test_a_command_waits_outside(bridge, user):
+    """By force: those that ran are lost, one that has not begun is not."""
+    ran = mw.check_json(bridge.exec(user, "sleep 600", stream=True, timeout=120))["processId"]
+    bridge.cloud.tell("slow_stop", ms=1500)
+    asleep = beside(lambda: post(bridge, user, "sleep?force=true&sync=false"))
+    wakes.until(lambda: user not in bridge.cloud.state()["running"])
+    obj = mw.check_json(bridge.exec(user, "echo ran >>f; cat f", timeout=120))
+    assert (obj["exitCode"], obj["stdout"]) == (0, "ran\n"), obj
+    mw.check_json(asleep())
+    mw.check_error(bridge.process(user, ran, timeout=120), "process_lost")

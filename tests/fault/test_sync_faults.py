@@ -89,6 +89,25 @@ def test_metadata(r2):
     assert st.st_mode & 0o777 == 0o750 and st.st_mtime == 1234567890.5
 
 
+def test_results_that_nobody_knows(r2):
+    """Those of jobs whose rows are gone, with state.path, say: a backup removes them."""
+    ready(r2)
+    jobs = "users/u/.moltworker/jobs/"
+    for name, days in (("job-old.out", 9), ("job-old.err", 9), ("job-new.out", 0.5)):
+        r2.stub.put(jobs + name, b"x")
+        r2.stub.objects[jobs + name] = r2.stub.objects[jobs + name][:4] + (
+            time.time() - days * 86400,)
+    sync(r2, "dryRun=true")
+    sync(r2, "direction=restore")
+    assert len(r2.stub.keys(jobs)) == 3
+    r2.stub.fail(method="DELETE", key=jobs, times=9, status=503)
+    sync(r2, verified=True, deleted=0)
+    assert len(r2.stub.keys(jobs)) == 3
+    r2.stub.reset()
+    sync(r2, verified=True, deleted=0)
+    assert r2.stub.keys(jobs) == [jobs + "job-new.out"]
+
+
 def test_newer_in_r2_is_reported(r2):
     ready(r2)
     sync(r2)

@@ -20,6 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.abspath(os.environ.get("MW_BUILD", os.path.join(ROOT, "build")))
 SECRET = "Correct-Horse-7b1f5c0e9d"
 SANDBOX = re.compile(r"(^|/)agent serve\b|(^|/)bwrap | hold \S+$")
+BOUND = os.environ.get("MW_ENGINE_FILES") == "1"
 SANITIZED = os.environ.get("MW_SANITIZED") == "yes"
 S3_SECRET = "s3-Secret-Key-41f0aa"
 DEFAULTS = {
@@ -144,6 +145,9 @@ class Base:
         if engine:
             self.prefix = "mwt-%s-" % os.path.basename(self.dir)[7:].replace("_", "x")
             self.conf.update(engine.settings(self.prefix))
+            if BOUND and self.conf["sandbox.driver"] == "engine":
+                os.mkdir(self.path("files"), 0o700)
+                self.conf["sandbox.engine.files"] = self.path("files", "{user}")
         self.configure(settings or {})
         self.users = 0
         self.addresses = 0
@@ -203,12 +207,16 @@ class Base:
 
     def sandbox(self, user, *names):
         """The user's root, or a place below it, as the host has it."""
+        if "sandbox.engine.files" in self.conf:
+            return self.path("files", user, *names)
         root = self.engine.root(self.prefix + user) if self.engine else None
         return os.path.join(root, "workspace", *names) if root else \
             self.path("sandboxes", user, *names)
 
     def run_dir(self, user, *names):
         """RUN_DIR of the user's sandbox, or a place below it, as the host has it."""
+        if "sandbox.engine.files" in self.conf:
+            return self.path("files", ".run", user, "run", *names)
         below = self.conf.get("sandbox.run_dir", "/tmp/.moltworker").lstrip("/")
         root = self.engine.root(self.prefix + user) if self.engine else None
         return os.path.join(root, below, *names) if root else \
@@ -381,6 +389,9 @@ class Base:
         self.end_sandboxes()
         if self.engine:
             self.engine.replace(self.prefix + user)
+            if "sandbox.engine.files" in self.conf:
+                shutil.rmtree(self.path("files", ".run", user))
+                shutil.rmtree(self.path("files", user))
             return
         shutil.rmtree(self.path("sandboxes", ".run", user))
         time.sleep(0.1)

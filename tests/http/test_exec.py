@@ -181,12 +181,14 @@ def test_binary_output(gw, user):
 
 def test_much_output(direct, box):
     """100 MB: the answer has a MiB, the sandbox keeps 64, the command notices nothing."""
-    obj = done(direct.exec(box, "head -c 100000000 /dev/zero | tr '\\0' x; echo ok >&2"))
+    obj = done(direct.exec(box, "head -c 100000000 /dev/zero | tr '\\0' x; echo ok >&2",
+                           limit=100000, timeout=120))
     assert obj["exitCode"] == 0 and obj["stderr"] == "ok\n", obj["stderr"]
     assert obj["stdoutTruncated"] and not obj["stderrTruncated"]
     assert obj["stdout"] == "x" * 1048576
     end = 67108864
-    obj = status(direct.process(box, obj["processId"], "stdoutOffset=%d" % (end - 10)))
+    obj = status(direct.process(box, obj["processId"], "stdoutOffset=%d" % (end - 10),
+                                timeout=120))
     assert obj["stdout"] == "x" * 10 and obj["stdoutTruncated"], obj
     assert obj["nextStdoutOffset"] == end and obj["status"] == "completed"
 

@@ -15,12 +15,12 @@ def done(r):
     return mw.check_json(r)
 
 
-def start(gw, user, command):
-    return mw.check_json(gw.exec(user, command, stream=True))["processId"]
+def start(gw, user, command, **members):
+    return mw.check_json(gw.exec(user, command, stream=True, **members))["processId"]
 
 
 def sleep(gw, query=""):
-    return gw.call("POST", "/api/super/users/u/sleep" + query, body=b"", timeout=60)
+    return gw.call("POST", "/api/super/users/u/sleep" + query, body=b"", timeout=300)
 
 
 def rows(gw, sql, *args):
@@ -149,7 +149,7 @@ def test_many_results_hide_no_command(make):
     pid = start(gw, "u", "true")
     assert done(gw.exec("u", "echo room", timeout=60, limit=2000))["stdout"] == "room\n"
     assert done(gw.process("u", pid))["status"] == "completed"
-    running = start(gw, "u", "sleep 300")
+    running = start(gw, "u", "sleep 600", limit=600000)
     r = sleep(gw)
     assert "1 commands" in mw.check_error(r, "conflict")["error"]
     assert rows(gw, "SELECT count(*) FROM job WHERE kept = 0 AND state >= 2") == [(0,)]

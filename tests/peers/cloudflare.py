@@ -17,7 +17,8 @@ user.  POST /control/WORD takes JSON:
     spoil {"user"}              its container cannot be started any more
     run {"user","script"}       run in its container by sh: {"status","output"}
     replace {"user"}            the container is gone, an empty one has its name
-    replace_at {"user","call"}  the same, just before the so many-th call from now on
+    replace_at {"user","call"}  the same, just before the so many-th call from now on;
+                                with "again" before each so many-th
     capacity {"max"}            the bridge runs no more than so many; null = no limit
     pool {"broken"}             the bridge cannot start containers
     cut {"after","times"}       the next streams end after so many bytes, unfinished
@@ -88,7 +89,7 @@ class Box:
         self.lock = threading.RLock()
         self.generation, self.running, self.spoilt = 0, False, False
         self.calls = self.started = 0
-        self.replace_at = None
+        self.replace_at = self.again = None
 
     def path(self, *names):
         return os.path.join(self.dir, *names)
@@ -351,7 +352,8 @@ class World:
         self.cuts, self.delays, self.slow_stop = [], [], 0
         for box in self.boxes.values():
             box.calls = box.started = 0
-            box.replace_at, box.spoilt = None, False
+            box.replace_at = box.again = None
+            box.spoilt = False
 
     def box(self, user):
         with self.lock:
@@ -369,7 +371,7 @@ class World:
             if box.replace_at is not None:
                 box.replace_at -= 1
                 if box.replace_at <= 0:
-                    box.replace_at = None
+                    box.replace_at = box.again
                     box.destroy()
         time.sleep(delay / 1000)
 
@@ -388,6 +390,7 @@ class World:
             self.box(j["user"]).spoilt = True
         elif word == "replace_at":
             self.box(j["user"]).replace_at = j["call"]
+            self.box(j["user"]).again = j["call"] if j.get("again") else None
         elif word == "capacity":
             self.capacity = j["max"]
         elif word == "pool":

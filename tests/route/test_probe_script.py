@@ -65,6 +65,16 @@ def test_no_marker(probe, text):
     assert not (probe.dir / "bad").exists()
 
 
+def test_a_claim(probe):
+    """Left in an instance without a marker, and in no other."""
+    claim = probe.dir / "run" / "instance.new"
+    run = {"MW_RUN_DIR": str(probe.dir / "run"), "MW_CLAIM": MARKER}
+    assert probe(**dict(run, MW_CLAIM="")) == ["marker -"] and not claim.exists()
+    assert probe(**run) == ["marker -"] and claim.read_text() == MARKER + "\n"
+    claim.rename(probe.dir / "run" / "instance")
+    assert probe(**run) == ["marker " + MARKER] and not claim.exists()
+
+
 def test_a_marker(probe):
     mark(probe)
     assert probe(MW_PROBE="touch asked") == ["marker " + MARKER]

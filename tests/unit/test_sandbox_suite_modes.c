@@ -54,6 +54,34 @@ engine_pauses(void)
 	return can;
 }
 
+/* A command that runs when its sandbox is paused would have no end.  What it has done is not
+ * known: it runs on after the wake. */
+static void
+paused_meanwhile(void)
+{
+	const char *argv[] = { "sleep", "300", NULL };
+	struct mw_exec x = { .argv = argv };
+	int64_t began = mw_now();
+	char path[64];
+	struct ran ran;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		mw_sleep_ms(1000);
+		(void)snprintf(path, sizeof(path), "/containers/mwt-%s/pause", box.user);
+		(void)by_hand("POST", path);
+		_exit(0);
+	}
+	box_exec(&box, &x, 100, &ran);
+	ok(ran.code == MW_SANDBOX_UNREACHABLE || ran.code == MW_SANDBOX_HIBERNATING,
+	    "a command whose sandbox is paused under it: %s", mw_code_info(ran.code)->name);
+	ok(mw_now() - began < SUITE_DEADLINE / 2, "is given up soon");
+	ran_free(&ran);
+	(void)waitpid(pid, NULL, 0);
+	start();
+	(void)sh("for p in $(pgrep sleep); do kill -9 $p; done; :");
+}
+
 /* Its processes stay, until a restart. */
 static void
 pause_keeps(void)
@@ -89,6 +117,7 @@ pause_keeps(void)
 	suite_code(stop(false), MW_OK, "and one that is stopped sleeps");
 	start();
 	is_str(sh("echo runs"), "runs\n", "and starts");
+	paused_meanwhile();
 	box_close(&box);
 }
 
@@ -236,7 +265,7 @@ test_bound(void)
 	conf.sandbox.engine.files = files;
 	drv = &bound;
 	for (i = 0; i < sizeof(users) / sizeof(users[0]); i++)
-		remove_by_hand(users[i]);	/* they have none of these mounts */
+		remove_by_hand(users[i]);
 	bound_files();
 	bound_elsewhere();
 	if (getenv("MW_LONG") != NULL) {
@@ -412,6 +441,7 @@ test_server(void)
 		suite_code(put("f", "x"), MW_SANDBOX_HIBERNATING, "write");
 		start();
 		is_str(sh("echo runs"), "runs\n", "and on it goes");
+		paused_meanwhile();
 	} else
 		ok(true, "a pause # SKIP this engine cannot pause (rootless, cgroup v1)");
 	box_close(&box);
