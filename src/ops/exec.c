@@ -524,11 +524,8 @@ look(struct mw_app *app, struct mw_ctx *ctx, const char *user, const char *id,
 	inside.marker = v->row.marker;
 	if ((code = look_inside(app, ctx, &inside, kill && !mw_jobs_over(v->row.state), v)) != MW_OK)
 		return code;
-	if (mw_jobs_over(v->row.state) && mw_exec_keep(app, ctx, &v->row, 0) != MW_OK) {
-		mw_log(MW_WARN, "[EXEC] userId=%s processId=%s: the result is not kept yet: %s",
-		    user, id, ctx->err.msg);
-		mw_err_clear(&ctx->err);
-	}
+	if (mw_jobs_over(v->row.state))
+		mw_exec_keep_aside(app, ctx, &v->row);
 	return MW_OK;
 }
 

@@ -135,6 +135,10 @@ enum mw_code mw_exec_stopped(struct mw_app *app, struct mw_ctx *ctx, const char 
 enum mw_code mw_exec_keep(struct mw_app *app, struct mw_ctx *ctx, struct mw_jobs_row *row,
     int64_t until) MW_MUST;
 
+/* The same, for who only looks at the job: what another does, fails or would take longer than
+ * two seconds is left to the drain.  row may be brought up to date. */
+void mw_exec_keep_aside(struct mw_app *app, struct mw_ctx *ctx, struct mw_jobs_row *row);
+
 /* A piece of it from there. */
 enum mw_code mw_exec_kept(struct mw_app *app, struct mw_ctx *ctx, const struct mw_exec_ask *ask,
     struct mw_exec_view *v) MW_MUST;

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/lockfile.h"
 #include "base/log.h"
+#include "ops/drain.h"
 #include "ops/exec.h"
 #include "ops/retry.h"
 #include "ops/wake.h"
@@ -15,6 +16,7 @@
 
 #define PIECE (1 << 20)		/* bytes of each stream in one call */
 #define SPARE (1 << 20)		/* beyond exec.max_stored, then somebody is lying */
+#define ASIDE 2000		/* ms of it that a request bears which only wanted to look */
 #define TEND_SHARE 4		/* a job may take this part of the time that is left */
 #define TEND_TIME 600000		/* ms, and no more than that */
 #define LOGGED_MAX 8		/* failures of one pass that have a line of their own */
@@ -25,6 +27,7 @@ struct keep {
 	struct mw_sandbox *sb;
 	struct mw_jobs_row *row;
 	struct mw_spool out, err;
+	int64_t patience;	/* no further piece is begun after this, 0 = the deadline's */
 };
 
 static const char *
@@ -74,6 +77,9 @@ fetch(struct keep *k)
 		if (k->out.size > most || k->err.size > most)
 			return mw_ctx_fail(k->ctx, MW_SANDBOX_UNREACHABLE,
 			    "the sandbox sends more output than exec.max_stored");
+		if (more && k->patience != 0 && mw_left(k->patience) <= 0)
+			return mw_ctx_fail(k->ctx, MW_DEADLINE_EXCEEDED,
+			    "it has much output, which is left to the drain");
 	}
 	return code;
 }
@@ -182,18 +188,40 @@ take_lock(struct mw_app *app, struct mw_ctx *ctx, const char *id, int64_t until,
 	return MW_OK;
 }
 
+static enum mw_code
+keep(struct keep *k, int64_t until)
+{
+	enum mw_code code;
+	int lock;
+
+	code = take_lock(k->app, k->ctx, k->row->id, until, &lock);
+	if (code == MW_OK && lock >= 0)
+		code = keep_if_due(k);
+	mw_lockfile_give(lock);
+	return code;
+}
+
 enum mw_code
 mw_exec_keep(struct mw_app *app, struct mw_ctx *ctx, struct mw_jobs_row *row, int64_t until)
 {
 	struct keep k = { .app = app, .ctx = ctx, .row = row };
-	enum mw_code code;
-	int lock;
 
-	code = take_lock(app, ctx, row->id, until, &lock);
-	if (code == MW_OK && lock >= 0)
-		code = keep_if_due(&k);
-	mw_lockfile_give(lock);
-	return code;
+	return keep(&k, until);
+}
+
+void
+mw_exec_keep_aside(struct mw_app *app, struct mw_ctx *ctx, struct mw_jobs_row *row)
+{
+	struct keep k = { .app = app, .ctx = ctx, .row = row, .patience = mw_now() + ASIDE };
+	enum mw_code code = keep(&k, 0);
+
+	if (code == MW_OK)
+		return;
+	if (code == MW_DEADLINE_EXCEEDED)
+		mw_drain_start(app);
+	mw_log(MW_WARN, "[EXEC] userId=%s processId=%s: the result is not kept yet: %s",
+	    row->user, row->id, ctx->err.msg);
+	mw_err_clear(&ctx->err);
 }
 
 /* ---- from the store ---- */

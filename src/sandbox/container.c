@@ -133,7 +133,8 @@ struct running {
 	struct mw_container *c;
 	struct mw_ctx *ctx;
 	const char *user;
-	bool paused;			/* while it ran: no end will come */
+	bool stuck;			/* paused while it ran: no end will come */
+	unsigned mute;
 };
 
 static bool
@@ -141,8 +142,8 @@ on_idle(void *arg)
 {
 	struct running *g = arg;
 
-	g->paused = mw_engine_paused((struct mw_engine *)g->c->engine, g->ctx, g->user);
-	return !g->paused;
+	g->stuck = mw_engine_stuck((struct mw_engine *)g->c->engine, g->ctx, g->user, &g->mute);
+	return !g->stuck;
 }
 
 static enum mw_code
@@ -170,7 +171,7 @@ container_run(struct mw_remote *r, struct mw_ctx *ctx, const char *user,
 		mw_ctx_call(ctx);
 		code = request(c, ctx, user, "/api/execute/stream", &q, &res);
 	}
-	if (g.paused)
+	if (g.stuck)
 		code = mw_ctx_fail(ctx, MW_SANDBOX_UNREACHABLE,
 		    "the sandbox was paused while the command ran");
 	else if (code == MW_OK)

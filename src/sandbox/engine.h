@@ -109,6 +109,7 @@ struct mw_engine_state {
 	bool leaving;			/* being stopped or removed: look again */
 	int64_t started;		/* wall ms, 0 = unknown */
 	int64_t exit_code;
+	size_t commands;		/* that run; with Podman also some that have ended */
 	const char **mounts;		/* where something else than its own layer is; in the arena */
 	const char *misplaced;		/* what is wrong with that, NULL = nothing */
 	char owner[MW_ENGINE_OWNER];	/* "IMAGE USER[:GROUP]", who its commands run as */
@@ -120,8 +121,12 @@ const char *mw_engine_mount(const struct mw_engine_state *st, const char *path);
 enum mw_code mw_engine_inspect(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
     struct mw_engine_state *st) MW_MUST;
 
-/* Is it paused?  Asked aside, from within a call; whoever cannot be asked is not. */
-bool mw_engine_paused(struct mw_engine *e, struct mw_ctx *ctx, const char *user);
+/*
+ * Will a silent command never end: is its container paused?  Asked aside, from within the
+ * call.  Also when twice in a row (*mute, 0 at first) the engine had no word in time: Docker
+ * has none while a command is begun in a container that was paused then, until we let go.
+ */
+bool mw_engine_stuck(struct mw_engine *e, struct mw_ctx *ctx, const char *user, unsigned *mute);
 
 /*
  * An answer that is no success, explained by what the container is: MW_SANDBOX_NOT_FOUND,

@@ -48,7 +48,8 @@ struct stream {
 	struct mw_engine *e;
 	struct mw_ctx *ctx;
 	const char *user;
-	bool paused;		/* while it ran: no end will come */
+	bool stuck;		/* paused while it ran: no end will come */
+	unsigned mute;
 	struct mw_exec_result *r;
 	unsigned char head[FRAME_HEAD];
 	size_t nhead;		/* bytes of a frame's head so far */
@@ -261,8 +262,8 @@ on_idle(void *arg)
 {
 	struct stream *s = arg;
 
-	s->paused = mw_engine_paused(s->e, s->ctx, s->user);
-	return !s->paused;
+	s->stuck = mw_engine_stuck(s->e, s->ctx, s->user, &s->mute);
+	return !s->stuck;
 }
 
 static bool
@@ -293,7 +294,7 @@ start(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const char *id,
 	if (res.end == MW_NET_TIMEOUT)
 		return mw_ctx_fail(ctx, MW_SANDBOX_TIMEOUT,
 		    "the command did not end in time, and may run on");
-	if (s->paused)
+	if (s->stuck)
 		return mw_ctx_fail(ctx, MW_SANDBOX_UNREACHABLE,
 		    "the sandbox was paused while the command ran");
 	rc = mw_engine_ended(e, ctx, &res);

@@ -8,6 +8,9 @@
 
 #include "base/clock.h"
 
+#define LOOK_MAX 2000		/* ms of a look aside */
+#define BUSY_LOOKS 20		/* before a pause, at commands that may be just beginning, */
+#define BUSY_NAP 50		/* ms between two of them */
 #define STOP_GRACE 5		/* s for its processes to end before they are killed */
 
 /* ---- inspect ---- */
@@ -112,7 +115,7 @@ static enum mw_code
 take_state(struct mw_engine *e, struct mw_ctx *ctx, struct json_object *inspect,
     struct mw_engine_state *st)
 {
-	struct json_object *s = mw_engine_obj(inspect, "State");
+	struct json_object *s = mw_engine_obj(inspect, "State"), *execs = NULL;
 	const char *word = mw_engine_str(s, "Status");
 
 	st->exists = true;
@@ -123,6 +126,9 @@ take_state(struct mw_engine *e, struct mw_ctx *ctx, struct json_object *inspect,
 	    strcmp(word, "restarting") == 0;
 	st->started = mw_engine_time(mw_engine_str(s, "StartedAt"));
 	st->exit_code = mw_engine_int(s, "ExitCode");
+	if (json_object_object_get_ex(inspect, "ExecIDs", &execs) &&
+	    json_object_is_type(execs, json_type_array))
+		st->commands = json_object_array_length(execs);
 	if (!take_mounts(ctx, inspect, &st->mounts))
 		return mw_ctx_nomem(ctx);
 	st->misplaced = misplaced(e, st);
@@ -153,20 +159,27 @@ mw_engine_inspect(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
 }
 
 bool
-mw_engine_paused(struct mw_engine *e, struct mw_ctx *ctx, const char *user)
+mw_engine_stuck(struct mw_engine *e, struct mw_ctx *ctx, const char *user, unsigned *mute)
 {
 	struct mw_err before = ctx->err;
+	int64_t deadline = ctx->deadline, soon = mw_now() + LOOK_MAX;
 	struct mw_net *busy = e->net;
 	struct mw_engine_state st = { .paused = false };
-	bool paused = false;
+	enum mw_code rc = MW_OK;
 
-	if (e->aside != NULL || mw_net_open(&e->aside, &ctx->err) == MW_OK) {
-		e->net = e->aside;
-		paused = mw_engine_inspect(e, ctx, user, &st) == MW_OK && st.paused;
-		e->net = busy;
+	if (e->aside == NULL && mw_net_open(&e->aside, &ctx->err) != MW_OK) {
+		ctx->err = before;
+		return false;
 	}
+	e->net = e->aside;
+	if (soon < deadline)
+		ctx->deadline = soon;
+	rc = mw_engine_inspect(e, ctx, user, &st);
+	ctx->deadline = deadline;
+	e->net = busy;
 	ctx->err = before;
-	return paused;
+	*mute = rc == MW_SANDBOX_TIMEOUT ? *mute + 1 : 0;
+	return st.paused || *mute >= 2;
 }
 
 enum mw_code
@@ -277,6 +290,7 @@ too_long(struct mw_ctx *ctx, const char *what)
 struct steps {
 	struct mw_engine_answer last;	/* to what was ordered last */
 	int64_t nap;			/* of mw_engine_await() */
+	unsigned busy;			/* looks at commands that run */
 	bool done;
 };
 
@@ -348,6 +362,12 @@ stop_step(struct mw_engine *e, struct mw_ctx *ctx, const char *user, bool pause,
 		return cannot(ctx, "pause (sandbox.engine.sleep)", &s->last);
 	if (st.leaving || s->last.status >= 400)
 		(void)mw_engine_await(e, ctx, user, &s->nap);
+	/* Docker never has another word on a container that is paused just when a command is
+	 * being begun in it.  One that was begun long ago does not matter. */
+	if (pause && st.running && st.commands > 0 && !e->podman && s->busy++ < BUSY_LOOKS) {
+		mw_sleep_ms(BUSY_NAP);
+		return MW_OK;
+	}
 	if (!pause || st.leaving)
 		(void)snprintf(verb, sizeof(verb), "stop?t=%d", STOP_GRACE);
 	/* Podman does not stop what is paused. */

@@ -224,12 +224,15 @@ place()
 {
 	mounted "$1"
 	mw_to=$mw_mount
-	for mw_new in "$(readlink -f "$MW_RUN_DIR")/in" "$mw_top/.moltworker/in"; do
+	(umask 077 && mkdir -p "$MW_RUN_DIR/in")
+	mw_new=$(readlink -f "$MW_RUN_DIR/in")
+	for mw_new in "${mw_new:-$MW_RUN_DIR/in}" "$mw_top/.moltworker/in"; do
 		mounted "$mw_new"
 		[ "${mw_to:-none}" = "$mw_mount" ] || continue
 		# Another call may just take the empty directory away.
 		for mw_n in 1 2 3 4 5; do
-			(umask 077 && mkdir -p "$mw_new" && : >"$mw_new/$mw_nonce.new") && break
+			(umask 077 && : >"$mw_new/$mw_nonce.new") && break
+			(umask 077 && mkdir -p "$mw_new")
 		done
 		mw_new=$mw_new/$mw_nonce.new
 		return

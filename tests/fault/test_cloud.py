@@ -350,3 +350,21 @@ def test_slow_answers_time_out(make, cloud, user):
     cloud.tell("delay", ms=8000)
     mw.check_error(gw.get(user, "f", "source=container&maxWakeTime=0", timeout=120),
                    "sandbox_timeout")
+
+
+def test_a_status_does_not_wait_for_much_output(gw, user):
+    """The status of a job that is over has its piece at once; copying all of it to R2, in
+    calls that take a second and more, is the drain's."""
+    gw.without_drain()
+    mb = 1 << 20
+    obj = mw.check_json(gw.exec(user, "head -c %d /dev/zero | tr '\\0' x" % (8 * mb)))
+    before = gw.cloud.calls(user)
+    gw.cloud.tell("delay", ms=1500, times=40)
+    r = gw.process(user, obj["processId"], "stdoutOffset=%d" % (8 * mb - 3), timeout=120)
+    assert mw.check_json(r)["stdout"] == "xxx"
+    assert gw.cloud.calls(user) - before < 6, "far from all nine pieces"
+    assert "left to the drain" in gw.log()
+    gw.cloud.tell("forget")
+    kept = gw.path("store", "users", user, ".moltworker", "jobs", obj["processId"] + ".out")
+    assert not os.path.exists(kept) and gw.drain() == 0
+    assert os.path.getsize(kept) == 8 * mb

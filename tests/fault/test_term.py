@@ -49,23 +49,27 @@ def test_term_ends_the_wait_for_a_path(make, stub):
     assert gw.content("u", "f", "source=r2") == b"one"
 
 
-def signals(pid):
-    """Those that a process blocks, and those that it handles."""
+def handles(pid, sig):
     with open("/proc/%d/status" % pid) as f:
-        masks = dict(line.split(":\t") for line in f.read().splitlines() if ":\t" in line)
-    return int(masks["SigBlk"], 16), int(masks["SigCgt"], 16)
+        caught = [line.split()[1] for line in f if line.startswith("SigCgt:")]
+    return int(caught[0], 16) >> sig - 1 & 1
+
+
+def has_children(pid):
+    with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+        return f.read() != ""
 
 
 def test_term_while_a_pool_begins(make):
-    """It comes as soon as anybody handles it: libfcgi would, and keep it to itself."""
+    """It comes as soon as anybody handles it: libfcgi would, and keep it to itself.  Or
+    else when the pool is there."""
     gw = make()
-    term = 1 << signal.SIGTERM - 1
     with socket.socket(socket.AF_UNIX) as s:
         s.bind(gw.path("socket"))
         s.listen()
         p = subprocess.Popen([gateway.binary("health.fcgi")], stdin=s, stdout=subprocess.DEVNULL,
                              env=dict(gw.env(), MOLTWORKER_PROCS="1"), start_new_session=True)
-        wakes.until(lambda: any(mask & term for mask in signals(p.pid)), step=0)
+        wakes.until(lambda: handles(p.pid, signal.SIGTERM) or has_children(p.pid), step=0)
         p.terminate()
         try:
             assert p.wait(30) in (0, -signal.SIGTERM)

@@ -13,7 +13,8 @@ import gateway
 import mw
 
 CLOSED = "http://127.0.0.1:9"       # nobody listens there
-PROGRAM = os.path.join(gateway.ROOT, "tests", "peers", "cloudflare.py")
+PROGRAM = os.environ.get("MW_CLOUDFLARE",
+                         os.path.join(gateway.ROOT, "tests", "peers", "cloudflare.py"))
 TOKEN = "a-token-77c1e0"
 
 

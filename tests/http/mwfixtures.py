@@ -11,6 +11,8 @@ MW_DRIVERS  local,engine,bridge,container; engine is a real Podman, bridge and c
             tests/peers/cloudflare.py, behind direct and lighttpd with a directory store.
             Also of the gateways that tests make for themselves.  Only local unless it is set
 MW_ENGINE_FILES=1  containers' files in directories of the host: sandbox.engine.files
+MW_CLOUDFLARE  another program in its place, such as one before the real APIs: it takes the
+            same arguments, /control words and /of/PREFIX, and keeps its boxes alike
 MW_SANITIZED  yes: the programs have sanitizers; their reports fail the tests
 MW_TAP=1    print TAP for automake and exit 0 after a whole plan; wants -p no:terminal
 """

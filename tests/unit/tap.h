@@ -14,17 +14,19 @@
 
 static int tap_count;
 
-/* Flushes: a crash loses no line, a forked child repeats none. */
+/* Flushes: a crash loses no line, a forked child repeats none.  Of a text of several
+ * lines the first is the name: another one might look like a result. */
 __attribute__((format(printf, 2, 3), unused)) static bool
 ok(bool good, const char *fmt, ...)
 {
+	char name[512];
 	va_list ap;
 
-	printf("%sok %d - ", good ? "" : "not ", ++tap_count);
 	va_start(ap, fmt);
-	vprintf(fmt, ap);
+	(void)vsnprintf(name, sizeof(name), fmt, ap);
 	va_end(ap);
-	putchar('\n');
+	name[strcspn(name, "\r\n")] = '\0';
+	printf("%sok %d - %s\n", good ? "" : "not ", ++tap_count, name);
 	(void)fflush(stdout);
 	return good;
 }

@@ -265,7 +265,7 @@ test_bound(void)
 	conf.sandbox.engine.files = files;
 	drv = &bound;
 	for (i = 0; i < sizeof(users) / sizeof(users[0]); i++)
-		remove_by_hand(users[i]);
+		remove_by_hand(users[i]);	/* they have none of these mounts */
 	bound_files();
 	bound_elsewhere();
 	if (getenv("MW_LONG") != NULL) {
