@@ -15,20 +15,23 @@
 #include "net/internal.h"
 
 #define ORIGIN_MAX 300
+#define IDLE_MAX 100000	/* ms; who was silent for so long may have gone without a word */
 
 struct mw_direct {
 	CURL *curl;			/* its connection, NULL = none */
 	curl_socket_t fd;
 	char origin[ORIGIN_MAX];	/* "https://host:port" of the connection */
+	int64_t used;			/* monotonic ms of the last call */
 	struct mw_answer answer;
 	char in[MW_NET_BUFFER];
 };
+
+#define TOO_LARGE "the answer is larger than allowed"
 
 /* One call in hand. */
 struct call {
 	struct mw_net *net;
 	struct mw_direct *d;
-	int64_t until;			/* monotonic ms */
 	const char *text;		/* why it failed */
 };
 
@@ -68,12 +71,15 @@ static CURLcode
 connect_to(struct call *c, const struct mw_net_req *req)
 {
 	struct mw_direct *d = c->d;
+	int64_t left = mw_left(c->net->until);
 	CURLcode rc;
 
+	if (left == 0)		/* to libcurl that is no limit */
+		return CURLE_OPERATION_TIMEDOUT;
 	if ((d->curl = curl_easy_init()) == NULL)
 		return CURLE_OUT_OF_MEMORY;
 	if ((rc = mw_net_set_connection(c->net, d->curl)) == CURLE_OK &&
-	    (rc = mw_net_set_target(c->net, d->curl, req, mw_left(c->until))) == CURLE_OK &&
+	    (rc = mw_net_set_target(c->net, d->curl, req, left)) == CURLE_OK &&
 	    (rc = curl_easy_setopt(d->curl, CURLOPT_CONNECT_ONLY, 1L)) == CURLE_OK &&
 	    (rc = curl_easy_perform(d->curl)) == CURLE_OK)
 		rc = curl_easy_getinfo(d->curl, CURLINFO_ACTIVESOCKET, &d->fd);
@@ -87,13 +93,13 @@ wait_for(struct call *c, short events)
 	struct mw_net *n = c->net;
 	struct pollfd p = { .fd = c->d->fd, .events = events };
 	int64_t now = mw_now(), stall = n->last_move + n->stall;
-	int64_t until = stall < c->until ? stall : c->until;
-	int rc = poll(&p, 1, until > now ? (int)(until - now) : 0);
+	int64_t until = stall < n->until ? stall : n->until;
+	int rc = until > now ? poll(&p, 1, (int)(until - now)) : 0;
 
 	if (rc > 0 || (rc == -1 && errno == EINTR))
 		return MW_NET_DONE;
-	n->stalled = rc == 0 && stall < c->until;
-	c->text = rc == -1 ? "poll failed" : "the time for the call is over";
+	n->stalled = rc == 0 && stall < n->until;
+	c->text = rc == -1 ? "poll failed" : MW_NET_LATE;
 	return rc == -1 ? MW_NET_CUT : MW_NET_TIMEOUT;
 }
 
@@ -124,17 +130,25 @@ send_request(struct call *c)
 static enum mw_net_end
 answer_end(struct call *c)
 {
+	const struct mw_net *n = c->net;
+
 	switch (c->d->answer.state) {
 	case MW_ANSWER_DONE:
-		return MW_NET_DONE;
+		/* Two readers of one head: they must have read the same. */
+		if (n->head_done && n->status == c->d->answer.status)
+			return MW_NET_DONE;
+		break;
 	case MW_ANSWER_STOPPED:
-		return c->net->too_large ? MW_NET_TOO_LARGE : MW_NET_STOPPED;
+		c->text = n->late ? MW_NET_LATE : n->too_large ? TOO_LARGE : "";
+		return n->late ? MW_NET_TIMEOUT : n->too_large ? MW_NET_TOO_LARGE : MW_NET_STOPPED;
 	case MW_ANSWER_TOO_LONG:
+		c->text = TOO_LARGE;
 		return MW_NET_TOO_LARGE;
 	default:
-		c->text = "the answer is not HTTP/1";
-		return MW_NET_BAD;
+		break;
 	}
+	c->text = "the answer is not HTTP/1";
+	return MW_NET_BAD;
 }
 
 static enum mw_net_end
@@ -161,7 +175,7 @@ receive(struct call *c)
 	return end == MW_NET_DONE ? answer_end(c) : end;
 }
 
-/* Did a kept connection turn out to be dead?  Then nothing of an answer has come. */
+/* Did a kept connection turn out to be dead?  Then nothing of a final answer has come. */
 static bool
 was_dead(const struct call *c, enum mw_net_end end)
 {
@@ -190,6 +204,9 @@ build(struct mw_net *n, const struct mw_net_req *req, const char *path, const ch
 	struct mw_buf *b = &n->out;
 	size_t i;
 
+	/* What libcurl would look at; on a kept connection it does not see the URL. */
+	if (!mw_str_header_ok(path) || strpbrk(path, " \t#") != NULL)
+		return false;
 	mw_buf_reset(b);
 	mw_buf_cat(b, req->method, " ", path, " HTTP/1.1\r\n", (char *)NULL);
 	for (i = 0; i < req->nheaders; i++) {
@@ -213,6 +230,20 @@ direct_of(struct mw_net *n)
 	return n->direct;
 }
 
+/*
+ * Can the connection of the last call serve this one?  It says nothing while nobody has
+ * asked: an end, and bytes that came after an answer, or in TLS with it, are not for us.
+ */
+static bool
+usable(struct mw_direct *d, const char *origin, size_t norigin)
+{
+	size_t n;
+
+	return d->curl != NULL && mw_now() - d->used < IDLE_MAX && strlen(d->origin) == norigin &&
+	    memcmp(d->origin, origin, norigin) == 0 &&
+	    curl_easy_recv(d->curl, d->in, 1, &n) == CURLE_AGAIN;
+}
+
 /* Is a connection to there at hand, or can one be made?  *kept: it has served before. */
 static enum mw_net_end
 connected(struct call *c, const struct mw_net_req *req, size_t norigin, bool *kept)
@@ -220,12 +251,11 @@ connected(struct call *c, const struct mw_net_req *req, size_t norigin, bool *ke
 	struct mw_direct *d = c->d;
 	CURLcode rc;
 
-	*kept = d->curl != NULL && strlen(d->origin) == norigin &&
-	    memcmp(d->origin, req->url, norigin) == 0;
-	if (*kept)
+	if ((*kept = usable(d, req->url, norigin)))
 		return MW_NET_DONE;
 	hang_up(d);
 	if ((rc = connect_to(c, req)) != CURLE_OK) {
+		hang_up(d);
 		c->text = c->net->text[0] != '\0' ? c->net->text : curl_easy_strerror(rc);
 		return mw_net_end_of(rc, true);
 	}
@@ -249,16 +279,15 @@ mw_direct_can(const struct mw_net_req *req)
 	size_t n = origin_length(req->url);
 
 	return req->direct && (strcmp(req->method, "GET") == 0 || strcmp(req->method, "HEAD") == 0) &&
-	    req->body_size == 0 && !req->fresh && req->unix_socket == NULL &&
+	    req->body_size == 0 && !req->fresh && req->unix_socket == NULL && req->on_idle == NULL &&
 	    n > 0 && n < ORIGIN_MAX && req->url[n] == '/';
 }
 
 enum mw_net_end
 mw_direct_call(struct mw_net *n, const struct mw_net_req *req, const char *request_id,
-    int64_t limit, const char **text)
+    const char **text)
 {
-	struct call c = { .net = n, .d = direct_of(n), .until = mw_now() + limit,
-	    .text = "the answer is larger than allowed" };
+	struct call c = { .net = n, .d = direct_of(n), .text = "" };
 	size_t norigin = origin_length(req->url);
 	enum mw_net_end end;
 	bool kept;
@@ -272,6 +301,7 @@ mw_direct_call(struct mw_net *n, const struct mw_net_req *req, const char *reque
 		end = exchange(&c, strcmp(req->method, "HEAD") == 0);
 		if (end != MW_NET_DONE || !c.d->answer.keep)
 			hang_up(c.d);
+		c.d->used = mw_now();
 	} while (kept && was_dead(&c, end));
 	*text = end == MW_NET_DONE ? "" : c.text;
 	return end;

@@ -9,6 +9,7 @@
 #include "net/net.h"
 
 #define MW_NET_AGENT "moltworker-admin"
+#define MW_NET_LATE "the time for the call is over"
 #define MW_NET_BUFFER 65536		/* bytes received at once */
 #define HEADERS_OUT 48			/* headers of one request */
 #define HEADERS_IN 64			/* headers kept of one answer */
@@ -39,6 +40,8 @@ struct mw_net {
 	bool head_done;
 	bool body_failed;		/* the body could not be read */
 	bool stopped, too_large, stalled;
+	bool late;			/* bytes came on and on: no wait in which to notice */
+	int64_t until;			/* monotonic ms; when it must be over */
 	int64_t stall;
 	int64_t last_move;		/* when a byte last came or went */
 	int64_t idle;			/* when on_idle is called next */
@@ -65,11 +68,11 @@ bool mw_direct_can(const struct mw_net_req *req);
 
 /*
  * libcurl makes the connection, and we write the request and read the answer.  A kept
- * connection that ends before a byte of the answer is replaced once.  `limit` in ms.
+ * connection that ends before a byte of the answer is replaced once.
  * Returns how it ended; *text says why not well, and lives as long as n.
  */
 enum mw_net_end mw_direct_call(struct mw_net *n, const struct mw_net_req *req,
-    const char *request_id, int64_t limit, const char **text);
+    const char *request_id, const char **text);
 
 /* Close its connection and free what it uses. */
 void mw_direct_close(struct mw_net *n);

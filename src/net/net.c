@@ -93,10 +93,20 @@ head_end(struct mw_net *n)
 	return true;
 }
 
+/* Something came; false = too late, even if it was the last of it. */
+static bool
+moved(struct mw_net *n)
+{
+	n->last_move = mw_now();
+	n->late = n->last_move >= n->until;
+	return !n->late;
+}
+
 bool
 mw_net_head_line(struct mw_net *n, const char *p, size_t len)
 {
-	n->last_move = mw_now();
+	if (!moved(n))
+		return false;
 	if (len >= 5 && memcmp(p, "HTTP/", 5) == 0) {
 		head_begin(n, p, len);
 		return true;
@@ -135,8 +145,7 @@ mw_net_data(struct mw_net *n, const char *p, size_t len)
 		return false;
 	}
 	/* What the receiver of the bytes needs is no stall of the sender. */
-	n->last_move = mw_now();
-	return true;
+	return moved(n);
 }
 
 static size_t
@@ -402,6 +411,8 @@ classify(struct mw_net *n, CURLcode rc)
 		return MW_NET_STOPPED;
 	if (n->too_large)
 		return MW_NET_TOO_LARGE;
+	if (n->late)
+		return MW_NET_TIMEOUT;
 	if (n->body_failed)
 		return MW_NET_BAD;
 	if (rc == CURLE_OK)
@@ -418,6 +429,8 @@ end_text(struct mw_net *n, CURLcode rc)
 		return "the answer is larger than allowed";
 	if (n->body_failed)
 		return "the body to send is shorter than announced";
+	if (n->late)
+		return MW_NET_LATE;
 	if (n->stalled)
 		return "no byte came or went for too long";
 	return n->text[0] != '\0' ? n->text : curl_easy_strerror(rc);
@@ -434,7 +447,7 @@ call_begin(struct mw_net *n, const struct mw_net_req *req, struct mw_net_res *re
 	n->sent = n->last_count = 0;
 	n->status = 0;
 	n->head_done = n->body_failed = false;
-	n->stopped = n->too_large = n->stalled = false;
+	n->stopped = n->too_large = n->stalled = n->late = false;
 	n->stall = req->stall > 0 ? req->stall : STALL_MS;
 	n->last_move = mw_now();
 	n->idle = n->last_move + IDLE_MS;
@@ -468,8 +481,9 @@ mw_net_call(struct mw_net *n, struct mw_ctx *ctx, const struct mw_net_req *req,
 		call_end(n, MW_NET_NO_CONNECT, "no time left for the call");
 		return;
 	}
+	n->until = n->last_move + limit;
 	if (mw_direct_can(req)) {
-		end = mw_direct_call(n, req, ctx->request_id, limit, &text);
+		end = mw_direct_call(n, req, ctx->request_id, &text);
 		call_end(n, end, n->stalled ? end_text(n, CURLE_OPERATION_TIMEDOUT) : text);
 		return;
 	}

@@ -62,7 +62,6 @@ struct mw_net_res {
 	enum mw_net_end end;
 	int status;		/* HTTP status, 0 = none arrived */
 	int64_t received;	/* body bytes */
-	bool no_host;		/* MW_NET_NO_CONNECT: there is no such name */
 	char text[200];		/* what libcurl says of a failure */
 };
 

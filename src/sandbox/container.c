@@ -87,8 +87,7 @@ lost(const struct mw_container *c, struct mw_ctx *ctx, const struct mw_net_res *
 {
 	if (res->end != MW_NET_NO_CONNECT || mw_left(ctx->deadline) == 0 || c->engine != NULL)
 		return mw_remote_net_fail(ctx, res, WHAT);
-	return mw_ctx_fail(ctx, res->no_host ? MW_SANDBOX_NOT_FOUND : MW_SANDBOX_HIBERNATING,
-	    WHAT " cannot be reached: %s", res->text);
+	return mw_ctx_fail(ctx, MW_SANDBOX_HIBERNATING, WHAT " cannot be reached: %s", res->text);
 }
 
 /* ---- commands ---- */
@@ -250,7 +249,7 @@ mw_container_ping(struct mw_container *c, struct mw_ctx *ctx, const char *user,
 	mw_ctx_call(ctx);
 	code = request(c, ctx, user, "/api/ping", &q, &res);
 	if (code == MW_OK && res.end == MW_NET_NO_CONNECT)
-		*state = res.no_host ? MW_SB_ABSENT : MW_SB_ASLEEP;
+		*state = MW_SB_ASLEEP;
 	else if (code == MW_OK && res.end != MW_NET_DONE)
 		code = mw_remote_net_fail(ctx, &res, WHAT);
 	else if (code == MW_OK)

@@ -187,8 +187,9 @@ judge(struct mw_s3_req *r, struct exchange *e, const struct mw_net_res *res)
 		r->stopped = true;
 		return mw_fail(&r->err, MW_INTERNAL_ERROR, "the receiver stopped");
 	}
-	/* A failure's status is the news, even if its text was cut. */
-	if (res->end != MW_NET_DONE && (r->status < 400 || e->success))
+	/* A failure's status is the news, even if its text was cut.  But "not found" is S3's
+	 * to say, in that text. */
+	if (res->end != MW_NET_DONE && (r->status < 400 || r->status == 404 || e->success))
 		return fail_net(r, res);
 	/* Long operations answer 200 first and may fail later. */
 	if (e->success && parsed && r->doc.root == MW_S3_ERROR) {

@@ -10,6 +10,8 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -19,11 +21,14 @@
 #include "base/str.h"
 #include "tap.h"
 
+#define CANNED_UNASKED "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
+
 enum canned_end {
 	CANNED_KEEP,		/* the connection stays open */
 	CANNED_CLOSE,		/* it is closed after the answer */
 	CANNED_RESET,		/* it is reset after the answer */
-	CANNED_STALL		/* nothing more comes, and it stays open */
+	CANNED_STALL,		/* nothing more comes, and it stays open */
+	CANNED_LATE		/* when the client says so, an answer nobody has asked for */
 };
 
 struct canned_step {
@@ -36,6 +41,7 @@ struct canned {
 	pthread_t thread;
 	const struct canned_step *steps;
 	size_t nsteps;
+	atomic_int late;	/* CANNED_LATE: 1 = send it, 2 = it is sent */
 	/* what happened; look after canned_stop */
 	struct mw_buf requests[32];	/* heads and bodies */
 	size_t nrequests, nconnections;
@@ -93,6 +99,13 @@ canned_answer(struct canned *c, int *fd, struct mw_buf *in, size_t n)
 		if (w <= 0)
 			break;
 		off += (size_t)w;
+	}
+	if (step->end == CANNED_LATE) {
+		while (atomic_load(&c->late) != 1)
+			(void)sched_yield();
+		if (send(*fd, CANNED_UNASKED, sizeof(CANNED_UNASKED) - 1, MSG_NOSIGNAL) < 0)
+			abort();
+		atomic_store(&c->late, 2);
 	}
 	if (step->end == CANNED_CLOSE || step->end == CANNED_RESET)
 		canned_hang_up(fd, step->end == CANNED_RESET);

@@ -17,7 +17,7 @@ static bool direct;		/* without libcurl's HTTP */
 struct answer {
 	struct mw_buf body;
 	int heads, status;
-	bool stop_head, stop_data;
+	bool stop_head, stop_data, slow;
 };
 
 static bool
@@ -35,6 +35,8 @@ on_data(void *arg, const void *p, size_t n)
 {
 	struct answer *a = arg;
 
+	if (a->slow)
+		mw_sleep_ms(50);
 	return mw_buf_add(&a->body, p, n) && !a->stop_data;
 }
 
@@ -347,6 +349,39 @@ test_direct_dead(void)
 	canned_done(&srv);
 }
 
+/* What comes after an answer, even as another one, is nobody's; and no URL splits a request. */
+static void
+test_direct_desync(void)
+{
+	struct mw_net_res res;
+	struct mw_net_req q;
+	struct answer a;
+
+	START({ "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n", CANNED_LATE },
+	    { OK2, CANNED_KEEP }, { "HTTP/1.1 503 No\r\nHTTP/1.1 404 x: y\r\n\r\n", CANNED_CLOSE });
+	q = request("HEAD", "/", &a);
+	mw_net_call(net, &ctx, &q, &res);
+	ended(&res, MW_NET_DONE, "HEAD");
+	atomic_store(&srv.late, 1);
+	while (atomic_load(&srv.late) != 2)
+		(void)sched_yield();
+	q = request("GET", "/", &a);
+	mw_net_call(net, &ctx, &q, &res);
+	ended(&res, MW_NET_DONE, "GET after it");
+	is_str(a.body.data, "ok", "has its own answer");
+	mw_buf_free(&a.body);
+	q = request("GET", "/x\r\nX-More:1", &a);
+	mw_net_call(net, &ctx, &q, &res);
+	ended(&res, MW_NET_BAD, "a URL with a line end");
+	q = request("GET", "/", &a);
+	mw_net_call(net, &ctx, &q, &res);
+	ended(&res, MW_NET_BAD, "two status lines in one head");
+	mw_buf_free(&a.body);
+	canned_stop(&srv);
+	is_int((int64_t)srv.nrequests, 3, "nothing else was sent");
+	canned_done(&srv);
+}
+
 static void
 test_stops(void)
 {
@@ -470,6 +505,30 @@ test_deadline(void)
 	canned_done(&srv);
 }
 
+/* There are always bytes to read, and it takes long to read them all. */
+static void
+test_deadline_in_a_flood(void)
+{
+	static char big[(1 << 20) + 100];
+	struct canned_step step = { big, CANNED_KEEP };
+	struct mw_net_res res;
+	struct mw_net_req q;
+	struct answer a;
+	int n = snprintf(big, sizeof(big), "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", 1 << 20);
+
+	memset(big + n, 'x', 1 << 20);
+	canned_start(&srv, &step, 1);
+	q = request("GET", "/", &a);
+	q.timeout = 200;
+	a.slow = true;
+	mw_net_call(net, &ctx, &q, &res);
+	ended(&res, MW_NET_TIMEOUT, "the limit in a flood");
+	ok(res.received > 0 && res.received < 1 << 20, "before all of it came");
+	mw_buf_free(&a.body);
+	canned_stop(&srv);
+	canned_done(&srv);
+}
+
 static void
 test_unix_socket(void)
 {
@@ -524,15 +583,18 @@ main(void)
 	test_not_sent();
 	test_short_body();
 	test_deadline();
+	test_deadline_in_a_flood();
 	test_unix_socket();
 	direct = true;
 	test_answers();
 	test_headers();
 	test_direct();
 	test_direct_dead();
+	test_direct_desync();
 	test_stops();
 	test_not_sent();
 	test_deadline();
+	test_deadline_in_a_flood();
 	mw_net_close(net);
 	mw_arena_close(ctx.arena);
 	return done();

@@ -50,7 +50,7 @@ answer(const char *head, const char *body)
 	char *p = text[turn++ % 8];
 
 	(void)snprintf(p, sizeof(text[0]), "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s",
-	    head, strlen(body), body);
+	    head, body == NULL ? 300 : strlen(body), body == NULL ? "" : body);
 	return p;
 }
 
@@ -79,6 +79,8 @@ static const struct get_row get_rows[] = {
 	    MW_STORE_UNAVAILABLE, 0, "502" },
 	{ "a miss", "404 Not Found", "<Error><Code>NoSuchKey</Code></Error>", CANNED_KEEP,
 	    MW_FILE_NOT_FOUND, 0, NULL },
+	{ "a miss whose text never comes", "404 Not Found\r\nX: y", NULL, CANNED_CLOSE,
+	    MW_STORE_UNAVAILABLE, 0, NULL },
 	{ "a proxy's miss", "404 Not Found", "<html>not found</html>", CANNED_KEEP,
 	    MW_STORE_ERROR, 0, "endpoint" },
 	{ "no bucket", "404 Not Found", "<Error><Code>NoSuchBucket</Code></Error>",
