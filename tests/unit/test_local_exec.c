@@ -229,9 +229,10 @@ test_background(void)
 	says("sleep 300 & echo $! >/tmp/bg; echo done", "done\n", "a child that keeps stdout open");
 	ok(mw_now() - before < 5000, "... does not hold the answer");
 	says("kill -0 $(cat /tmp/bg) && echo lives; kill $(cat /tmp/bg)", "lives\n", "... and lives on");
-	says("(while sleep 0.02; do echo tick; [ -e /tmp/enough ] && touch /tmp/survived && exit; done) & echo x",
-	    "x\n", "one that goes on writing");
-	says("sleep 0.3; touch /tmp/enough", "", "... for a while");
+	says("(until [ -e /tmp/go ]; do sleep 0.02; done; "
+	    "while sleep 0.02; do echo tick; [ -e /tmp/enough ] && touch /tmp/survived && exit; done) & echo x",
+	    "x\n", "one that goes on and will write");
+	says("touch /tmp/go; sleep 0.3; touch /tmp/enough", "", "... for a while");
 	ok(becomes("[ -e /tmp/survived ] && echo yes", "yes\n"), "... is not killed by it");
 }
 
