@@ -26,6 +26,18 @@ def stub():
     s.down()
 
 
+@pytest.fixture(scope="module")
+def cloud():
+    """Cloudflare's two APIs, for the tests of a file."""
+    import cloudpeer
+    why = cloudpeer.missing()
+    if why:
+        pytest.skip(why)
+    peer = cloudpeer.CloudPeer()
+    yield peer
+    peer.stop()
+
+
 @pytest.fixture
 def r2(make, stub):
     """A plain CGI over the stub: r2.stub is the stub, r2.reset() before what is counted."""

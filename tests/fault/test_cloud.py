@@ -10,19 +10,9 @@ import pytest
 
 import cloudpeer
 import mw
-from cloudpeer import CloudPeer, missing
 
 LONG = os.environ.get("MW_LONG") == "1"
 QUICK = {"retry.base": 5, "retry.max": 20, "retry.budget": 100000}
-
-
-@pytest.fixture(scope="module")
-def cloud():
-    if missing():
-        pytest.skip(missing())
-    peer = CloudPeer()
-    yield peer
-    peer.stop()
 
 
 @pytest.fixture(params=["bridge", "container"])

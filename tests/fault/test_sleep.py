@@ -9,17 +9,7 @@ import pytest
 import gateway
 import mw
 import wakes
-from cloudpeer import CloudPeer, missing
 from s3stub import QUICK
-
-
-@pytest.fixture(scope="module")
-def cloud():
-    if missing():
-        pytest.skip(missing())
-    peer = CloudPeer()
-    yield peer
-    peer.stop()
 
 
 def gateway_of(make, stub, more):
