@@ -6,9 +6,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "ops/app.h"
-#include "ops/drain.h"
-#include "ops/exec.h"
+#include "app/app.h"
+#include "ops/files/drain.h"
+#include "ops/exec/exec.h"
 #include "verbs.h"
 
 #define LIMIT 86400000		/* ms; an operator may stop it at any time */

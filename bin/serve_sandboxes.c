@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "ops/wake.h"
+#include "ops/ready/ready.h"
 #include "sandbox/sandbox.h"
 #include "serve.h"
 

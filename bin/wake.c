@@ -11,8 +11,8 @@
 #include "base/log.h"
 #include "base/stop.h"
 #include "base/str.h"
-#include "ops/detach.h"
-#include "ops/wake.h"
+#include "app/helper.h"
+#include "ops/ready/ready.h"
 #include "verbs.h"
 
 #define ARENA_MAX (64 << 20)

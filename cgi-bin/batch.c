@@ -10,8 +10,8 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "files.h"
-#include "ops/batch.h"
-#include "ops/params.h"
+#include "ops/files/batch.h"
+#include "ops/files/params.h"
 
 #define PIECE (16 * 1024)
 #define TIMED_MAX 10		/* operations whose time limits add up */

@@ -7,13 +7,13 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "ops/change.h"
-#include "ops/document.h"
-#include "ops/exec_answer.h"
-#include "ops/fleet.h"
-#include "ops/sync_answer.h"
-#include "ops/users.h"
-#include "ops/wait.h"
+#include "ops/fleet/lifecycle.h"
+#include "ops/config/document.h"
+#include "ops/exec/answer.h"
+#include "ops/fleet/bulk.h"
+#include "ops/sync/answer.h"
+#include "ops/fleet/users.h"
+#include "app/longwait.h"
 
 #define PIECE (16 * 1024)
 

@@ -9,11 +9,11 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/str.h"
-#include "ops/app.h"
-#include "ops/document.h"
-#include "ops/history.h"
-#include "ops/params.h"
-#include "ops/read.h"
+#include "app/app.h"
+#include "ops/config/document.h"
+#include "ops/config/history.h"
+#include "ops/files/params.h"
+#include "ops/files/read.h"
 
 #define ANSWER_MAX (MW_DOCUMENT_MAX + 64 * 1024)	/* bytes */
 #define SMALL 1024					/* bytes of a body with a version in it */

@@ -12,8 +12,8 @@
 #include "base/stop.h"
 #include "base/str.h"
 #include "base/utf8.h"
-#include "ops/exec_answer.h"
-#include "ops/wait.h"
+#include "ops/exec/answer.h"
+#include "app/longwait.h"
 
 #define EXEC "/api/super/users/{user}/exec"
 #define MAX_WAIT 60000		/* ms that a status may be held */

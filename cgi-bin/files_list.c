@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "ops/list.h"
-#include "ops/params.h"
+#include "ops/files/list.h"
+#include "ops/files/params.h"
 
 static struct json_object *
 time_or_null(struct mw_req *req, int64_t ms)

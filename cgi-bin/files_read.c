@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/utf8.h"
-#include "ops/params.h"
+#include "ops/files/params.h"
 
 struct answer {
 	struct mw_req *req;

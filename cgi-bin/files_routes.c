@@ -4,8 +4,8 @@
 
 #include <json.h>
 
-#include "ops/app.h"
-#include "ops/read.h"
+#include "app/app.h"
+#include "ops/files/read.h"
 
 const char *
 mw_file_shown(struct mw_req *req, const char *path)

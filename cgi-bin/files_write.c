@@ -5,8 +5,8 @@
 #include <json.h>
 
 #include "base/clock.h"
-#include "ops/body.h"
-#include "ops/params.h"
+#include "ops/files/upload.h"
+#include "ops/files/params.h"
 
 static enum mw_code
 write_params(struct mw_req *req, struct mw_write *w)

@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "ops/app.h"
-#include "ops/checkup.h"
-#include "ops/retry.h"
+#include "app/app.h"
+#include "ops/fleet/health.h"
+#include "app/retry.h"
 
 /* How long R2 may take to answer before it counts as down, ms. */
 #define PING_TIMEOUT 5000

@@ -9,11 +9,11 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "base/utf8.h"
-#include "ops/app.h"
-#include "ops/change.h"
-#include "ops/gateway.h"
-#include "ops/look.h"
-#include "ops/users.h"
+#include "app/app.h"
+#include "ops/fleet/lifecycle.h"
+#include "ops/wake/gateway.h"
+#include "ops/ready/user_state.h"
+#include "ops/fleet/users.h"
 
 #define PAGE 100		/* users of a page that says nothing else */
 #define DASHBOARD_MAX 10000	/* users on the dashboard */

@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "ops/app.h"
-#include "ops/sync.h"
-#include "ops/sync_answer.h"
+#include "app/app.h"
+#include "ops/sync/sync.h"
+#include "ops/sync/answer.h"
 
 #define MAX_WAKE 180000			/* ms; what a client may ask for at most */
 

@@ -34,7 +34,7 @@ struct mw_shm_user {
 	_Atomic int64_t drain_after;		/* backoff of this user's outbox rows */
 	_Atomic uint64_t breaker;		/* of this user's sandbox, see breaker.h */
 	/* Waking.  Who leads a wake holds the lock "wake:USER" and writes these; wake_gen
-	 * is raised last.  Levels, phases and actions are those of ops/wake.h. */
+	 * is raised last.  Levels, phases and actions are those of ops/ready/ready.h. */
 	_Atomic uint32_t sandbox_gen;		/* raised when a wake has reached the sandbox level */
 	_Atomic int32_t wake_phase;		/* of the wake in hand, 0 = none */
 	_Atomic int32_t wake_pid;		/* of the process that leads it, 0 = none */
@@ -85,7 +85,7 @@ struct mw_shm {
 	struct mw_shm_store stores[MW_SHM_STORES];
 	_Atomic int64_t retries_spent;		/* tokens gone from retry.budget */
 	/* Raised after each change in a sandbox that R2 does not get at once; no row of a
-	 * user, which may be given away: ops/gate.h relies on it. */
+	 * user, which may be given away: ops/ready/quiesce.h relies on it. */
 	_Atomic uint32_t changes[MW_SHM_CHANGES];
 };
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""An agent of a local sandbox that does not do its work: see src/sandbox/agent.h."""
+"""An agent of a local sandbox that does not do its work: see src/sandbox/agent/agent.h."""
 import os
 import socket
 import struct

@@ -136,7 +136,7 @@ def kill(pids, sig=signal.SIGKILL):
 
 def inside(gw, user, script):
     """Run a script in the sandbox past the gateway, by the engine's or the agent's own
-    protocol (src/sandbox/agent.h); what it leaves running is the user's own job."""
+    protocol (src/sandbox/agent/agent.h); what it leaves running is the user's own job."""
     if not gw.local:
         status, out = gw.engine.inside(gw.prefix + user, script)
         assert status == 0, (status, out)

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/utf8.h"
-#include "ops/batch.h"
+#include "ops/files/batch.h"
 
 #define MAX 20
 

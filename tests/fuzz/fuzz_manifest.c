@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/path.h"
-#include "ops/manifest.h"
+#include "ops/sync/manifest.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 

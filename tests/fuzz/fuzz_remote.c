@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sandbox/bridge.h"
-#include "sandbox/container.h"
+#include "sandbox/remote/bridge.h"
+#include "sandbox/remote/container.h"
 
 #define NONCE "0123456789abcdef0123456789abcdef"
 #define OUT_MAX ((size_t)64 << 20)

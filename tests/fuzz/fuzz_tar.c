@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sandbox/engine_tar.h"
+#include "sandbox/engine/tar.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 

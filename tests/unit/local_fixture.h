@@ -20,9 +20,9 @@
 #include "base/clock.h"
 #include "base/ctx.h"
 #include "conf/conf.h"
-#include "sandbox/agent.h"
-#include "sandbox/agent_exec.h"
-#include "sandbox/local.h"
+#include "sandbox/agent/agent.h"
+#include "sandbox/agent/exec.h"
+#include "sandbox/local/local.h"
 #include "tap.h"
 
 #define DEADLINE 30000

@@ -28,8 +28,8 @@
 
 #include "base/clock.h"
 #include "net/net.h"
-#include "sandbox/bridge.h"
-#include "sandbox/local.h"
+#include "sandbox/remote/bridge.h"
+#include "sandbox/local/local.h"
 #include "sandbox/sandbox.h"
 #include "tap.h"
 

@@ -3,7 +3,7 @@
 #include <unistd.h>
 #include <fcntl.h>
 
-#include "ops/batch.h"
+#include "ops/files/batch.h"
 #include "tap.h"
 
 #define MAX 4

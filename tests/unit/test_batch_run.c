@@ -4,9 +4,9 @@
  * one thread and in many: what ThreadSanitizer looks at.
  */
 #include "local_fixture.h"
-#include "ops/batch.h"
-#include "ops/lanes.h"
-#include "ops/pathlock.h"
+#include "ops/files/batch.h"
+#include "app/lanes.h"
+#include "app/pathlock.h"
 
 #define PATHS 12
 

@@ -2,7 +2,7 @@
 /* What a sleep and a restart ask of the driver: a stand-in for the local one's stop. */
 #include "local_fixture.h"
 
-#include "ops/change.h"
+#include "ops/fleet/lifecycle.h"
 
 static struct mw_app *app;
 static struct { unsigned stops, ends; } told;

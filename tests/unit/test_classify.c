@@ -4,9 +4,9 @@
 #include <errno.h>
 
 #include "net/net.h"
-#include "ops/classify.h"
-#include "sandbox/agent.h"
-#include "sandbox/local.h"
+#include "app/classify.h"
+#include "sandbox/agent/agent.h"
+#include "sandbox/local/local.h"
 #include "store/dir.h"
 #include "store/s3.h"
 #include "tap.h"

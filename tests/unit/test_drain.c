@@ -12,10 +12,10 @@
 #include "base/lockfile.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "ops/app.h"
-#include "ops/detach.h"
-#include "ops/drain.h"
-#include "ops/pathlock.h"
+#include "app/app.h"
+#include "app/helper.h"
+#include "ops/files/drain.h"
+#include "app/pathlock.h"
 #include "tap.h"
 
 /* ---- a store that does as it is told ---- */

@@ -4,7 +4,7 @@
  * away and comes back, containers of an operator's making, full disks, the cost of a wake.
  */
 #include "engine_fixture.h"
-#include "sandbox/engine_tar.h"
+#include "sandbox/engine/tar.h"
 
 /* ---- the table ---- */
 

@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 
 #include "base/stop.h"
-#include "ops/fleet.h"
+#include "ops/fleet/bulk.h"
 
 #define USERS 40
 

@@ -2,8 +2,8 @@
 /* The body of bulk requests: what is taken from good ones, and what bad ones are told. */
 #include <stdlib.h>
 
-#include "ops/document.h"
-#include "ops/fleet.h"
+#include "ops/config/document.h"
+#include "ops/fleet/bulk.h"
 #include "tap.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sandbox/bridge.h"
-#include "sandbox/container.h"
+#include "sandbox/remote/bridge.h"
+#include "sandbox/remote/container.h"
 #include "tap.h"
 
 /* ---- our script's answer ---- */

@@ -5,8 +5,8 @@
 
 #include "base/clock.h"
 #include "base/stop.h"
-#include "ops/retry.h"
-#include "ops/wait.h"
+#include "app/retry.h"
+#include "app/longwait.h"
 #include "tap.h"
 
 static struct mw_conf conf;

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "ops/manifest.h"
-#include "ops/rows.h"
+#include "ops/sync/manifest.h"
+#include "ops/sync/sorted.h"
 #include "tap.h"
 
 static char dir[] = "/tmp/mw-rows-XXXXXX";

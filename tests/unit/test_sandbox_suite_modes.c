@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 
 #include "engine_fixture.h"
-#include "sandbox/local.h"
+#include "sandbox/local/local.h"
 #include "sandbox_suite.h"
 
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sandbox/sse.h"
+#include "sandbox/remote/sse.h"
 #include "tap.h"
 
 struct seen {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <stdio.h>
 
-#include "ops/sync_plan.h"
+#include "ops/sync/plan.h"
 #include "tap.h"
 
 /*

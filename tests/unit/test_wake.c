@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "ops/outcome.h"
+#include "ops/ready/wake_result.h"
 #include "tap.h"
 
 static struct mw_app app;

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "app/retry.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/stop.h"
+#include "app/classify.h"
+#include "app/longwait.h"
+
+#define COST 5			/* tokens of a retry */
+#define COST_TIMEOUT 10		/* of one after a timeout */
+
+struct trying {
+	struct mw_app *app;
+	struct mw_ctx *ctx;
+	enum mw_upstream up;
+	bool guarded;			/* there is a breaker */
+	struct mw_breaker breaker;
+	unsigned made;			/* attempts */
+};
+
+static uint32_t
+draw(const struct mw_app *app)
+{
+	uint32_t r;
+
+	if (app->chance.draw != NULL)
+		return app->chance.draw(app->chance.arg);
+	/* Without chance: the middle. */
+	return getrandom(&r, sizeof(r), 0) == (ssize_t)sizeof(r) ? r : UINT32_MAX / 2;
+}
+
+int64_t
+mw_backoff(const struct mw_app *app, int64_t base, unsigned n)
+{
+	int64_t ceiling = base, max = app->conf->retry.max;
+
+	while (n-- > 0 && ceiling < max)
+		ceiling *= 2;
+	if (ceiling > max)
+		ceiling = max;
+	return (int64_t)((double)draw(app) / UINT32_MAX * (double)ceiling);
+}
+
+bool
+mw_retry_breaker(struct mw_app *app, const struct mw_ctx *ctx, enum mw_upstream up,
+    struct mw_breaker *b)
+{
+	const struct mw_conf *conf = app->conf;
+
+	if (up == MW_UP_STORE && app->store != NULL)
+		mw_breaker_of_store(b, app->shm, app->store->identity,
+		    conf->breaker.failures, conf->breaker.open);
+	else if (up == MW_UP_SANDBOX && ctx->user != NULL)
+		mw_breaker_of_user(b, app->shm, ctx->user,
+		    conf->breaker.failures, conf->breaker.open);
+	else
+		return false;
+	return true;
+}
+
+void
+mw_retry_answered(struct mw_app *app, const struct mw_ctx *ctx, enum mw_upstream up)
+{
+	struct mw_breaker b;
+
+	if (mw_retry_breaker(app, ctx, up, &b))
+		mw_breaker_end(&b, MW_SAYS_WELL);
+}
+
+static const char *
+upstream(enum mw_upstream up)
+{
+	return up == MW_UP_STORE ? "R2" : "the sandbox";
+}
+
+static enum mw_code
+not_there(enum mw_upstream up)
+{
+	return up == MW_UP_STORE ? MW_STORE_UNAVAILABLE : MW_SANDBOX_UNAVAILABLE;
+}
+
+/* Whole seconds, at least one. */
+static unsigned
+seconds(int64_t ms)
+{
+	return ms <= 1000 ? 1 : (unsigned)((ms + 999) / 1000);
+}
+
+/* No call is made, for `wait` ms.  What the last one said stays, if there was one. */
+static enum mw_code
+left_alone(struct trying *t, enum mw_code code, const struct mw_err *last, int64_t wait)
+{
+	struct mw_ctx *ctx = t->ctx;
+
+	if (t->made > 0)
+		ctx->err = *last;
+	else
+		code = mw_ctx_fail(ctx, not_there(t->up),
+		    "%s has failed several times in a row and is left alone; "
+		    "it is tried again in %u s", upstream(t->up), seconds(wait));
+	if (ctx->err.retry_after < seconds(wait))
+		ctx->err.retry_after = seconds(wait);
+	return code;
+}
+
+static enum mw_code
+stopping(struct trying *t, const struct mw_err *last)
+{
+	enum mw_code code = mw_ctx_fail(t->ctx, not_there(t->up),
+	    "This process of the gateway is being stopped; try again (%.150s)", last->msg);
+
+	t->ctx->err.retry_after = 1;
+	return code;
+}
+
+static enum mw_code
+attempt(struct trying *t, mw_try_fn fn, void *arg)
+{
+	struct mw_ctx *ctx = t->ctx;
+	enum mw_code code;
+
+	if (t->made++ > 0)
+		ctx->retries++;
+	ctx->attempts++;
+	ctx->counted = true;
+	code = fn(arg);
+	ctx->counted = false;
+	if (t->guarded)
+		mw_breaker_end(&t->breaker, mw_class(code)->verdict);
+	if (mw_class(code)->verdict == MW_SAYS_WELL)
+		mw_budget_give(t->app->shm);
+	return code;
+}
+
+/* ms before the next attempt; -1 = there is none. */
+static int64_t
+next_in(struct trying *t, enum mw_code code)
+{
+	const struct mw_conf *conf = t->app->conf;
+	struct mw_ctx *ctx = t->ctx;
+	bool near = t->up == MW_UP_STORE || code == MW_SANDBOX_UNREACHABLE;
+	bool late = ctx->err.timed_out || code == MW_SANDBOX_TIMEOUT;
+	int64_t pause, wait;
+
+	if (mw_classify(code) != MW_NEXT_RETRY || t->made >= (unsigned)conf->retry.attempts)
+		return -1;
+	pause = mw_backoff(t->app, near ? conf->retry.store_base : conf->retry.base, t->made - 1);
+	if ((int64_t)ctx->err.retry_after * 1000 > pause)
+		pause = (int64_t)ctx->err.retry_after * 1000;
+	if (t->guarded && mw_breaker_state(&t->breaker, &wait) == MW_BREAKER_OPEN) {
+		if (ctx->err.retry_after < seconds(wait))
+			ctx->err.retry_after = seconds(wait);
+		return -1;
+	}
+	if (pause >= mw_left(ctx->deadline) ||
+	    !mw_budget_take(t->app->shm, late ? COST_TIMEOUT : COST, conf->retry.budget))
+		return -1;
+	return pause;
+}
+
+/* False: we are told to end.  A wait that an upstream asked for may be long. */
+static enum mw_code
+rest(struct trying *t, int64_t pause, const struct mw_err *last)
+{
+	struct mw_app *app = t->app;
+	enum mw_code code;
+	int wait = -1;
+
+	if (pause > app->conf->retry.max &&
+	    (code = mw_wait_begin(app, t->ctx, &wait)) != MW_OK) {
+		t->ctx->err = *last;
+		return last->code;
+	}
+	if (app->chance.sleep != NULL)
+		app->chance.sleep(app->chance.arg, pause);
+	else
+		(void)mw_nap(pause);
+	mw_wait_end(app, wait);
+	return mw_stopping() ? stopping(t, last) : MW_OK;
+}
+
+enum mw_code
+mw_retry(struct mw_app *app, struct mw_ctx *ctx, enum mw_upstream up,
+    mw_try_fn fn, void *arg)
+{
+	struct trying t = { .app = app, .ctx = ctx, .up = up };
+	struct mw_err last = { .code = MW_OK };
+	enum mw_code code = MW_OK;
+	int64_t wait;
+
+	t.guarded = mw_retry_breaker(app, ctx, up, &t.breaker);
+	for (;;) {
+		if (mw_left(ctx->deadline) == 0)
+			return mw_ctx_fail(ctx, MW_DEADLINE_EXCEEDED,
+			    "The request's deadline ran out before %s was asked; "
+			    "try again with more time", upstream(up));
+		wait = t.guarded ? mw_breaker_begin(&t.breaker,
+		    ctx->waking && up == MW_UP_SANDBOX) : 0;
+		if (wait > 0)
+			return left_alone(&t, code, &last, wait);
+		code = attempt(&t, fn, arg);
+		if ((wait = next_in(&t, code)) < 0)
+			return code;
+		mw_log(MW_DEBUG, "attempt %u of %lld failed (%s: %s), again in %lld ms",
+		    t.made, (long long)app->conf->retry.attempts, mw_code_info(code)->name,
+		    ctx->err.msg, (long long)wait);
+		last = ctx->err;
+		mw_err_clear(&ctx->err);
+		if ((code = rest(&t, wait, &last)) != MW_OK)
+			return code;
+		code = last.code;
+	}
+}
+
+enum mw_code
+mw_retry_once(struct mw_app *app, struct mw_ctx *ctx, enum mw_upstream up, mw_try_fn fn,
+    void *arg)
+{
+	struct trying t = { .app = app, .ctx = ctx, .up = up };
+	int64_t wait = 0;
+
+	t.guarded = mw_retry_breaker(app, ctx, up, &t.breaker);
+	if (t.guarded)
+		wait = mw_breaker_begin(&t.breaker, ctx->waking && up == MW_UP_SANDBOX);
+	return wait > 0 ? left_alone(&t, MW_OK, NULL, wait) : attempt(&t, fn, arg);
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "ops/fleet/bulk.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/stop.h"
+#include "base/threads.h"
+
+#define LANE_ARENA ((size_t)64 << 20)	/* bytes, at most */
+#define LEAST_TIME 1000		/* ms; no turn begins that has less */
+#define LINE_SLACK 4096		/* bytes of a line beside its text, details and members */
+
+struct lane {
+	struct mw_fleet *f;
+	struct mw_app *app;
+	struct mw_ctx ctx;		/* of the user in hand; with an arena of its own */
+	const char *request_id;
+	int64_t deadline;
+	unsigned attempts, retries;	/* of all users so far */
+};
+
+/* ---- whose turn it is ---- */
+
+/* Called with the mutex held. */
+static bool
+left(struct mw_fleet *f)
+{
+	f->left = f->left || f->gone(f->arg);
+	return f->left;
+}
+
+bool
+mw_fleet_gone(struct mw_fleet *f)
+{
+	bool gone;
+
+	(void)pthread_mutex_lock(&f->mutex);
+	gone = left(f);
+	(void)pthread_mutex_unlock(&f->mutex);
+	return gone;
+}
+
+static const char *
+take(struct mw_fleet *f)
+{
+	const char *user = NULL;
+
+	(void)pthread_mutex_lock(&f->mutex);
+	if (f->next < f->n && !left(f))
+		user = f->user[f->next++];
+	(void)pthread_mutex_unlock(&f->mutex);
+	return user;
+}
+
+/* ---- its line ---- */
+
+static void
+add_failure(struct mw_buf *b, const struct mw_err *err, enum mw_code code, bool skipped)
+{
+	const struct mw_code_info *info = mw_code_info(code);
+	unsigned wait = mw_retry_after(err, code);
+
+	(void)(mw_json_add(b, "error", err->msg[0] != '\0' ? err->msg : info->name) &&
+	    mw_json_add(b, "code", info->name) && mw_json_add(b, "errorType", info->type) &&
+	    mw_json_add_bool(b, "retryable", info->retryable));
+	if (wait > 0)
+		(void)mw_json_add_int(b, "retryAfter", wait);
+	if (err->details != NULL)
+		(void)mw_buf_addf(b, ",\"details\":%s", err->details);
+	if (skipped)
+		(void)mw_json_add_bool(b, "notRun", true);
+}
+
+static bool
+make_line(struct mw_buf *b, const struct mw_fleet_turn *t, enum mw_code code, bool skipped,
+    int64_t ms)
+{
+	char now[MW_RFC3339_LEN];
+
+	mw_rfc3339(mw_wall(), now);
+	(void)mw_buf_addf(b, "{\"userId\":\"%s\",\"success\":%s,\"status\":%d", t->user,
+	    code == MW_OK ? "true" : "false",
+	    code == MW_OK ? t->status : mw_code_info(code)->status);
+	if (t->more.len > 0)
+		(void)mw_buf_add(b, t->more.data, t->more.len);
+	if (code != MW_OK)
+		add_failure(b, &t->ctx->err, code, skipped);
+	return mw_json_add_int(b, "attempts", t->ctx->attempts) &&
+	    mw_json_add_int(b, "durationMs", ms) && mw_json_add(b, "timestamp", now) &&
+	    mw_buf_adds(b, "}\n");
+}
+
+/* A line that there is no memory for is one without its members. */
+static void
+say(struct mw_fleet *f, struct mw_fleet_turn *t, enum mw_code code, bool skipped, int64_t ms)
+{
+	size_t room = t->more.len + 2 * sizeof(t->ctx->err.msg) + LINE_SLACK;
+	struct mw_buf b;
+
+	if (t->ctx->err.details != NULL)
+		room += strlen(t->ctx->err.details);
+	mw_buf_init(&b, room);
+	if (t->more.failed || !make_line(&b, t, code, skipped, ms)) {
+		mw_buf_free(&t->more);
+		mw_err_clear(&t->ctx->err);
+		code = mw_ctx_nomem(t->ctx);
+		mw_buf_free(&b);
+		mw_buf_init(&b, LINE_SLACK);
+		(void)make_line(&b, t, code, false, ms);
+	}
+	(void)pthread_mutex_lock(&f->mutex);
+	*(code == MW_OK ? &f->succeeded : skipped ? &f->skipped : &f->failed) += 1;
+	f->left = f->left || b.failed || !f->say(f->arg, b.data, b.len);
+	(void)pthread_mutex_unlock(&f->mutex);
+	mw_buf_free(&b);
+}
+
+static void
+note(const struct lane *l, const struct mw_fleet_turn *t, enum mw_code code, int64_t ms)
+{
+	if (code == MW_OK)
+		mw_log(MW_INFO, "[BULK] %s userId=%s status=%d durationMs=%lld requestId=%s",
+		    l->f->what, t->user, t->status, (long long)ms, l->request_id);
+	else
+		mw_log(MW_INFO, "[BULK] %s userId=%s failed (%s): %s durationMs=%lld requestId=%s",
+		    l->f->what, t->user, mw_code_info(code)->name, t->ctx->err.msg, (long long)ms,
+		    l->request_id);
+}
+
+/* ---- the work ---- */
+
+/* MW_OK, or why its turn does not begin. */
+static enum mw_code
+may_begin(struct lane *l)
+{
+	enum mw_code code = MW_OK;
+
+	if (mw_left(l->deadline) < LEAST_TIME) {
+		code = mw_ctx_fail(&l->ctx, MW_DEADLINE_EXCEEDED, "Not run: the time of the whole "
+		    "request ran out before it; send it again");
+	} else if (mw_stopping()) {
+		code = mw_ctx_fail(&l->ctx, MW_SANDBOX_UNAVAILABLE, "Not run: this process of the "
+		    "gateway is being stopped; send it again");
+		l->ctx.err.retry_after = 1;
+	}
+	return code;
+}
+
+static void
+one(struct lane *l, const char *user)
+{
+	struct mw_fleet_turn t = { .app = l->app, .ctx = &l->ctx, .user = user, .status = 200 };
+	int64_t began = mw_now();
+	enum mw_code code;
+	bool skipped;
+
+	mw_arena_reset(l->ctx.arena);
+	l->ctx = (struct mw_ctx){ .arena = l->ctx.arena, .deadline = l->deadline,
+	    .request_id = l->request_id, .user = user };
+	mw_buf_init(&t.more, LANE_ARENA);
+	code = may_begin(l);
+	skipped = code != MW_OK;
+	if (!skipped)
+		code = l->f->turn(l->f->arg, &t);
+	note(l, &t, code, mw_now() - began);
+	say(l->f, &t, code, skipped, mw_now() - began);
+	l->attempts += l->ctx.attempts;
+	l->retries += l->ctx.retries;
+	mw_buf_free(&t.more);
+}
+
+static void
+work(void *arg, size_t i)
+{
+	struct lane *l = (struct lane *)arg + i;
+	const char *user;
+
+	while ((user = take(l->f)) != NULL)
+		one(l, user);
+}
+
+static enum mw_code
+open_lane(struct mw_app *app, struct mw_ctx *ctx, struct mw_fleet *f, size_t i, struct lane *l)
+{
+	enum mw_code code;
+
+	*l = (struct lane){ .f = f, .app = app, .request_id = ctx->request_id,
+	    .deadline = ctx->deadline };
+	if (i > 0 && (code = mw_lane_app(app, ctx, i - 1, &l->app)) != MW_OK)
+		return code;
+	l->ctx.arena = mw_arena_open(LANE_ARENA);
+	return l->ctx.arena != NULL ? MW_OK : mw_ctx_nomem(ctx);
+}
+
+enum mw_code
+mw_fleet_run(struct mw_app *app, struct mw_ctx *ctx, struct mw_fleet *f)
+{
+	size_t n = f->concurrency < f->n ? f->concurrency : f->n, i, had;
+	struct lane *l = mw_arena_alloc(ctx->arena, (n + 1) * sizeof(*l));
+	enum mw_code code = MW_OK;
+
+	f->next = f->succeeded = f->failed = f->skipped = 0;
+	if (l == NULL)
+		return mw_ctx_nomem(ctx);
+	(void)pthread_mutex_init(&f->mutex, NULL);
+	for (i = 0; i < n && code == MW_OK; i++)
+		code = open_lane(app, ctx, f, i, &l[i]);
+	if (code == MW_OK && (had = mw_threads(n, work, l)) < n)
+		mw_log(MW_WARN, "[BULK] only %zu of %zu threads could be started", had, n);
+	for (i = 0; i < n; i++) {
+		ctx->attempts += l[i].attempts;
+		ctx->retries += l[i].retries;
+		mw_arena_close(l[i].ctx.arena);
+	}
+	(void)pthread_mutex_destroy(&f->mutex);
+	return code;
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "ops/fleet/lifecycle.h"
+
+#include "base/clock.h"
+#include "ops/ready/quiesce.h"
+#include "ops/ready/probe.h"
+#include "ops/fleet/sleep.h"
+
+#define TURNS 3	/* of keeping what has changed, before the stop is given up */
+
+int64_t
+mw_change_time(const struct mw_conf *conf, const struct mw_change *c)
+{
+	return c->sync ? conf->sync.timeout : conf->sandbox.timeout;
+}
+
+/* ---- wake ---- */
+
+static enum mw_code
+wake(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c)
+{
+	enum mw_action action;
+	struct mw_look l;
+	enum mw_code code;
+
+	code = mw_wake_remembered(app, ctx, c->user, MW_LEVEL_GATEWAY, c->max_wake);
+	if (code != MW_OK || (code = mw_look_user(app, ctx, c->user, &l)) != MW_OK)
+		return code;
+	c->before = l.state;
+	ctx->waking = true;
+	if (c->wait)
+		code = mw_wake(app, ctx, c->user, MW_LEVEL_GATEWAY, c->max_wake, &action);
+	else
+		code = mw_wake_begin(app, ctx, c->user, MW_LEVEL_GATEWAY, c->max_wake, &action);
+	if (code != MW_OK)
+		return code;
+	c->now = c->wait ? MW_USER_ACTIVE : c->before;
+	c->action = mw_action_words[action];
+	return MW_OK;
+}
+
+enum mw_code
+mw_change_wake(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c)
+{
+	int64_t began = mw_now();
+	enum mw_code code = wake(app, ctx, c);
+
+	c->waited = mw_now() - began;
+	return code;
+}
+
+/* ---- stop ---- */
+
+/* A gateway whose probe hangs must not hide that the sandbox holds files. */
+static enum mw_code
+look_closer(struct mw_app *app, struct mw_ctx *ctx, const char *user, bool *filled)
+{
+	const struct mw_probe_ask ask = { .gateway = false };
+	struct mw_sandbox *sb;
+	struct mw_probe p;
+	enum mw_code code;
+
+	if ((code = mw_app_sandbox(app, ctx, &sb)) != MW_OK)
+		return code;
+	ctx->attempts++;
+	ctx->counted = true;
+	if ((code = mw_probe_run(app->conf, ctx, sb, user, &ask, &p)) == MW_OK)
+		*filled = p.marker != 0;
+	return code;
+}
+
+/*
+ * What is there to be kept?  Not to know that is a reason to stop nothing, unless by
+ * force: what was not copied may be gone with the instance.
+ */
+static enum mw_code
+before_stop(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c, bool *filled)
+{
+	struct mw_look l;
+	enum mw_code code;
+
+	if ((code = mw_look_user(app, ctx, c->user, &l)) != MW_OK)
+		return code;
+	c->before = l.state;
+	*filled = l.probe.marker != 0;
+	if (l.state != MW_USER_ERROR)
+		return MW_OK;
+	code = look_closer(app, ctx, c->user, filled);
+	if (code == MW_OK || !c->force)
+		return code;
+	mw_err_clear(&ctx->err);
+	return MW_OK;
+}
+
+/* Some drivers cannot tell a sandbox that sleeps from one that nobody has used for a
+ * while, and take its files away when they stop it. */
+static bool
+only_seems_asleep(const struct mw_app *app, const struct mw_change *c)
+{
+	return c->before == MW_USER_SLEEPING && (app->sandbox->flags & MW_SB_GUESSES) != 0;
+}
+
+static enum mw_code
+stop(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c, bool end, bool *stopped)
+{
+	struct mw_sleep how = { .sync = c->sync, .force = c->force, .end = end, .again = true };
+	unsigned turn;
+	enum mw_code code;
+
+	*stopped = false;
+	for (turn = 1; turn <= TURNS && how.again; turn++) {
+		how.changes = mw_gate_changes(app, c->user);
+		how.last = turn == TURNS;
+		if ((code = before_stop(app, ctx, c, &how.filled)) != MW_OK)
+			return code;
+		if (only_seems_asleep(app, c))
+			return MW_OK;
+		if ((code = mw_sleep(app, ctx, c->user, &how)) != MW_OK)
+			return code;
+	}
+	*stopped = how.stopped;
+	return MW_OK;
+}
+
+enum mw_code
+mw_change_sleep(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c)
+{
+	int64_t began = mw_now();
+	bool stopped;
+	enum mw_code code;
+
+	if ((code = stop(app, ctx, c, false, &stopped)) != MW_OK)
+		return code;
+	c->now = c->before == MW_USER_STOPPED || c->before == MW_USER_SLEEPING ? c->before :
+	    stopped ? MW_USER_SLEEPING : mw_has_gateway(app->conf) ? MW_USER_IDLE : c->before;
+	c->action = c->now == c->before ? "none" : "stopped";
+	c->waited = mw_now() - began;
+	return MW_OK;
+}
+
+enum mw_code
+mw_change_restart(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c)
+{
+	int64_t began = mw_now();
+	enum mw_action action;
+	bool stopped;
+	enum mw_code code;
+
+	/* Before anything is stopped that could then not be started. */
+	if (c->max_wake == 0)
+		return mw_ctx_fail(ctx, MW_INVALID_ARGUMENT,
+		    "maxWakeTime: expected more than 0, a restart has to wake");
+	if ((code = stop(app, ctx, c, true, &stopped)) != MW_OK)
+		return code;
+	ctx->waking = true;
+	code = mw_wake(app, ctx, c->user, MW_LEVEL_GATEWAY, c->max_wake, &action);
+	if (code == MW_OK && only_seems_asleep(app, c) && action == MW_ACTION_NONE) {
+		/* It ran all the time; now that is known. */
+		if ((code = stop(app, ctx, c, true, &stopped)) == MW_OK)
+			code = mw_wake(app, ctx, c->user, MW_LEVEL_GATEWAY, c->max_wake,
+			    &action);
+	}
+	if (code != MW_OK)
+		return code;
+	c->now = MW_USER_ACTIVE;
+	c->action = mw_action_words[MW_ACTION_RESTARTED];
+	c->waited = mw_now() - began;
+	return MW_OK;
+}

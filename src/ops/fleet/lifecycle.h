@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Waking a user, putting it to sleep and restarting it, with what comes before. */
+#ifndef MW_OPS_FLEET_LIFECYCLE_H
+#define MW_OPS_FLEET_LIFECYCLE_H
+
+#include "ops/ready/user_state.h"
+#include "ops/ready/ready.h"
+
+struct mw_change {
+	const char *user;
+	int64_t max_wake;	/* ms; wake, restart */
+	bool wait;		/* wake: for its end; else it goes on by itself */
+	bool sync;		/* sleep, restart: back the files up first */
+	bool force;		/* sleep, restart: whatever runs, or fails to be backed up */
+
+	/* results */
+	enum mw_user_state before, now;
+	const char *action;	/* "none", "started", "restarted", "joined", "stopped" */
+	int64_t waited;		/* ms */
+};
+
+/*
+ * All count their calls in ctx and stay within its deadline.  Sleep and restart:
+ * MW_CONFLICT while commands run, a 503 when the backup failed, unless `force`.
+ */
+enum mw_code mw_change_wake(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c) MW_MUST;
+enum mw_code mw_change_sleep(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c) MW_MUST;
+enum mw_code mw_change_restart(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c) MW_MUST;
+
+/* The time limit of what sleep and restart do beside waking, ms. */
+int64_t mw_change_time(const struct mw_conf *conf, const struct mw_change *c);
+
+#endif

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a sync has done, in a JSON answer. */
+#ifndef MW_OPS_SYNC_ANSWER_H
+#define MW_OPS_SYNC_ANSWER_H
+
+#include "ops/sync/sync.h"
+
+/* The members from syncId to verified. */
+void mw_sync_add_result(struct json_object *o, struct mw_arena *arena, const struct mw_sync *s);
+
+#endif

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One pass over the sandbox's listing, the manifest and R2's listing, side by side. */
+#include <stdio.h>
+#include <string.h>
+
+#include "ops/sync/internal.h"
+
+struct compare {
+	struct mw_sync_run *run;
+	struct mw_r2_list r2;
+	struct mw_arena *scratch;		/* of one look into the outbox */
+	const struct mw_row *s, *m, *r;		/* the next of each, NULL = at its end */
+	char path[MW_PATH_MAX + 1];		/* in hand */
+	bool has_s, has_m, has_r;		/* who has it */
+};
+
+static enum mw_code
+next_sandbox(struct compare *c)
+{
+	return mw_rows_next(c->run->sandbox, &c->s, &c->run->ctx->err);
+}
+
+static void
+smaller(const struct mw_row *row, const char **path)
+{
+	if (row != NULL && (*path == NULL || strcmp(row->path, *path) < 0))
+		*path = row->path;
+}
+
+/* The smallest path of the three; false at the end of all. */
+static bool
+pick(struct compare *c)
+{
+	const char *path = NULL;
+
+	smaller(c->s, &path);
+	smaller(c->m, &path);
+	smaller(c->r, &path);
+	if (path == NULL)
+		return false;
+	(void)snprintf(c->path, sizeof(c->path), "%s", path);
+	c->has_s = c->s != NULL && strcmp(c->s->path, c->path) == 0;
+	c->has_m = c->m != NULL && strcmp(c->m->path, c->path) == 0;
+	c->has_r = c->r != NULL && strcmp(c->r->path, c->path) == 0;
+	return true;
+}
+
+/* Past the path in hand.  A tree that changes while it is listed may give one
+ * name twice. */
+static enum mw_code
+advance(struct compare *c)
+{
+	enum mw_code code = MW_OK;
+
+	while (code == MW_OK && c->s != NULL && strcmp(c->s->path, c->path) == 0)
+		code = next_sandbox(c);
+	if (c->has_m)
+		c->m = mw_manifest_next(&c->run->manifest);
+	if (code == MW_OK && c->has_r)
+		code = mw_r2_list_next(&c->r2, &c->r);
+	return code;
+}
+
+/* What the outbox knows of the path. */
+static enum mw_code
+look_up(struct compare *c, struct mw_sides *sides)
+{
+	struct mw_outbox *o = c->run->app->outbox;
+	struct mw_ctx *ctx = c->run->ctx;
+	struct mw_arena *own = ctx->arena;
+	const struct mw_outbox_row *row;
+	enum mw_code code;
+
+	mw_arena_reset(c->scratch);
+	ctx->arena = c->scratch;
+	code = mw_outbox_find(o, ctx, c->run->user, c->path, &row);
+	ctx->arena = own;
+	if (code != MW_OK)
+		return code;
+	sides->waiting = row == NULL ? MW_WAITING_NOT :
+	    row->op == MW_OUTBOX_PUT ? MW_WAITING_PUT : MW_WAITING_DELETE;
+	return mw_outbox_marked(o, ctx, c->run->user, c->path, &sides->mark);
+}
+
+static enum mw_code
+add_fact(struct mw_sync_run *run, const struct mw_row *row)
+{
+	return mw_rows_add(run->facts, row, &run->ctx->err);
+}
+
+static enum mw_code
+forget(struct compare *c)
+{
+	struct mw_row gone = { .path = c->path, .tag = "", .act = MW_ACT_NONE };
+
+	return c->has_m ? add_fact(c->run, &gone) : MW_OK;
+}
+
+/* In the sandbox and no file, or the same file in both: what the manifest says of it. */
+static enum mw_code
+same(struct compare *c)
+{
+	struct mw_sync_run *run = c->run;
+	struct mw_row row;
+
+	if (c->has_s && c->s->type == MW_FT_FILE) {
+		run->s->skipped++;
+		run->s->files++;
+		run->s->total += c->s->size;
+	}
+	if (run->restore)
+		return MW_OK;
+	row = *c->s;
+	row.act = MW_ACT_SAME;
+	if (row.type == MW_FT_FILE) {
+		if (row.mode == c->m->mode)
+			return MW_OK;
+		row = *c->m;
+		row.act = MW_ACT_SAME;
+		row.mode = c->s->mode;
+		return add_fact(run, &row);
+	}
+	if (c->has_m && c->m->type == row.type && c->m->mtime == row.mtime &&
+	    c->m->mode == row.mode)
+		return MW_OK;
+	return row.type == MW_FT_SYMLINK ? mw_rows_add(run->links, &row, &run->ctx->err) :
+	    add_fact(run, &row);
+}
+
+/* A row for the transfers: the sandbox's side (size -1: absent) and R2's. */
+static enum mw_code
+plan(struct compare *c, enum mw_act act)
+{
+	struct mw_sync_run *run = c->run;
+	struct mw_row row = { .path = c->path, .tag = c->has_r ? c->r->tag : "",
+	    .size = -1, .mtime = -1, .mode = -1, .type = MW_FT_FILE, .act = (unsigned char)act,
+	    .r2_size = c->has_r ? c->r->size : -1, .set_mtime = -1 };
+
+	if (c->has_s) {
+		row.type = c->s->type;
+		row.size = c->s->size;
+		row.mtime = c->s->mtime;
+	}
+	if (c->has_m && c->m->type == MW_FT_FILE) {
+		row.has_md5 = c->m->has_md5;
+		memcpy(row.md5, c->m->md5, sizeof(row.md5));
+		row.r2_as_was = c->has_r && strcmp(c->m->tag, c->r->tag) == 0;
+	}
+	if (row.r2_as_was) {
+		row.mode = c->m->mode;
+		row.set_mtime = c->m->mtime;
+	}
+	if (act == MW_ACT_REMOVE)
+		run->removals++;
+	if (act == MW_ACT_CHECK)
+		run->checks++;
+	if (act == MW_ACT_DECIDE && row.size == row.r2_size)
+		run->unsure++;
+	return mw_rows_add(run->plan, &row, &run->ctx->err);
+}
+
+static enum mw_code
+carry_out(struct compare *c, enum mw_act act)
+{
+	struct mw_sync_run *run = c->run;
+	struct mw_row row;
+
+	switch (act) {
+	case MW_ACT_NONE:
+		return run->restore ? MW_OK : forget(c);
+	case MW_ACT_SAME:
+		return same(c);
+	case MW_ACT_NEWER:
+		mw_sync_note(run->ctx->arena, &run->s->newer, c->path, MW_OK, NULL);
+		run->s->skipped++;
+		return MW_OK;
+	case MW_ACT_WAIT:
+		run->s->waiting++;
+		run->s->skipped++;
+		return MW_OK;
+	case MW_ACT_KEEP:
+		if (c->has_r || c->s->type == MW_FT_FILE)
+			run->s->skipped++;
+		return MW_OK;
+	case MW_ACT_CLASH:
+		mw_sync_note(run->ctx->arena, &run->s->failed, c->path, MW_CONFLICT,
+		    "It is a file in R2, and something else in the sandbox");
+		return MW_OK;
+	case MW_ACT_LINK:
+		row = *c->m;
+		return mw_rows_add(run->links, &row, &run->ctx->err);
+	default:
+		return plan(c, act);
+	}
+}
+
+static enum mw_code
+one_path(struct compare *c)
+{
+	struct mw_sync_run *run = c->run;
+	struct mw_sides sides = {
+		.sandbox = c->has_s ? c->s : NULL, .manifest = c->has_m ? c->m : NULL,
+		.r2 = c->has_r ? c->r : NULL, .remove = run->s->remove, .force = run->s->force,
+		.add_only = run->add_only,
+	};
+	enum mw_code code;
+
+	sides.excluded = mw_plan_excluded(&run->app->conf->sync.exclude, c->path);
+	if (run->restore ? c->has_s && c->s->type == MW_FT_FILE : c->has_r)
+		run->there++;
+	if ((code = look_up(c, &sides)) != MW_OK)
+		return code;
+	return carry_out(c, run->restore ? mw_plan_restore(&sides) : mw_plan_backup(&sides));
+}
+
+/* The manifest sorts early in R2's own listing: one page tells whether there is
+ * one to be fetched. */
+static enum mw_code
+begin(struct compare *c)
+{
+	struct mw_sync_run *run = c->run;
+	enum mw_code code;
+
+	if ((code = mw_r2_list_open(&c->r2, run->app, run->ctx, run->store, run->user,
+	    run->s)) != MW_OK)
+		return code;
+	if (!run->restore && !run->s->dry_run)
+		c->r2.run = run;
+	if ((code = mw_r2_list_next(&c->r2, &c->r)) != MW_OK)
+		return code;
+	if (c->r2.has_manifest || (c->r != NULL && c->r2.more))
+		code = mw_manifest_open(run->app, run->ctx, run->store, run->user, &run->manifest);
+	if (code == MW_OK)
+		code = next_sandbox(c);
+	c->m = mw_manifest_next(&run->manifest);
+	return code;
+}
+
+enum mw_code
+mw_sync_compare(struct mw_sync_run *run)
+{
+	struct compare c = { .run = run, .scratch = mw_arena_open((size_t)1 << 20) };
+	enum mw_code code = c.scratch != NULL ? begin(&c) : mw_ctx_nomem(run->ctx);
+
+	while (code == MW_OK && pick(&c)) {
+		code = one_path(&c);
+		if (code == MW_OK)
+			code = advance(&c);
+	}
+	mw_r2_list_close(&c.r2);
+	mw_arena_close(c.scratch);
+	if (code == MW_OK)
+		code = mw_rows_rewind(run->links, &run->ctx->err);
+	return code == MW_OK ? mw_rows_rewind(run->plan, &run->ctx->err) : code;
+}

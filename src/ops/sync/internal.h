@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One sync under way: what ops/sync*.c and ops/sync/restore.c share. */
+#ifndef MW_OPS_SYNC_INTERNAL_H
+#define MW_OPS_SYNC_INTERNAL_H
+
+#include <pthread.h>
+
+#include "ops/sync/manifest.h"
+#include "ops/sync/sorted.h"
+#include "ops/sync/sync.h"
+#include "ops/sync/plan.h"
+
+#define MW_SYNC_OLD 256			/* results of forgotten jobs that one backup removes */
+#define MW_R2_PAGE 999			/* rows: with one more, one call to S3 has them */
+
+/* R2's listing as rows, page by page. */
+struct mw_r2_list {
+	struct mw_app *app;
+	struct mw_ctx *ctx;
+	struct mw_store *store;
+	struct mw_sync *s;		/* takes the bad names; or NULL */
+	struct mw_sync_run *run;	/* takes old results; or NULL */
+	const char *user, *prefix;
+	struct mw_arena *page;		/* of the rows below */
+	struct mw_row *rows;
+	size_t n, next;
+	bool more, begun;
+	char last[2 * MW_PATH_MAX];	/* key that the next page begins after */
+	bool has_manifest, has_last_sync;
+	int64_t objects, bytes;		/* given out */
+};
+
+struct mw_sync_run {
+	struct mw_app *app;
+	struct mw_ctx *ctx;		/* of the thread that began it */
+	struct mw_sync *s;
+	const char *user;
+	size_t prefix_length;		/* of the user's keys */
+	struct mw_store *store;
+	struct mw_sandbox *sb;
+	bool restore;
+	bool add_only;			/* a wake's restore: no locks, nothing overwritten */
+	int64_t deadline;		/* of the transfers */
+	struct mw_manifest manifest;	/* as it was */
+	struct mw_rows *sandbox;	/* its listing */
+	struct mw_rows *plan;		/* what is to be done, one row a path */
+	struct mw_rows *links;		/* links and directories: to be read, or made */
+	struct mw_rows *facts;		/* changes of the manifest; act NONE = entry goes */
+	int64_t removals;		/* planned, on nobody's word but delete=true */
+	int64_t there;			/* of so many files */
+	int64_t checks;			/* planned: files that are the same in all likelihood */
+	const char *old[MW_SYNC_OLD];	/* results that no row can know any more */
+	size_t nold;
+	int64_t unsure;			/* planned: both may have changed, and are of one size */
+	/* the transfers, under the mutex */
+	pthread_mutex_t mutex;
+	bool removing;			/* second round: removals */
+	enum mw_code code;		/* what ended it, MW_OK = nothing yet */
+	struct mw_err err;
+};
+
+/* Allocate the rows; reset and free them.  close accepts a zeroed struct. */
+enum mw_code mw_run_open(struct mw_sync_run *run) MW_MUST;
+void mw_run_close(struct mw_sync_run *run);
+
+/* ---- sync_list.c ---- */
+
+enum mw_code mw_r2_list_open(struct mw_r2_list *l, struct mw_app *app, struct mw_ctx *ctx,
+    struct mw_store *store, const char *user, struct mw_sync *s) MW_MUST;
+/* The next object, *row = NULL after the last.  Valid until the next call. */
+enum mw_code mw_r2_list_next(struct mw_r2_list *l, const struct mw_row **row) MW_MUST;
+void mw_r2_list_close(struct mw_r2_list *l);		/* accepts a zeroed struct */
+
+/* The sandbox's listing into run->sandbox, sorted and rewound. */
+enum mw_code mw_sync_list_sandbox(struct mw_sync_run *run) MW_MUST;
+
+/* Add a path to one of the lists of notes; error NULL = none. */
+void mw_sync_note(struct mw_arena *a, struct mw_sync_notes *notes, const char *path,
+    enum mw_code code, const char *error);
+
+/* ---- sync_compare.c ---- */
+
+/* Compare the three listings: counts, run->plan, run->links, run->facts. */
+enum mw_code mw_sync_compare(struct mw_sync_run *run) MW_MUST;
+
+/* ---- sync_pool.c ---- */
+
+/* Do what run->plan says, sync.parallel at a time; first the copies, then the
+ * removals.  The failure that ended it, or MW_OK. */
+enum mw_code mw_sync_transfer(struct mw_sync_run *run) MW_MUST;
+
+/* ---- sync_up.c, sync_down.c: one path ---- */
+
+struct mw_sync_worker {
+	struct mw_sync_run *run;
+	struct mw_app *app;
+	struct mw_store *store;
+	struct mw_sandbox *sb;
+	struct mw_ctx ctx;		/* its arena is reset for each path */
+};
+
+/* What became of it. */
+struct mw_outcome {
+	enum mw_act act;		/* COPY, REMOVE: done; SAME, KEEP, NEWER, WAIT, NONE (gone) */
+	int64_t bytes;
+	bool has_fact;
+	struct mw_row fact;		/* for the manifest */
+};
+
+enum mw_code mw_sync_up(struct mw_sync_worker *w, const struct mw_row *item, struct mw_outcome *o) MW_MUST;
+enum mw_code mw_sync_up_remove(struct mw_sync_worker *w, const struct mw_row *item, struct mw_outcome *o) MW_MUST;
+enum mw_code mw_sync_down(struct mw_sync_worker *w, const struct mw_row *item, struct mw_outcome *o) MW_MUST;
+enum mw_code mw_sync_down_remove(struct mw_sync_worker *w, const struct mw_row *item, struct mw_outcome *o) MW_MUST;
+
+/* Read the sandbox's file into a spool, whole: *st as it was then. */
+enum mw_code mw_sync_read(struct mw_sync_worker *w, const char *path, struct mw_spool *spool,
+    struct mw_stat *st) MW_MUST;
+
+/* stat of the sandbox's; *there false: proven absent. */
+enum mw_code mw_sync_stat(struct mw_sync_worker *w, const char *path, struct mw_stat *st, bool *there) MW_MUST;
+
+/* HEAD of R2's; *there false: it has none. */
+enum mw_code mw_sync_head(struct mw_sync_worker *w, const char *path, struct mw_object *obj, bool *there) MW_MUST;
+
+/* The path's lock, for a while; MW_CONFLICT when somebody else keeps it. */
+enum mw_code mw_sync_lock(struct mw_sync_worker *w, const char *path, int *lock) MW_MUST;
+
+/* Is this ETag of R2's the MD5? */
+bool mw_sync_tag_is(const char *tag, const unsigned char md5[16]);
+
+/*
+ * What the sandbox's content, of this MD5, says without another question: SAME as
+ * R2's; NEWER, for it is the manifest's still, and R2's is another; else COPY.
+ */
+enum mw_act mw_sync_judge(const struct mw_row *item, const unsigned char md5[16]);
+
+/* When R2's content was made, by our clock, ms. */
+int64_t mw_sync_time(const struct mw_store *store, const struct mw_object *obj);
+
+/* Is R2's content later than the sandbox's file?  A recorded mtime says so exactly;
+ * Last-Modified has whole seconds of another clock. */
+bool mw_sync_later(const struct mw_store *store, const struct mw_object *obj, int64_t mtime);
+
+/* ---- sync_end.c ---- */
+
+/* Look for what was transferred; what is not there is noted as failed.  The facts
+ * that hold are copied to `good`, if it is not NULL. */
+enum mw_code mw_sync_verify(struct mw_sync_run *run, struct mw_rows *good) MW_MUST;
+enum mw_code mw_sync_write_manifest(struct mw_sync_run *run, struct mw_rows *facts) MW_MUST;
+enum mw_code mw_sync_write_last(struct mw_sync_run *run) MW_MUST;
+/* Remove run->old from R2, as far as that can be done. */
+void mw_sync_remove_old(struct mw_sync_run *run);
+
+/* ---- sync_links.c ---- */
+
+/* Read the targets of the links in run->links into run->facts. */
+enum mw_code mw_sync_read_links(struct mw_sync_run *run) MW_MUST;
+/* Make the links and directories in run->links. */
+enum mw_code mw_sync_make_links(struct mw_sync_run *run) MW_MUST;
+
+#endif

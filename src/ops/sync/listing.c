@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The two listings of a sync, as sorted rows. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/path.h"
+#include "base/utf8.h"
+#include "ops/exec/exec.h"
+#include "app/retry.h"
+#include "ops/sync/internal.h"
+
+#define PAGE_MEMORY ((size_t)4 << 20)
+#define OLD_SLACK 86400000	/* ms beyond exec.keep */
+
+void
+mw_sync_note(struct mw_arena *a, struct mw_sync_notes *notes, const char *path,
+    enum mw_code code, const char *error)
+{
+	struct mw_sync_note *n;
+	char *copy;
+
+	if (notes->count++ >= MW_SYNC_SHOWN)
+		return;
+	n = mw_arena_alloc(a, sizeof(*n));
+	copy = mw_arena_strdup(a, path);
+	if (n == NULL || copy == NULL)
+		return;
+	mw_utf8_clean(copy, strlen(copy), '?');
+	n->path = copy;
+	n->code = code;
+	n->error = error != NULL ? mw_arena_strdup(a, error) : NULL;
+	if (notes->last != NULL)
+		notes->last->next = n;
+	else
+		notes->first = n;
+	notes->last = n;
+}
+
+/* ---- R2 ---- */
+
+enum mw_code
+mw_r2_list_open(struct mw_r2_list *l, struct mw_app *app, struct mw_ctx *ctx,
+    struct mw_store *store, const char *user, struct mw_sync *s)
+{
+	*l = (struct mw_r2_list){ .app = app, .ctx = ctx, .store = store, .user = user, .s = s,
+	    .more = true };
+	if ((l->page = mw_arena_open(PAGE_MEMORY)) == NULL ||
+	    (l->prefix = mw_store_key(app->conf, ctx->arena, user, "")) == NULL)
+		return mw_ctx_nomem(ctx);
+	return MW_OK;
+}
+
+void
+mw_r2_list_close(struct mw_r2_list *l)
+{
+	mw_arena_close(l->page);
+	l->page = NULL;
+}
+
+/* A name that can be a file's and is not ours. */
+static bool
+wanted(struct mw_r2_list *l, const char *name)
+{
+	struct mw_err bad = { .code = MW_OK };
+	char out[MW_PATH_MAX + 1];
+
+	if (mw_path_parse(name, strlen(name), MW_PATH_OURS, out, &bad) != MW_OK ||
+	    strcmp(out, name) != 0) {
+		if (l->s != NULL)
+			mw_sync_note(l->ctx->arena, &l->s->bad_names, name, MW_OK, NULL);
+		return false;
+	}
+	if (!mw_path_ours(name))
+		return true;
+	l->has_manifest = l->has_manifest || strcmp(name, MW_MANIFEST) == 0;
+	l->has_last_sync = l->has_last_sync || strcmp(name, ".last-sync") == 0;
+	return false;
+}
+
+/* A job's output whose row has expired long ago, wherever it was. */
+static enum mw_code
+note_old(struct mw_r2_list *l, const struct mw_list_row *row, const char *name)
+{
+	struct mw_sync_run *run = l->run;
+	int64_t now = mw_wall() + l->store->clock;
+
+	if (run == NULL || run->nold == MW_SYNC_OLD ||
+	    strncmp(name, MW_EXEC_FOLDER, strlen(MW_EXEC_FOLDER)) != 0 ||
+	    row->modified > now - l->app->conf->exec.keep - OLD_SLACK)
+		return MW_OK;
+	if ((run->old[run->nold] = mw_arena_strdup(l->ctx->arena, row->key)) == NULL)
+		return mw_ctx_nomem(l->ctx);
+	run->nold++;
+	return MW_OK;
+}
+
+static enum mw_code
+add_object(void *arg, const struct mw_list_row *row)
+{
+	struct mw_r2_list *l = arg;
+	const char *name = row->key + strlen(l->prefix);
+	struct mw_row *r;
+
+	(void)snprintf(l->last, sizeof(l->last), "%s", row->key);
+	if (l->n == MW_R2_PAGE)
+		return mw_ctx_fail(l->ctx, MW_INTERNAL_ERROR, "R2 listed more than was asked for");
+	if (!wanted(l, name))
+		return note_old(l, row, name);
+	r = &l->rows[l->n];
+	*r = (struct mw_row){ .size = row->size, .mtime = row->modified, .mode = -1,
+	    .type = MW_FT_FILE };
+	r->path = mw_arena_strdup(l->page, name);
+	r->tag = mw_arena_strdup(l->page, row->etag != NULL ? row->etag : "");
+	if (r->path == NULL || r->tag == NULL)
+		return mw_ctx_nomem(l->ctx);
+	l->n++;
+	return MW_OK;
+}
+
+static enum mw_code
+try_page(void *arg)
+{
+	struct mw_r2_list *l = arg;
+	char after[sizeof(l->last)];
+	struct mw_list_req req = { .prefix = l->prefix, .recursive = true,
+	    .after = l->begun ? after : NULL, .max = MW_R2_PAGE };
+	struct mw_sync_notes names = { .count = 0 };
+	enum mw_code code;
+
+	memcpy(after, l->last, sizeof(after));
+	if (l->s != NULL)
+		names = l->s->bad_names;
+	mw_arena_reset(l->page);
+	l->n = l->next = 0;
+	if ((l->rows = mw_arena_alloc(l->page, MW_R2_PAGE * sizeof(*l->rows))) == NULL)
+		return mw_ctx_nomem(l->ctx);
+	code = l->store->ops->list(l->store, l->ctx, &req, add_object, l, &l->more);
+	if (code != MW_OK) {		/* the next try begins where this one did */
+		memcpy(l->last, after, sizeof(after));
+		l->n = 0;
+		if (l->s != NULL) {
+			l->s->bad_names = names;
+			if (names.last != NULL)
+				names.last->next = NULL;
+		}
+	}
+	return code;
+}
+
+enum mw_code
+mw_r2_list_next(struct mw_r2_list *l, const struct mw_row **row)
+{
+	enum mw_code code;
+
+	*row = NULL;
+	while (l->next == l->n && l->more) {
+		if ((code = mw_retry(l->app, l->ctx, MW_UP_STORE, try_page, l)) != MW_OK)
+			return code;
+		l->begun = true;
+	}
+	if (l->next == l->n)
+		return MW_OK;
+	*row = &l->rows[l->next++];
+	l->objects++;
+	l->bytes += (*row)->size;
+	return MW_OK;
+}
+
+/* ---- the sandbox ---- */
+
+static enum mw_code
+add_entry(void *arg, const struct mw_entry *e)
+{
+	struct mw_sync_run *run = arg;
+	size_t n = strlen(e->path);
+	struct mw_err bad = { .code = MW_OK };
+	char out[MW_PATH_MAX + 1];
+	struct mw_row row = { .path = e->path, .tag = "", .size = e->st.size,
+	    .mtime = e->st.mtime, .mode = e->st.mode, .type = e->st.type };
+
+	if (e->st.type == MW_FT_OTHER || mw_plan_excluded(&run->app->conf->sync.exclude, e->path))
+		return MW_OK;
+	if (mw_path_parse(e->path, n, MW_PATH_OURS, out, &bad) != MW_OK ||
+	    strcmp(out, e->path) != 0 || n + run->prefix_length > run->store->ops->key_max) {
+		mw_sync_note(run->ctx->arena, &run->s->bad_names, e->path, MW_OK, NULL);
+		return MW_OK;
+	}
+	if (mw_path_ours(out))
+		return MW_OK;
+	if (row.type != MW_FT_FILE)
+		row.size = 0;
+	if (row.type == MW_FT_DIR)
+		row.mtime = 0;
+	return mw_rows_add(run->sandbox, &row, &run->ctx->err);
+}
+
+static enum mw_code
+try_list(void *arg)
+{
+	struct mw_sync_run *run = arg;
+	struct mw_sync_notes names = run->s->bad_names;
+	enum mw_code code;
+
+	mw_rows_reset(run->sandbox);
+	code = run->sb->ops->list(run->sb, run->ctx, run->user, "", true, add_entry, run);
+	if (code != MW_OK) {
+		run->s->bad_names = names;
+		if (names.last != NULL)
+			names.last->next = NULL;
+	}
+	return code;
+}
+
+enum mw_code
+mw_sync_list_sandbox(struct mw_sync_run *run)
+{
+	enum mw_code code = mw_retry(run->app, run->ctx, MW_UP_SANDBOX, try_list, run);
+
+	return code == MW_OK ? mw_rows_rewind(run->sandbox, &run->ctx->err) : code;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Bringing a sandbox's files up to R2's: after it was replaced by an empty
+ * one, and for what was written to R2 while it slept. */
+#ifndef MW_OPS_SYNC_RESTORE_H
+#define MW_OPS_SYNC_RESTORE_H
+
+#include "app/app.h"
+
+/*
+ * Add every object of the user that is absent in the sandbox; overwrite
+ * nothing.  A path with a pending row gets the pending content, or stays
+ * absent if a delete is pending.  What is wrong with one path alone is logged
+ * and skipped; any other failure stops it.  Safe to repeat.  The caller has set
+ * sb->allow_unproven.
+ */
+enum mw_code mw_restore(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb,
+    const char *user) MW_MUST;
+
+/* Apply and clear the user's "newer in R2" and "deleted in R2" marks. */
+enum mw_code mw_apply_marks(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb,
+    const char *user) MW_MUST;
+
+/* Apply the mark of one path whose lock the caller holds. */
+enum mw_code mw_apply_mark(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb,
+    const char *user, const char *path, enum mw_mark mark) MW_MUST;
+
+#endif

@@ -1,8 +1,0 @@
-/* SPDX-License-Identifier: BSD-2-Clause */
-#include "sandbox/agent_exec.h"
-
-int
-main(int argc, char *argv[])
-{
-	return mw_agent_main(argc, argv);
-}
