@@ -279,10 +279,10 @@ start(struct run *x)
 	enum mw_code code;
 	int inside;
 
-	if ((code = mw_gate_enter(x->app, x->ctx, x->r->user, &inside)) != MW_OK)
+	if ((code = mw_quiesce_enter(x->app, x->ctx, x->r->user, &inside)) != MW_OK)
 		return code;
 	code = mw_job_run(x->app, x->ctx, x->sb, &job, &ask, &x->job);
-	mw_gate_leave(x->app, x->r->user, inside);
+	mw_quiesce_leave(x->app, x->r->user, inside);
 	return code;
 }
 

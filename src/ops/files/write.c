@@ -140,10 +140,10 @@ try_sandbox(void *arg, struct mw_sandbox *sb)
 
 	if (j->w->target != MW_TARGET_CONTAINER)
 		return change(j, sb);
-	if ((code = mw_gate_enter(j->app, j->ctx, j->w->user, &inside)) != MW_OK)
+	if ((code = mw_quiesce_enter(j->app, j->ctx, j->w->user, &inside)) != MW_OK)
 		return code;
 	code = change(j, sb);
-	mw_gate_leave(j->app, j->w->user, inside);
+	mw_quiesce_leave(j->app, j->w->user, inside);
 	return code;
 }
 

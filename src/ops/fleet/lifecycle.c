@@ -109,7 +109,7 @@ stop(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c, bool end, bool
 
 	*stopped = false;
 	for (turn = 1; turn <= TURNS && how.again; turn++) {
-		how.changes = mw_gate_changes(app, c->user);
+		how.changes = mw_quiesce_changes(app, c->user);
 		how.last = turn == TURNS;
 		if ((code = before_stop(app, ctx, c, &how.filled)) != MW_OK)
 			return code;

@@ -183,19 +183,19 @@ enum mw_code
 mw_sleep(struct mw_app *app, struct mw_ctx *ctx, const char *user, struct mw_sleep *how)
 {
 	struct stopping s = { .app = app, .ctx = ctx, .user = user, .end = how->end };
-	struct mw_gate gate;
+	struct mw_quiesce gate;
 	enum mw_code code;
 
 	how->again = how->stopped = false;
 	if ((code = mw_app_sandbox(app, ctx, &s.sb)) != MW_OK || (code = keep(&s, how)) != MW_OK ||
-	    (code = mw_gate_close(app, ctx, user, how->force, &gate)) != MW_OK)
+	    (code = mw_quiesce_close(app, ctx, user, how->force, &gate)) != MW_OK)
 		return code;
-	if (mw_gate_changes(app, user) != how->changes)
+	if (mw_quiesce_changes(app, user) != how->changes)
 		code = changed(&s, how);
 	if (code == MW_OK && !how->again) {
 		how->stopped = (s.sb->flags & MW_SB_CAN_STOP) != 0;
 		code = stop_closed(&s, how);
 	}
-	mw_gate_open(&gate);
+	mw_quiesce_open(&gate);
 	return code;
 }

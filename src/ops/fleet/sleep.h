@@ -10,7 +10,7 @@ struct mw_sleep {
 	bool force;		/* although commands run, or the backup fails */
 	bool end;		/* its processes end, also where it sleeps with them kept */
 	bool filled;		/* it has a marker: there is something to keep */
-	uint32_t changes;	/* mw_gate_changes before that was found */
+	uint32_t changes;	/* mw_quiesce_changes before that was found */
 	bool last;		/* do not ask for another turn */
 	bool again;		/* result: it was changed meanwhile, and not stopped */
 	bool stopped;		/* result; false: it runs on, without its gateway */

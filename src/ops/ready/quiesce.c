@@ -53,7 +53,7 @@ way_in(struct mw_app *app, struct mw_ctx *ctx, const struct names *n, int *turn)
 }
 
 enum mw_code
-mw_gate_enter(struct mw_app *app, struct mw_ctx *ctx, const char *user, int *inside)
+mw_quiesce_enter(struct mw_app *app, struct mw_ctx *ctx, const char *user, int *inside)
 {
 	struct names n = names_of(user);
 	enum mw_code code;
@@ -67,14 +67,14 @@ mw_gate_enter(struct mw_app *app, struct mw_ctx *ctx, const char *user, int *ins
 }
 
 void
-mw_gate_leave(struct mw_app *app, const char *user, int inside)
+mw_quiesce_leave(struct mw_app *app, const char *user, int inside)
 {
 	(void)atomic_fetch_add(mw_shm_changes(app->shm, user), 1);
 	mw_lockfile_give(inside);
 }
 
 uint32_t
-mw_gate_changes(struct mw_app *app, const char *user)
+mw_quiesce_changes(struct mw_app *app, const char *user)
 {
 	return atomic_load(mw_shm_changes(app->shm, user));
 }
@@ -96,8 +96,8 @@ hangs(struct mw_ctx *ctx, const char *user, bool force)
 }
 
 enum mw_code
-mw_gate_close(struct mw_app *app, struct mw_ctx *ctx, const char *user, bool force,
-    struct mw_gate *g)
+mw_quiesce_close(struct mw_app *app, struct mw_ctx *ctx, const char *user, bool force,
+    struct mw_quiesce *g)
 {
 	struct names n = names_of(user);
 	enum mw_code code;
@@ -114,12 +114,12 @@ mw_gate_close(struct mw_app *app, struct mw_ctx *ctx, const char *user, bool for
 	if (code == MW_DEADLINE_EXCEEDED)
 		code = hangs(ctx, user, force);
 	if (code != MW_OK)
-		mw_gate_open(g);
+		mw_quiesce_open(g);
 	return code;
 }
 
 void
-mw_gate_open(struct mw_gate *g)
+mw_quiesce_open(struct mw_quiesce *g)
 {
 	mw_lockfile_give(g->empty);
 	mw_lockfile_give(g->turn);
@@ -127,7 +127,7 @@ mw_gate_open(struct mw_gate *g)
 }
 
 bool
-mw_gate_closed(struct mw_app *app, const char *user)
+mw_quiesce_closed(struct mw_app *app, const char *user)
 {
 	struct names n = names_of(user);
 	int turn;

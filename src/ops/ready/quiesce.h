@@ -16,26 +16,26 @@
  * Wait until the gate is open, and go in.  MW_SANDBOX_UNAVAILABLE when it stays
  * closed until ctx->deadline.
  */
-enum mw_code mw_gate_enter(struct mw_app *app, struct mw_ctx *ctx, const char *user,
+enum mw_code mw_quiesce_enter(struct mw_app *app, struct mw_ctx *ctx, const char *user,
     int *inside) MW_MUST;
 
 /* The change is made, or was tried: it is counted. */
-void mw_gate_leave(struct mw_app *app, const char *user, int inside);
+void mw_quiesce_leave(struct mw_app *app, const char *user, int inside);
 
 /* How many changes there were; another number later: there were some since. */
-uint32_t mw_gate_changes(struct mw_app *app, const char *user);
+uint32_t mw_quiesce_changes(struct mw_app *app, const char *user);
 
 /*
  * Close it: nobody goes in any more, and those inside have left.  They get
  * sandbox.timeout for that, else it stays open: MW_SANDBOX_UNAVAILABLE.  With `force`
  * they get a few seconds, then it is closed over them.
  */
-struct mw_gate { int turn, empty; };
-enum mw_code mw_gate_close(struct mw_app *app, struct mw_ctx *ctx, const char *user,
-    bool force, struct mw_gate *g) MW_MUST;
-void mw_gate_open(struct mw_gate *g);
+struct mw_quiesce { int turn, empty; };
+enum mw_code mw_quiesce_close(struct mw_app *app, struct mw_ctx *ctx, const char *user,
+    bool force, struct mw_quiesce *g) MW_MUST;
+void mw_quiesce_open(struct mw_quiesce *g);
 
 /* Is it closed, or being closed? */
-bool mw_gate_closed(struct mw_app *app, const char *user);
+bool mw_quiesce_closed(struct mw_app *app, const char *user);
 
 #endif

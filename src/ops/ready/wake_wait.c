@@ -80,7 +80,7 @@ try_lock(struct flight *f, int *lock)
 
 	(void)snprintf(name, sizeof(name), "wake:%s", f->user);
 	code = mw_lockfile_take(f->app->lock_path, name, 0, lock, &err);
-	f->closed = code == MW_OK && mw_gate_closed(f->app, f->user);
+	f->closed = code == MW_OK && mw_quiesce_closed(f->app, f->user);
 	if (f->closed) {
 		mw_lockfile_give(*lock);
 		*lock = -1;
