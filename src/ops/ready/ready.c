@@ -231,7 +231,7 @@ make_ready(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_lev
 	if (max_wait == 0)
 		return not_woken(app, ctx, user, code, p.marker != 0);
 	mw_err_clear(&ctx->err);
-	code = mw_flight_wait(app, ctx, user, level, deadline < own ? deadline : own, &led,
+	code = mw_wake_wait(app, ctx, user, level, deadline < own ? deadline : own, &led,
 	    marker);
 	*action = led ? (enum mw_action)atomic_load(&row->wake_action) : MW_ACTION_JOINED;
 	return code;
@@ -286,7 +286,7 @@ mw_wake_begin(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_
 	}
 	if (max_wait == 0)
 		return not_woken(app, ctx, user, MW_SANDBOX_HIBERNATING, false);
-	code = mw_flight_begin(app, ctx, user, level, max_wait, &led);
+	code = mw_wake_spawn(app, ctx, user, level, max_wait, &led);
 	*action = led ? MW_ACTION_STARTED : MW_ACTION_JOINED;
 	return code;
 }

@@ -300,13 +300,13 @@ begin_unwaited(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw
 	if (wakes_in_hand(app->shm) >= UNWAITED_MAX)
 		return;
 	mw_err_clear(&ctx->err);
-	if (mw_flight_begin(app, ctx, user, level, app->conf->wake.max_wait, &led) != MW_OK)
+	if (mw_wake_spawn(app, ctx, user, level, app->conf->wake.max_wait, &led) != MW_OK)
 		mw_log(MW_WARN, "[WAKE] userId=%s: %s", user, ctx->err.msg);
 	ctx->err = refused;
 }
 
 enum mw_code
-mw_flight_wait(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level level,
+mw_wake_wait(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level level,
     int64_t deadline, bool *led, uint64_t *marker)
 {
 	unsigned max = (unsigned)app->conf->wake.max_waiters;
@@ -332,7 +332,7 @@ mw_flight_wait(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw
 }
 
 enum mw_code
-mw_flight_begin(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level level,
+mw_wake_spawn(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level level,
     int64_t limit, bool *led)
 {
 	struct flight f = flight(app, ctx, user, level);

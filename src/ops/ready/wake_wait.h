@@ -15,11 +15,11 @@
  * (app/longwait.h) it is only started: the client is to come again.  *led: it was started from here;
  * *marker: the instance that is ready.
  */
-enum mw_code mw_flight_wait(struct mw_app *app, struct mw_ctx *ctx, const char *user,
+enum mw_code mw_wake_wait(struct mw_app *app, struct mw_ctx *ctx, const char *user,
     enum mw_level level, int64_t deadline, bool *led, uint64_t *marker) MW_MUST;
 
 /* Only start it, to go on for `limit` ms; *led false = somebody else's is in hand. */
-enum mw_code mw_flight_begin(struct mw_app *app, struct mw_ctx *ctx, const char *user,
+enum mw_code mw_wake_spawn(struct mw_app *app, struct mw_ctx *ctx, const char *user,
     enum mw_level level, int64_t limit, bool *led) MW_MUST;
 
 #endif
