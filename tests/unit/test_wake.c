@@ -122,7 +122,7 @@ test_naps(void)
 static void
 test_outcome(void)
 {
-	struct mw_outcome o = { .gen = 7, .code = MW_GATEWAY_FAILED, .level = MW_LEVEL_GATEWAY,
+	struct mw_wake_result o = { .gen = 7, .code = MW_GATEWAY_FAILED, .level = MW_LEVEL_GATEWAY,
 	    .phase = MW_PHASE_GATEWAY_START, .limit = 6000, .retry_after = 3,
 	    .text = "it ended", .log = "one\ntwo\x1b[0m\n" }, got;
 	static const char *const bad[] = { "", "1 2 1 1 0 0", "1 2 1 1 0 0\n", "1 2 1 1 0\nx\n",
@@ -131,34 +131,34 @@ test_outcome(void)
 	size_t i;
 
 	mw_buf_init(&b, 4096);
-	ok(mw_outcome_write(&o, &b) && mw_outcome_read(ctx.arena, b.data, b.len, &got), "there and back");
+	ok(mw_wake_result_write(&o, &b) && mw_wake_result_read(ctx.arena, b.data, b.len, &got), "there and back");
 	ok(got.gen == 7 && got.code == o.code && got.level == o.level && got.phase == o.phase &&
 	    got.limit == 6000 && got.retry_after == 3, "the numbers");
 	is_str(got.text, o.text, "the text");
 	is_str(got.log, o.log, "the log");
 	mw_buf_free(&b);
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		ok(!mw_outcome_read(ctx.arena, bad[i], strlen(bad[i]), &got), "refused %zu", i);
-	is_int(mw_outcome_fail(&ctx, &o), MW_GATEWAY_FAILED, "as a failure");
+		ok(!mw_wake_result_read(ctx.arena, bad[i], strlen(bad[i]), &got), "refused %zu", i);
+	is_int(mw_wake_result_fail(&ctx, &o), MW_GATEWAY_FAILED, "as a failure");
 	is_str(ctx.err.details, "{\"phase\":\"gateway_start\",\"log\":[\"one\",\"two?[0m\"]}", "details");
 	is_int(ctx.err.retry_after, 3, "Retry-After");
 	mw_err_clear(&ctx.err);
-	ok(!mw_outcome_load(&app, &ctx, "u", &got), "no file yet");
-	mw_outcome_save(&app, "u", &o);
-	ok(mw_outcome_load(&app, &ctx, "u", &got) && got.gen == 7, "saved and loaded");
-	mw_outcome_forget(&app, "u");
-	ok(!mw_outcome_load(&app, &ctx, "u", &got), "forgotten");
+	ok(!mw_wake_result_load(&app, &ctx, "u", &got), "no file yet");
+	mw_wake_result_save(&app, "u", &o);
+	ok(mw_wake_result_load(&app, &ctx, "u", &got) && got.gen == 7, "saved and loaded");
+	mw_wake_result_forget(&app, "u");
+	ok(!mw_wake_result_load(&app, &ctx, "u", &got), "forgotten");
 }
 
 static void
 test_remembered(void)
 {
-	struct mw_outcome o = { .gen = 1, .code = MW_WAKE_TIMEOUT, .level = MW_LEVEL_SANDBOX,
+	struct mw_wake_result o = { .gen = 1, .code = MW_WAKE_TIMEOUT, .level = MW_LEVEL_SANDBOX,
 	    .phase = MW_PHASE_RESTORE, .limit = 5000, .text = "too slow" };
 	uint64_t marker;
 
 	mw_not_ready(&app, "u");
-	mw_outcome_save(&app, "u", &o);
+	mw_wake_result_save(&app, "u", &o);
 	atomic_store(&row->failed_until, mw_now() + 9000);
 	atomic_store(&row->failed_limit, 5000);
 	execs = 0;
@@ -173,7 +173,7 @@ test_remembered(void)
 	atomic_store(&row->failed_level, MW_LEVEL_GATEWAY);
 	is_int(mw_ready(&app, &ctx, "u", MW_LEVEL_SANDBOX, 5000, &marker), MW_OK, "nor who needs no gateway");
 	atomic_store(&row->failed_until, 0);
-	mw_outcome_forget(&app, "u");
+	mw_wake_result_forget(&app, "u");
 }
 
 /* ---- what is known ---- */

@@ -122,14 +122,14 @@ mw_wake_remembered(struct mw_app *app, struct mw_ctx *ctx, const char *user,
 	struct mw_shm_user *row = mw_shm_user(app->shm, user);
 	int64_t left = mw_left(atomic_load(&row->failed_until));
 	int64_t limit = atomic_load(&row->failed_limit);
-	struct mw_outcome o;
+	struct mw_wake_result o;
 
 	if (left == 0 || atomic_load(&row->failed_level) > (int32_t)level_here(app, level) ||
-	    (limit > 0 && limit < max_wait) || !mw_outcome_load(app, ctx, user, &o) ||
+	    (limit > 0 && limit < max_wait) || !mw_wake_result_load(app, ctx, user, &o) ||
 	    o.code == MW_OK)
 		return MW_OK;
 	o.retry_after = (unsigned)((left + 999) / 1000);
-	return mw_outcome_fail(ctx, &o);
+	return mw_wake_result_fail(ctx, &o);
 }
 
 /* ---- asking, without waking ---- */

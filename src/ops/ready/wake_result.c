@@ -27,7 +27,7 @@ const char *const mw_phase_words[MW_PHASE_COUNT] = {
 /* ---- text: a line of numbers, a line of text, the log ---- */
 
 bool
-mw_outcome_write(const struct mw_outcome *o, struct mw_buf *b)
+mw_wake_result_write(const struct mw_wake_result *o, struct mw_buf *b)
 {
 	return mw_buf_addf(b, "%u %d %d %d %lld %u\n", o->gen, (int)o->code, (int)o->level,
 	    (int)o->phase, (long long)o->limit, o->retry_after) &&
@@ -55,7 +55,7 @@ read_numbers(const char *s, size_t n, int64_t v[NUMBERS])
 }
 
 bool
-mw_outcome_read(struct mw_arena *a, const char *s, size_t n, struct mw_outcome *o)
+mw_wake_result_read(struct mw_arena *a, const char *s, size_t n, struct mw_wake_result *o)
 {
 	const char *first = n > 0 ? memchr(s, '\n', n) : NULL, *second;
 	int64_t v[NUMBERS];
@@ -68,7 +68,7 @@ mw_outcome_read(struct mw_arena *a, const char *s, size_t n, struct mw_outcome *
 	second = left > 0 ? memchr(first + 1, '\n', left) : NULL;
 	if (second == NULL || (size_t)(second - first) > sizeof(o->text))
 		return false;
-	*o = (struct mw_outcome){ .gen = (uint32_t)v[0], .code = (enum mw_code)v[1],
+	*o = (struct mw_wake_result){ .gen = (uint32_t)v[0], .code = (enum mw_code)v[1],
 	    .level = (enum mw_level)v[2], .phase = (enum mw_phase)v[3], .limit = v[4],
 	    .retry_after = (unsigned)v[5] };
 	memcpy(o->text, first + 1, (size_t)(second - first - 1));
@@ -112,7 +112,7 @@ put_file(int dir, const char *user, const struct mw_buf *b, struct mw_err *err)
 }
 
 void
-mw_outcome_save(struct mw_app *app, const char *user, const struct mw_outcome *o)
+mw_wake_result_save(struct mw_app *app, const char *user, const struct mw_wake_result *o)
 {
 	struct mw_err err = { .code = MW_OK };
 	struct mw_buf b;
@@ -121,7 +121,7 @@ mw_outcome_save(struct mw_app *app, const char *user, const struct mw_outcome *o
 	mw_buf_init(&b, FILE_MAX);
 	if (dir < 0)
 		(void)mw_fail(&err, MW_INTERNAL_ERROR, "%s", strerror(errno));
-	else if (!mw_outcome_write(o, &b))
+	else if (!mw_wake_result_write(o, &b))
 		(void)mw_fail(&err, MW_INTERNAL_ERROR, "too long");
 	else
 		(void)put_file(dir, user, &b, &err);
@@ -133,7 +133,7 @@ mw_outcome_save(struct mw_app *app, const char *user, const struct mw_outcome *o
 }
 
 bool
-mw_outcome_load(struct mw_app *app, struct mw_ctx *ctx, const char *user, struct mw_outcome *o)
+mw_wake_result_load(struct mw_app *app, struct mw_ctx *ctx, const char *user, struct mw_wake_result *o)
 {
 	int dir = open_dir(app, false), fd;
 	char text[FILE_MAX];
@@ -147,11 +147,11 @@ mw_outcome_load(struct mw_app *app, struct mw_ctx *ctx, const char *user, struct
 		return false;
 	n = read(fd, text, sizeof(text));
 	(void)close(fd);
-	return n > 0 && mw_outcome_read(ctx->arena, text, (size_t)n, o);
+	return n > 0 && mw_wake_result_read(ctx->arena, text, (size_t)n, o);
 }
 
 void
-mw_outcome_forget(struct mw_app *app, const char *user)
+mw_wake_result_forget(struct mw_app *app, const char *user)
 {
 	int dir = open_dir(app, false);
 
@@ -181,7 +181,7 @@ log_lines(struct mw_ctx *ctx, const char *s)
 }
 
 enum mw_code
-mw_outcome_fail(struct mw_ctx *ctx, const struct mw_outcome *o)
+mw_wake_result_fail(struct mw_ctx *ctx, const struct mw_wake_result *o)
 {
 	struct json_object *d = json_object_new_object();
 

@@ -19,7 +19,7 @@ extern const char *const mw_phase_words[MW_PHASE_COUNT];
 
 #define MW_OUTCOME_LOG 8192	/* bytes of the gateway's last lines */
 
-struct mw_outcome {
+struct mw_wake_result {
 	uint32_t gen;		/* of the wake: the row's wake_gen when it has ended */
 	enum mw_code code;	/* MW_OK: it is still in hand */
 	enum mw_level level;	/* lowest level that the failure keeps from */
@@ -31,17 +31,17 @@ struct mw_outcome {
 };
 
 /* Write it down.  What cannot be written is lost to others, and logged. */
-void mw_outcome_save(struct mw_app *app, const char *user, const struct mw_outcome *o);
+void mw_wake_result_save(struct mw_app *app, const char *user, const struct mw_wake_result *o);
 /* False: there is none. */
-bool mw_outcome_load(struct mw_app *app, struct mw_ctx *ctx, const char *user,
-    struct mw_outcome *o) MW_MUST;
-void mw_outcome_forget(struct mw_app *app, const char *user);
+bool mw_wake_result_load(struct mw_app *app, struct mw_ctx *ctx, const char *user,
+    struct mw_wake_result *o) MW_MUST;
+void mw_wake_result_forget(struct mw_app *app, const char *user);
 
 /* The file's text, and back; for the two above and their test. */
-bool mw_outcome_write(const struct mw_outcome *o, struct mw_buf *b) MW_MUST;
-bool mw_outcome_read(struct mw_arena *a, const char *s, size_t n, struct mw_outcome *o) MW_MUST;
+bool mw_wake_result_write(const struct mw_wake_result *o, struct mw_buf *b) MW_MUST;
+bool mw_wake_result_read(struct mw_arena *a, const char *s, size_t n, struct mw_wake_result *o) MW_MUST;
 
 /* Make it the request's failure: text, details, Retry-After.  Returns its code. */
-enum mw_code mw_outcome_fail(struct mw_ctx *ctx, const struct mw_outcome *o);
+enum mw_code mw_wake_result_fail(struct mw_ctx *ctx, const struct mw_wake_result *o);
 
 #endif

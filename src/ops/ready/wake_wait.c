@@ -105,7 +105,7 @@ finish(struct flight *f, enum mw_code code)
 /* A failure that was for somebody with less time, or of the gateway when only the
  * sandbox is wanted, is not ours. */
 static bool
-concerns(const struct flight *f, const struct mw_outcome *o)
+concerns(const struct flight *f, const struct mw_wake_result *o)
 {
 	return o->level <= f->level && (o->limit == 0 || o->limit >= f->deadline - f->began);
 }
@@ -113,17 +113,17 @@ concerns(const struct flight *f, const struct mw_outcome *o)
 static void
 failed(struct flight *f, enum mw_code code)
 {
-	struct mw_outcome o;
+	struct mw_wake_result o;
 
-	if (!mw_outcome_load(f->app, f->ctx, f->user, &o) || o.code != code || o.gen != f->gen)
-		o = (struct mw_outcome){ .code = code, .level = MW_LEVEL_SANDBOX,
+	if (!mw_wake_result_load(f->app, f->ctx, f->user, &o) || o.code != code || o.gen != f->gen)
+		o = (struct mw_wake_result){ .code = code, .level = MW_LEVEL_SANDBOX,
 		    .text = "The wake failed; its record is lost" };
 	if (!concerns(f, &o))
 		return;
 	if (f->app->conf->log.file[0] == '\0' && f->led)
 		mw_log(MW_WARN, "[WAKE] userId=%s failed in phase %s (%s): %s", f->user,
 		    mw_phase_words[o.phase], mw_code_info(o.code)->name, o.text);
-	finish(f, mw_outcome_fail(f->ctx, &o));
+	finish(f, mw_wake_result_fail(f->ctx, &o));
 }
 
 /* Has something been told since we last looked? */
@@ -205,11 +205,11 @@ too_late(const struct flight *f)
 static enum mw_code
 gave_up(struct flight *f)
 {
-	struct mw_outcome o = { .code = MW_OK };
+	struct mw_wake_result o = { .code = MW_OK };
 	int32_t phase = atomic_load(&f->row->wake_phase);
 
 	/* Its progress so far, if it has written some down. */
-	if (!mw_outcome_load(f->app, f->ctx, f->user, &o) || o.gen != f->gen + 1)
+	if (!mw_wake_result_load(f->app, f->ctx, f->user, &o) || o.gen != f->gen + 1)
 		o.log = NULL;
 	o.code = MW_WAKE_TIMEOUT;
 	o.retry_after = 0;
@@ -224,7 +224,7 @@ gave_up(struct flight *f)
 		    "ms; its wake goes on, in phase %s: try again, or allow it more with "
 		    "maxWakeTime", f->user, (long long)(f->deadline - f->began),
 		    mw_phase_words[o.phase]);
-	return mw_outcome_fail(f->ctx, &o);
+	return mw_wake_result_fail(f->ctx, &o);
 }
 
 static enum mw_code

@@ -28,7 +28,7 @@ try_write(void *arg)
 }
 
 static enum mw_code
-write_it(struct download *d, struct mw_outcome *o)
+write_it(struct download *d, struct mw_sync_result *o)
 {
 	o->act = MW_ACT_COPY;
 	o->bytes = d->size;
@@ -37,7 +37,7 @@ write_it(struct download *d, struct mw_outcome *o)
 
 /* The content that still waits for R2. */
 static enum mw_code
-from_outbox(struct download *d, const struct mw_outbox_row *row, struct mw_outcome *o)
+from_outbox(struct download *d, const struct mw_outbox_row *row, struct mw_sync_result *o)
 {
 	enum mw_code code;
 
@@ -53,7 +53,7 @@ from_outbox(struct download *d, const struct mw_outbox_row *row, struct mw_outco
 
 /* Mode and mtime: the manifest's, if it is about this very object; else its own. */
 static enum mw_code
-from_r2(struct download *d, struct mw_outcome *o)
+from_r2(struct download *d, struct mw_sync_result *o)
 {
 	struct mw_sync_worker *w = d->w;
 	struct mw_spool spool = { .fd = -1 };
@@ -83,7 +83,7 @@ from_r2(struct download *d, struct mw_outcome *o)
 
 /* The sandbox has a file already: the same, or an older one? */
 static enum mw_code
-compare(struct download *d, const struct mw_stat *st, struct mw_outcome *o)
+compare(struct download *d, const struct mw_stat *st, struct mw_sync_result *o)
 {
 	struct mw_sync_worker *w = d->w;
 	struct mw_spool spool = { .fd = -1 };
@@ -117,7 +117,7 @@ compare(struct download *d, const struct mw_stat *st, struct mw_outcome *o)
 /* What is in the sandbox now, and may it be written over?  COPY: it may. */
 static enum mw_code
 judge(struct download *d, const struct mw_outbox_row *row, enum mw_mark mark,
-    struct mw_outcome *o)
+    struct mw_sync_result *o)
 {
 	const struct mw_sync_run *run = d->w->run;
 	const struct mw_row *item = d->item;
@@ -149,7 +149,7 @@ judge(struct download *d, const struct mw_outbox_row *row, enum mw_mark mark,
 
 /* A row that goes while we look at it was replaced, or has reached R2. */
 static enum mw_code
-bring(struct download *d, struct mw_outcome *o)
+bring(struct download *d, struct mw_sync_result *o)
 {
 	struct mw_sync_worker *w = d->w;
 	struct mw_outbox *box = w->app->outbox;
@@ -187,7 +187,7 @@ bring(struct download *d, struct mw_outcome *o)
  * marker but us.
  */
 enum mw_code
-mw_sync_down(struct mw_sync_worker *w, const struct mw_row *item, struct mw_outcome *o)
+mw_sync_down(struct mw_sync_worker *w, const struct mw_row *item, struct mw_sync_result *o)
 {
 	struct download d = { .w = w, .item = item, .fd = -1 };
 	enum mw_code code = MW_OK;
@@ -221,7 +221,7 @@ try_remove(void *arg)
 
 /* It goes only if it is what was listed, and R2 still has no such object. */
 static enum mw_code
-remove_locked(struct download *d, struct mw_outcome *o)
+remove_locked(struct download *d, struct mw_sync_result *o)
 {
 	struct mw_sync_worker *w = d->w;
 	const struct mw_outbox_row *row;
@@ -254,7 +254,7 @@ remove_locked(struct download *d, struct mw_outcome *o)
 }
 
 enum mw_code
-mw_sync_down_remove(struct mw_sync_worker *w, const struct mw_row *item, struct mw_outcome *o)
+mw_sync_down_remove(struct mw_sync_worker *w, const struct mw_row *item, struct mw_sync_result *o)
 {
 	struct download d = { .w = w, .item = item, .fd = -1 };
 	enum mw_code code;

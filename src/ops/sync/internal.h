@@ -100,17 +100,17 @@ struct mw_sync_worker {
 };
 
 /* What became of it. */
-struct mw_outcome {
+struct mw_sync_result {
 	enum mw_act act;		/* COPY, REMOVE: done; SAME, KEEP, NEWER, WAIT, NONE (gone) */
 	int64_t bytes;
 	bool has_fact;
 	struct mw_row fact;		/* for the manifest */
 };
 
-enum mw_code mw_sync_up(struct mw_sync_worker *w, const struct mw_row *item, struct mw_outcome *o) MW_MUST;
-enum mw_code mw_sync_up_remove(struct mw_sync_worker *w, const struct mw_row *item, struct mw_outcome *o) MW_MUST;
-enum mw_code mw_sync_down(struct mw_sync_worker *w, const struct mw_row *item, struct mw_outcome *o) MW_MUST;
-enum mw_code mw_sync_down_remove(struct mw_sync_worker *w, const struct mw_row *item, struct mw_outcome *o) MW_MUST;
+enum mw_code mw_sync_up(struct mw_sync_worker *w, const struct mw_row *item, struct mw_sync_result *o) MW_MUST;
+enum mw_code mw_sync_up_remove(struct mw_sync_worker *w, const struct mw_row *item, struct mw_sync_result *o) MW_MUST;
+enum mw_code mw_sync_down(struct mw_sync_worker *w, const struct mw_row *item, struct mw_sync_result *o) MW_MUST;
+enum mw_code mw_sync_down_remove(struct mw_sync_worker *w, const struct mw_row *item, struct mw_sync_result *o) MW_MUST;
 
 /* Read the sandbox's file into a spool, whole: *st as it was then. */
 enum mw_code mw_sync_read(struct mw_sync_worker *w, const char *path, struct mw_spool *spool,

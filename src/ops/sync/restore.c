@@ -21,7 +21,7 @@ restore_pending(void *arg, const struct mw_outbox_row *row)
 	    .sb = run->sb, .ctx = *run->ctx };
 	struct mw_row item = { .path = row->path, .tag = "", .size = -1, .mtime = -1,
 	    .act = MW_ACT_COPY, .r2_size = -1, .set_mtime = -1 };
-	struct mw_outcome o = { .act = MW_ACT_KEEP };
+	struct mw_sync_result o = { .act = MW_ACT_KEEP };
 	enum mw_code code;
 
 	if (row->op == MW_OUTBOX_DELETE)

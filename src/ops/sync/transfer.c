@@ -73,7 +73,7 @@ take(struct mw_sync_worker *w, struct mw_row *item)
 }
 
 static enum mw_code
-carry_out(struct mw_sync_worker *w, const struct mw_row *item, struct mw_outcome *o)
+carry_out(struct mw_sync_worker *w, const struct mw_row *item, struct mw_sync_result *o)
 {
 	if (w->run->restore)
 		return removes((enum mw_act)item->act) ? mw_sync_down_remove(w, item, o) :
@@ -83,7 +83,7 @@ carry_out(struct mw_sync_worker *w, const struct mw_row *item, struct mw_outcome
 }
 
 static void
-count(struct mw_sync_run *run, const struct mw_row *item, const struct mw_outcome *o)
+count(struct mw_sync_run *run, const struct mw_row *item, const struct mw_sync_result *o)
 {
 	struct mw_sync *s = run->s;
 
@@ -117,7 +117,7 @@ count(struct mw_sync_run *run, const struct mw_row *item, const struct mw_outcom
 
 static void
 settle(struct mw_sync_worker *w, const struct mw_row *item, enum mw_code code,
-    struct mw_outcome *o)
+    struct mw_sync_result *o)
 {
 	struct mw_sync_run *run = w->run;
 	struct mw_err err = { .code = MW_OK };
@@ -148,7 +148,7 @@ settle(struct mw_sync_worker *w, const struct mw_row *item, enum mw_code code,
 static void
 work(struct mw_sync_worker *w)
 {
-	struct mw_outcome o;
+	struct mw_sync_result o;
 	struct mw_row item;
 	enum mw_code code;
 
@@ -156,7 +156,7 @@ work(struct mw_sync_worker *w)
 		mw_arena_reset(w->ctx.arena);
 		if (!take(w, &item))
 			return;
-		o = (struct mw_outcome){ .act = MW_ACT_KEEP };
+		o = (struct mw_sync_result){ .act = MW_ACT_KEEP };
 		w->ctx.deadline = w->run->deadline;
 		code = carry_out(w, &item, &o);
 		settle(w, &item, code, &o);

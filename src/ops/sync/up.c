@@ -244,7 +244,7 @@ try_put(void *arg)
 
 /* R2 is not what was listed any more, unless an answer to our own put was lost. */
 static enum mw_code
-refused(struct upload *u, struct mw_outcome *o)
+refused(struct upload *u, struct mw_sync_result *o)
 {
 	struct mw_object obj;
 	enum mw_code code;
@@ -260,7 +260,7 @@ refused(struct upload *u, struct mw_outcome *o)
 
 /* The contents differ, and both sides may have changed: may R2's be replaced? */
 static enum mw_code
-decide(struct upload *u, struct mw_outcome *o)
+decide(struct upload *u, struct mw_sync_result *o)
 {
 	struct mw_object obj;
 	enum mw_code code;
@@ -278,7 +278,7 @@ decide(struct upload *u, struct mw_outcome *o)
 
 /* What the manifest is to remember. */
 static enum mw_code
-remember(struct upload *u, int64_t began, struct mw_outcome *o)
+remember(struct upload *u, int64_t began, struct mw_sync_result *o)
 {
 	o->has_fact = true;
 	o->fact = (struct mw_row){
@@ -293,7 +293,7 @@ remember(struct upload *u, int64_t began, struct mw_outcome *o)
 }
 
 static enum mw_code
-send(struct upload *u, struct mw_outcome *o)
+send(struct upload *u, struct mw_sync_result *o)
 {
 	enum mw_code code = MW_OK;
 
@@ -311,7 +311,7 @@ send(struct upload *u, struct mw_outcome *o)
 
 /* Under the path's lock: whatever was listed, this is how it stands now. */
 static enum mw_code
-still_ours(struct mw_sync_worker *w, const char *path, struct mw_outcome *o)
+still_ours(struct mw_sync_worker *w, const char *path, struct mw_sync_result *o)
 {
 	const struct mw_outbox_row *row;
 	enum mw_mark mark;
@@ -330,7 +330,7 @@ still_ours(struct mw_sync_worker *w, const char *path, struct mw_outcome *o)
 }
 
 static enum mw_code
-up_locked(struct upload *u, struct mw_outcome *o)
+up_locked(struct upload *u, struct mw_sync_result *o)
 {
 	int64_t began = mw_wall();
 	enum mw_code code;
@@ -350,7 +350,7 @@ up_locked(struct upload *u, struct mw_outcome *o)
 }
 
 enum mw_code
-mw_sync_up(struct mw_sync_worker *w, const struct mw_row *item, struct mw_outcome *o)
+mw_sync_up(struct mw_sync_worker *w, const struct mw_row *item, struct mw_sync_result *o)
 {
 	struct upload u = { .w = w, .item = item, .spool = { .fd = -1 } };
 	enum mw_code code;
@@ -384,7 +384,7 @@ try_remove(void *arg)
 
 /* It goes only if it is what was listed, and the sandbox still has no such file. */
 static enum mw_code
-remove_locked(struct upload *u, struct mw_outcome *o)
+remove_locked(struct upload *u, struct mw_sync_result *o)
 {
 	struct mw_object obj;
 	enum mw_code code;
@@ -413,7 +413,7 @@ remove_locked(struct upload *u, struct mw_outcome *o)
 }
 
 enum mw_code
-mw_sync_up_remove(struct mw_sync_worker *w, const struct mw_row *item, struct mw_outcome *o)
+mw_sync_up_remove(struct mw_sync_worker *w, const struct mw_row *item, struct mw_sync_result *o)
 {
 	struct upload u = { .w = w, .item = item, .spool = { .fd = -1 } };
 	enum mw_code code;

@@ -141,7 +141,7 @@ look(struct mw_leader *l, unsigned generation, enum mw_job_state *state, int *ex
 {
 	struct call c = { .fn = call_look,
 	    .ask = { .out_at = -LOG_BYTES, .err_at = -LOG_BYTES, .max = LOG_BYTES } };
-	struct mw_outcome progress = { .code = MW_OK, .phase = l->phase };
+	struct mw_wake_result progress = { .code = MW_OK, .phase = l->phase };
 	enum mw_code code = call(&c, l->app, l->ctx, l->sb, l->user, l->probe.marker, generation);
 
 	*state = c.view.state;
@@ -149,7 +149,7 @@ look(struct mw_leader *l, unsigned generation, enum mw_job_state *state, int *ex
 	if (code == MW_OK && (l->log = text_of(l->ctx, &c.view, LOG_BYTES)) != NULL) {
 		progress.gen = atomic_load(&l->row->wake_gen) + 1;
 		progress.log = l->log;
-		mw_outcome_save(l->app, l->user, &progress);
+		mw_wake_result_save(l->app, l->user, &progress);
 	}
 	mw_job_view_free(&c.view);
 	return code;

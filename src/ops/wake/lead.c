@@ -202,7 +202,7 @@ static void
 tell_failure(struct mw_leader *l, enum mw_code code)
 {
 	int64_t ttl = l->app->conf->wake.failure_ttl;
-	struct mw_outcome o = {
+	struct mw_wake_result o = {
 		.gen = atomic_load(&l->row->wake_gen) + 1, .code = code, .phase = l->phase,
 		.level = l->phase >= MW_PHASE_GATEWAY_START ? MW_LEVEL_GATEWAY : MW_LEVEL_SANDBOX,
 		.limit = code == MW_WAKE_TIMEOUT ? l->limit : 0,
@@ -212,7 +212,7 @@ tell_failure(struct mw_leader *l, enum mw_code code)
 	(void)text_of(l, code, l->ctx->err.msg, o.text, sizeof(o.text));
 	mw_log(MW_WARN, "[WAKE] userId=%s failed in phase %s (%s) requestId=%s: %s", l->user,
 	    mw_phase_words[l->phase], mw_code_info(code)->name, l->ctx->request_id, o.text);
-	mw_outcome_save(l->app, l->user, &o);
+	mw_wake_result_save(l->app, l->user, &o);
 	atomic_store(&l->row->failed_level, (int32_t)o.level);
 	atomic_store(&l->row->failed_limit, o.limit);
 	atomic_store(&l->row->failed_until, worth_remembering(l, code) ? mw_now() + ttl : 0);
@@ -222,7 +222,7 @@ static void
 tell_success(struct mw_leader *l)
 {
 	atomic_store(&l->row->failed_until, 0);
-	mw_outcome_forget(l->app, l->user);
+	mw_wake_result_forget(l->app, l->user);
 	mw_seen_ready(l->app, l->user, &l->probe);
 	mw_log(MW_INFO, "[WAKE] userId=%s ready after %lld ms requestId=%s", l->user,
 	    (long long)(mw_now() - l->began), l->ctx->request_id);
