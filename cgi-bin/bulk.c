@@ -28,8 +28,8 @@ struct bulk {
 static enum mw_code
 change_members(struct mw_fleet_turn *t, const struct mw_change *c)
 {
-	(void)(mw_json_add(&t->more, "previousState", mw_user_state_words[c->before]) &&
-	    mw_json_add(&t->more, "currentState", mw_user_state_words[c->now]) &&
+	(void)(mw_json_add(&t->more, "previousState", mw_activity_words[c->before]) &&
+	    mw_json_add(&t->more, "currentState", mw_activity_words[c->now]) &&
 	    mw_json_add(&t->more, "action", c->action) &&
 	    mw_json_add_int(&t->more, "waitedMs", c->waited));
 	return MW_OK;

@@ -60,19 +60,19 @@ send(struct mw_req *req, int status, struct json_object *o)
 
 /* How the user is now; a failure to tell is an answer too. */
 static enum mw_code
-look(struct mw_req *req, struct mw_look *out)
+look(struct mw_req *req, struct mw_user_state *out)
 {
 	req->touched = true;
-	return mw_look_user(req->app, &req->ctx, req->user, out);
+	return mw_user_state_of(req->app, &req->ctx, req->user, out);
 }
 
 static void
-put_state(struct json_object *o, const struct mw_look *l)
+put_state(struct json_object *o, const struct mw_user_state *l)
 {
 	int64_t up = l->status.started > 0 ? (mw_wall() - l->status.started) / 1000 : -1;
 	bool runs = l->state == MW_USER_ACTIVE || l->state == MW_USER_IDLE;
 
-	put_text(o, "state", mw_user_state_words[l->state]);
+	put_text(o, "state", mw_activity_words[l->state]);
 	put_number(o, "processCount", runs ? l->status.processes : 0);
 	put(o, "gatewayHealthy", json_object_new_boolean(l->healthy));
 	put_number(o, "uptimeSeconds", !runs ? -1 : up < 0 && l->status.started > 0 ? 0 : up);
@@ -173,7 +173,7 @@ get_dashboard(struct mw_req *req)
 {
 	int64_t began = mw_now(), counts[MW_USER_STATES] = { 0 };
 	struct json_object *o, *list, *summary, *one;
-	struct mw_look *looks;
+	struct mw_user_state *looks;
 	struct mw_users users;
 	enum mw_code code;
 	size_t i;
@@ -186,7 +186,7 @@ get_dashboard(struct mw_req *req)
 	if (looks == NULL)
 		return mw_ctx_nomem(&req->ctx);
 	req->ctx.deadline = mw_now() + req->app->conf->wake.health_timeout;
-	if ((code = mw_look_all(req->app, &req->ctx, users.id, users.n, looks)) != MW_OK)
+	if ((code = mw_user_states(req->app, &req->ctx, users.id, users.n, looks)) != MW_OK)
 		return code;
 	o = json_object_new_object();
 	list = json_object_new_array();
@@ -200,7 +200,7 @@ get_dashboard(struct mw_req *req)
 	summary = json_object_new_object();
 	put_number(summary, "total", (int64_t)users.n);
 	for (i = 0; i < MW_USER_STATES; i++)
-		put_number(summary, mw_user_state_words[i], counts[i]);
+		put_number(summary, mw_activity_words[i], counts[i]);
 	put(o, "users", list);
 	put(o, "summary", summary);
 	put_gaps(o, &users);
@@ -237,7 +237,7 @@ get_state(struct mw_req *req)
 {
 	struct mw_shm_user *row = mw_shm_user(req->app->shm, req->user);
 	struct json_object *o;
-	struct mw_look l;
+	struct mw_user_state l;
 	enum mw_code code;
 
 	if ((code = look(req, &l)) != MW_OK)
@@ -260,8 +260,8 @@ send_change(struct mw_req *req, int status, const struct mw_change *c)
 	struct json_object *o = json_object_new_object();
 
 	put_text(o, "userId", req->user);
-	put_text(o, "previousState", mw_user_state_words[c->before]);
-	put_text(o, "currentState", mw_user_state_words[c->now]);
+	put_text(o, "previousState", mw_activity_words[c->before]);
+	put_text(o, "currentState", mw_activity_words[c->now]);
 	put_text(o, "action", c->action);
 	put_number(o, "waitedMs", c->waited);
 	put_number(o, "attempts", req->ctx.attempts);
@@ -360,7 +360,7 @@ get_logs(struct mw_req *req)
 	int64_t tail = TAIL, bytes;
 	struct mw_sandbox *sb;
 	const char *text = "";
-	struct mw_look l;
+	struct mw_user_state l;
 	enum mw_code code;
 
 	if ((code = mw_req_query_int(req, "tail", 1, TAIL_MAX, true, &tail)) != MW_OK)

@@ -20,11 +20,11 @@ static enum mw_code
 wake(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c)
 {
 	enum mw_action action;
-	struct mw_look l;
+	struct mw_user_state l;
 	enum mw_code code;
 
 	code = mw_wake_remembered(app, ctx, c->user, MW_LEVEL_GATEWAY, c->max_wake);
-	if (code != MW_OK || (code = mw_look_user(app, ctx, c->user, &l)) != MW_OK)
+	if (code != MW_OK || (code = mw_user_state_of(app, ctx, c->user, &l)) != MW_OK)
 		return code;
 	c->before = l.state;
 	ctx->waking = true;
@@ -76,10 +76,10 @@ look_closer(struct mw_app *app, struct mw_ctx *ctx, const char *user, bool *fill
 static enum mw_code
 before_stop(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c, bool *filled)
 {
-	struct mw_look l;
+	struct mw_user_state l;
 	enum mw_code code;
 
-	if ((code = mw_look_user(app, ctx, c->user, &l)) != MW_OK)
+	if ((code = mw_user_state_of(app, ctx, c->user, &l)) != MW_OK)
 		return code;
 	c->before = l.state;
 	*filled = l.probe.marker != 0;

@@ -14,7 +14,7 @@ struct mw_change {
 	bool force;		/* sleep, restart: whatever runs, or fails to be backed up */
 
 	/* results */
-	enum mw_user_state before, now;
+	enum mw_activity before, now;
 	const char *action;	/* "none", "started", "restarted", "joined", "stopped" */
 	int64_t waited;		/* ms */
 };

@@ -10,7 +10,7 @@
 #define THREADS 16		/* looks at a time */
 #define THREAD_ARENA (1 << 20)	/* bytes of one thread */
 
-const char *const mw_user_state_words[MW_USER_STATES] = {
+const char *const mw_activity_words[MW_USER_STATES] = {
 	[MW_USER_ACTIVE] = "active", [MW_USER_IDLE] = "idle", [MW_USER_SLEEPING] = "sleeping",
 	[MW_USER_STOPPED] = "stopped", [MW_USER_ERROR] = "error",
 };
@@ -25,7 +25,7 @@ count_call(struct mw_ctx *ctx)
 /* It runs: does its gateway? */
 static enum mw_code
 look_inside(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox *sb,
-    const char *user, struct mw_look *out)
+    const char *user, struct mw_user_state *out)
 {
 	const struct mw_probe_ask ask = { .gateway = true };
 	enum mw_code code;
@@ -39,8 +39,8 @@ look_inside(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox *s
 }
 
 void
-mw_look(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox *sb,
-    const char *user, struct mw_look *out)
+mw_user_state(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox *sb,
+    const char *user, struct mw_user_state *out)
 {
 	int64_t began = mw_now();
 	enum mw_code code;
@@ -68,7 +68,7 @@ mw_look(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox *sb,
 }
 
 enum mw_code
-mw_look_user(struct mw_app *app, struct mw_ctx *ctx, const char *user, struct mw_look *out)
+mw_user_state_of(struct mw_app *app, struct mw_ctx *ctx, const char *user, struct mw_user_state *out)
 {
 	struct mw_sandbox *sb;
 	int64_t deadline = ctx->deadline, limit;
@@ -78,7 +78,7 @@ mw_look_user(struct mw_app *app, struct mw_ctx *ctx, const char *user, struct mw
 		return code;
 	limit = mw_now() + app->conf->wake.health_timeout;
 	ctx->deadline = limit < deadline ? limit : deadline;
-	mw_look(app->conf, ctx, sb, user, out);
+	mw_user_state(app->conf, ctx, sb, user, out);
 	ctx->deadline = deadline;
 	mw_seen_ready(app, user, &out->probe);
 	return MW_OK;
@@ -91,14 +91,14 @@ struct many {
 	const char *request_id;
 	int64_t deadline;
 	const char *const *users;
-	struct mw_look *out;
+	struct mw_user_state *out;
 	size_t n;
 	_Atomic size_t next;
 	_Atomic unsigned attempts;
 };
 
 static void
-too_late(struct mw_look *out)
+too_late(struct mw_user_state *out)
 {
 	memset(out, 0, sizeof(*out));
 	out->state = MW_USER_ERROR;
@@ -115,7 +115,7 @@ look_next(struct many *m, struct mw_arena *arena, struct mw_sandbox *sb, size_t 
 		too_late(&m->out[i]);
 		return;
 	}
-	mw_look(m->app->conf, &ctx, sb, m->users[i], &m->out[i]);
+	mw_user_state(m->app->conf, &ctx, sb, m->users[i], &m->out[i]);
 	m->out[i].err.details = NULL;
 	mw_arena_reset(arena);
 	(void)atomic_fetch_add(&m->attempts, ctx.attempts);
@@ -139,15 +139,15 @@ look_some(void *arg, size_t thread)
 		if (sb != NULL)
 			look_next(m, arena, sb, i);
 		else
-			m->out[i] = (struct mw_look){ .state = MW_USER_ERROR, .err = err };
+			m->out[i] = (struct mw_user_state){ .state = MW_USER_ERROR, .err = err };
 	}
 	mw_sandbox_close(sb);
 	mw_arena_close(arena);
 }
 
 enum mw_code
-mw_look_all(struct mw_app *app, struct mw_ctx *ctx, const char *const *users, size_t n,
-    struct mw_look *out)
+mw_user_states(struct mw_app *app, struct mw_ctx *ctx, const char *const *users, size_t n,
+    struct mw_user_state *out)
 {
 	struct many m = { .app = app, .request_id = ctx->request_id,
 	    .deadline = ctx->deadline, .users = users, .out = out, .n = n };

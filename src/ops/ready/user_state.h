@@ -6,7 +6,7 @@
 #include "app/app.h"
 #include "ops/ready/probe.h"
 
-enum mw_user_state {
+enum mw_activity {
 	MW_USER_ACTIVE,		/* its gateway runs, or it runs and there is no gateway */
 	MW_USER_IDLE,		/* it runs, its gateway does not */
 	MW_USER_SLEEPING,	/* exists, does not run */
@@ -14,10 +14,10 @@ enum mw_user_state {
 	MW_USER_ERROR,		/* cannot be told */
 	MW_USER_STATES
 };
-extern const char *const mw_user_state_words[MW_USER_STATES];
+extern const char *const mw_activity_words[MW_USER_STATES];
 
-struct mw_look {
-	enum mw_user_state state;
+struct mw_user_state {
+	enum mw_activity state;
 	struct mw_sandbox_status status;
 	struct mw_probe probe;	/* when it runs */
 	bool healthy;		/* the gateway passes its probe */
@@ -29,19 +29,19 @@ struct mw_look {
  * Ask once, without repeating and within ctx->deadline: the platform, and what runs.
  * Never fails: what cannot be told is MW_USER_ERROR.  Counts its calls in ctx.
  */
-void mw_look(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox *sb,
-    const char *user, struct mw_look *out);
+void mw_user_state(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox *sb,
+    const char *user, struct mw_user_state *out);
 
 /* The same within wake.health_timeout; what it shows is remembered as of a probe.
  * Fails without a sandbox driver only. */
-enum mw_code mw_look_user(struct mw_app *app, struct mw_ctx *ctx, const char *user,
-    struct mw_look *out) MW_MUST;
+enum mw_code mw_user_state_of(struct mw_app *app, struct mw_ctx *ctx, const char *user,
+    struct mw_user_state *out) MW_MUST;
 
 /*
  * Many side by side, each with a handle of its own, all within ctx->deadline.  out has n
  * places; a user that time was too short for is MW_USER_ERROR.
  */
-enum mw_code mw_look_all(struct mw_app *app, struct mw_ctx *ctx, const char *const *users,
-    size_t n, struct mw_look *out) MW_MUST;
+enum mw_code mw_user_states(struct mw_app *app, struct mw_ctx *ctx, const char *const *users,
+    size_t n, struct mw_user_state *out) MW_MUST;
 
 #endif
