@@ -17,7 +17,7 @@ struct compare {
 static enum mw_code
 next_sandbox(struct compare *c)
 {
-	return mw_rows_next(c->run->sandbox, &c->s, &c->run->ctx->err);
+	return mw_sorted_next(c->run->sandbox, &c->s, &c->run->ctx->err);
 }
 
 static void
@@ -85,7 +85,7 @@ look_up(struct compare *c, struct mw_sides *sides)
 static enum mw_code
 add_fact(struct mw_sync_run *run, const struct mw_row *row)
 {
-	return mw_rows_add(run->facts, row, &run->ctx->err);
+	return mw_sorted_add(run->facts, row, &run->ctx->err);
 }
 
 static enum mw_code
@@ -123,7 +123,7 @@ same(struct compare *c)
 	if (c->has_m && c->m->type == row.type && c->m->mtime == row.mtime &&
 	    c->m->mode == row.mode)
 		return MW_OK;
-	return row.type == MW_FT_SYMLINK ? mw_rows_add(run->links, &row, &run->ctx->err) :
+	return row.type == MW_FT_SYMLINK ? mw_sorted_add(run->links, &row, &run->ctx->err) :
 	    add_fact(run, &row);
 }
 
@@ -156,7 +156,7 @@ plan(struct compare *c, enum mw_act act)
 		run->checks++;
 	if (act == MW_ACT_DECIDE && row.size == row.r2_size)
 		run->unsure++;
-	return mw_rows_add(run->plan, &row, &run->ctx->err);
+	return mw_sorted_add(run->plan, &row, &run->ctx->err);
 }
 
 static enum mw_code
@@ -188,7 +188,7 @@ carry_out(struct compare *c, enum mw_act act)
 		return MW_OK;
 	case MW_ACT_LINK:
 		row = *c->m;
-		return mw_rows_add(run->links, &row, &run->ctx->err);
+		return mw_sorted_add(run->links, &row, &run->ctx->err);
 	default:
 		return plan(c, act);
 	}
@@ -250,6 +250,6 @@ mw_sync_compare(struct mw_sync_run *run)
 	mw_r2_list_close(&c.r2);
 	mw_arena_close(c.scratch);
 	if (code == MW_OK)
-		code = mw_rows_rewind(run->links, &run->ctx->err);
-	return code == MW_OK ? mw_rows_rewind(run->plan, &run->ctx->err) : code;
+		code = mw_sorted_rewind(run->links, &run->ctx->err);
+	return code == MW_OK ? mw_sorted_rewind(run->plan, &run->ctx->err) : code;
 }

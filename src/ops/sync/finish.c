@@ -45,7 +45,7 @@ static enum mw_code
 seen_next(struct seen *v)
 {
 	if (v->run->restore)
-		return mw_rows_next(v->run->sandbox, &v->row, &v->run->ctx->err);
+		return mw_sorted_next(v->run->sandbox, &v->row, &v->run->ctx->err);
 	return mw_r2_list_next(&v->r2, &v->row);
 }
 
@@ -91,23 +91,23 @@ verify_one(struct seen *v, const struct mw_row *fact, bool *gone)
 
 /* What was transferred is looked up; what is not there gets no entry. */
 enum mw_code
-mw_sync_verify(struct mw_sync_run *run, struct mw_rows *good)
+mw_sync_verify(struct mw_sync_run *run, struct mw_sorted *good)
 {
 	struct seen v = { .run = run };
 	const struct mw_row *fact;
 	enum mw_code code;
 	bool gone, any = run->s->uploaded + run->s->downloaded > 0;
 
-	code = mw_rows_rewind(run->facts, &run->ctx->err);
+	code = mw_sorted_rewind(run->facts, &run->ctx->err);
 	if (code == MW_OK && any)
 		code = seen_open(&v);
 	while (code == MW_OK &&
-	    (code = mw_rows_next(run->facts, &fact, &run->ctx->err)) == MW_OK && fact != NULL) {
+	    (code = mw_sorted_next(run->facts, &fact, &run->ctx->err)) == MW_OK && fact != NULL) {
 		gone = false;
 		if (fact->act == MW_ACT_COPY)
 			code = verify_one(&v, fact, &gone);
 		if (code == MW_OK && !gone && good != NULL)
-			code = mw_rows_add(good, fact, &run->ctx->err);
+			code = mw_sorted_add(good, fact, &run->ctx->err);
 	}
 	mw_r2_list_close(&v.r2);
 	return code;
@@ -115,7 +115,7 @@ mw_sync_verify(struct mw_sync_run *run, struct mw_rows *good)
 
 /* The entries as they were, with what is new over them. */
 static enum mw_code
-write_entries(struct mw_sync_run *run, struct mw_rows *facts, struct mw_manifest_out *out)
+write_entries(struct mw_sync_run *run, struct mw_sorted *facts, struct mw_manifest_out *out)
 {
 	const struct mw_row *old, *fact;
 	struct mw_err *err = &run->ctx->err;
@@ -124,8 +124,8 @@ write_entries(struct mw_sync_run *run, struct mw_rows *facts, struct mw_manifest
 
 	mw_manifest_rewind(&run->manifest);
 	old = mw_manifest_next(&run->manifest);
-	if ((code = mw_rows_rewind(facts, err)) == MW_OK)
-		code = mw_rows_next(facts, &fact, err);
+	if ((code = mw_sorted_rewind(facts, err)) == MW_OK)
+		code = mw_sorted_next(facts, &fact, err);
 	while (code == MW_OK && (old != NULL || fact != NULL)) {
 		order = old == NULL ? 1 : fact == NULL ? -1 : strcmp(old->path, fact->path);
 		if (order < 0)
@@ -135,13 +135,13 @@ write_entries(struct mw_sync_run *run, struct mw_rows *facts, struct mw_manifest
 		if (order <= 0)
 			old = mw_manifest_next(&run->manifest);
 		if (code == MW_OK && order >= 0)
-			code = mw_rows_next(facts, &fact, err);
+			code = mw_sorted_next(facts, &fact, err);
 	}
 	return code;
 }
 
 enum mw_code
-mw_sync_write_manifest(struct mw_sync_run *run, struct mw_rows *facts)
+mw_sync_write_manifest(struct mw_sync_run *run, struct mw_sorted *facts)
 {
 	struct mw_manifest_out out = { .spool = { .fd = -1 } };
 	enum mw_code code;

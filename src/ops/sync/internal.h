@@ -42,10 +42,10 @@ struct mw_sync_run {
 	bool add_only;			/* a wake's restore: no locks, nothing overwritten */
 	int64_t deadline;		/* of the transfers */
 	struct mw_manifest manifest;	/* as it was */
-	struct mw_rows *sandbox;	/* its listing */
-	struct mw_rows *plan;		/* what is to be done, one row a path */
-	struct mw_rows *links;		/* links and directories: to be read, or made */
-	struct mw_rows *facts;		/* changes of the manifest; act NONE = entry goes */
+	struct mw_sorted *sandbox;	/* its listing */
+	struct mw_sorted *plan;		/* what is to be done, one row a path */
+	struct mw_sorted *links;		/* links and directories: to be read, or made */
+	struct mw_sorted *facts;		/* changes of the manifest; act NONE = entry goes */
 	int64_t removals;		/* planned, on nobody's word but delete=true */
 	int64_t there;			/* of so many files */
 	int64_t checks;			/* planned: files that are the same in all likelihood */
@@ -145,8 +145,8 @@ bool mw_sync_later(const struct mw_store *store, const struct mw_object *obj, in
 
 /* Look for what was transferred; what is not there is noted as failed.  The facts
  * that hold are copied to `good`, if it is not NULL. */
-enum mw_code mw_sync_verify(struct mw_sync_run *run, struct mw_rows *good) MW_MUST;
-enum mw_code mw_sync_write_manifest(struct mw_sync_run *run, struct mw_rows *facts) MW_MUST;
+enum mw_code mw_sync_verify(struct mw_sync_run *run, struct mw_sorted *good) MW_MUST;
+enum mw_code mw_sync_write_manifest(struct mw_sync_run *run, struct mw_sorted *facts) MW_MUST;
 enum mw_code mw_sync_write_last(struct mw_sync_run *run) MW_MUST;
 /* Remove run->old from R2, as far as that can be done. */
 void mw_sync_remove_old(struct mw_sync_run *run);

@@ -101,7 +101,7 @@ add_target(struct mw_sync_run *run, const struct mw_row *link, const char *targe
 		return MW_OK;
 	}
 	row.tag = target;
-	return mw_rows_add(run->facts, &row, &run->ctx->err);
+	return mw_sorted_add(run->facts, &row, &run->ctx->err);
 }
 
 /* The names of the batch again, from the call's own input. */
@@ -137,7 +137,7 @@ read_batch(struct mw_sync_run *run, struct mw_buf *in, struct mw_buf *out, bool 
 	size_t n = 0;
 
 	mw_buf_reset(in);
-	while (n < BATCH && (code = mw_rows_next(run->links, &row, &run->ctx->err)) == MW_OK &&
+	while (n < BATCH && (code = mw_sorted_next(run->links, &row, &run->ctx->err)) == MW_OK &&
 	    row != NULL) {
 		batch[n] = *row;
 		batch[n].tag = "";
@@ -156,7 +156,7 @@ mw_sync_read_links(struct mw_sync_run *run)
 {
 	struct mw_buf in, out;
 	enum mw_code code = MW_OK;
-	bool more = mw_rows_count(run->links) > 0;
+	bool more = mw_sorted_count(run->links) > 0;
 
 	mw_buf_init(&in, IN_MAX);
 	mw_buf_init(&out, OUT_MAX);
@@ -201,7 +201,7 @@ make_batch(struct mw_sync_run *run, bool modes, struct mw_buf *in, struct mw_buf
 	size_t n = 0;
 
 	mw_buf_reset(in);
-	while (n < BATCH && (code = mw_rows_next(run->links, &row, &run->ctx->err)) == MW_OK &&
+	while (n < BATCH && (code = mw_sorted_next(run->links, &row, &run->ctx->err)) == MW_OK &&
 	    row != NULL) {
 		n++;
 		(void)add_made(in, row, modes);
@@ -224,12 +224,12 @@ mw_sync_make_links(struct mw_sync_run *run)
 	bool more;
 	int modes;
 
-	if (mw_rows_count(run->links) == 0)
+	if (mw_sorted_count(run->links) == 0)
 		return MW_OK;
 	mw_buf_init(&in, IN_MAX);
 	mw_buf_init(&out, OUT_MAX);
 	for (modes = 0; modes < 2 && code == MW_OK; modes++) {
-		code = mw_rows_rewind(run->links, &run->ctx->err);
+		code = mw_sorted_rewind(run->links, &run->ctx->err);
 		for (more = true; more && code == MW_OK;)
 			code = make_batch(run, modes == 1, &in, &out, &more);
 	}

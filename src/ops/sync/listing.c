@@ -192,7 +192,7 @@ add_entry(void *arg, const struct mw_entry *e)
 		row.size = 0;
 	if (row.type == MW_FT_DIR)
 		row.mtime = 0;
-	return mw_rows_add(run->sandbox, &row, &run->ctx->err);
+	return mw_sorted_add(run->sandbox, &row, &run->ctx->err);
 }
 
 static enum mw_code
@@ -202,7 +202,7 @@ try_list(void *arg)
 	struct mw_sync_notes names = run->s->bad_names;
 	enum mw_code code;
 
-	mw_rows_reset(run->sandbox);
+	mw_sorted_reset(run->sandbox);
 	code = run->sb->ops->list(run->sb, run->ctx, run->user, "", true, add_entry, run);
 	if (code != MW_OK) {
 		run->s->bad_names = names;
@@ -217,5 +217,5 @@ mw_sync_list_sandbox(struct mw_sync_run *run)
 {
 	enum mw_code code = mw_retry(run->app, run->ctx, MW_UP_SANDBOX, try_list, run);
 
-	return code == MW_OK ? mw_rows_rewind(run->sandbox, &run->ctx->err) : code;
+	return code == MW_OK ? mw_sorted_rewind(run->sandbox, &run->ctx->err) : code;
 }

@@ -32,7 +32,7 @@ struct run {
 	size_t pos, len;		/* read and not yet taken: buf[pos..len) */
 };
 
-struct mw_rows {
+struct mw_sorted {
 	int dirfd, fd;
 	size_t memory, count;
 	struct mw_buf data;		/* rows that are in no run */
@@ -45,10 +45,10 @@ struct mw_rows {
 	char held[READ_BUFFER];		/* its strings, when it comes from a run */
 };
 
-struct mw_rows *
-mw_rows_open(int dirfd, size_t memory)
+struct mw_sorted *
+mw_sorted_open(int dirfd, size_t memory)
 {
-	struct mw_rows *r = calloc(1, sizeof(*r));
+	struct mw_sorted *r = calloc(1, sizeof(*r));
 
 	if (r == NULL)
 		return NULL;
@@ -60,7 +60,7 @@ mw_rows_open(int dirfd, size_t memory)
 }
 
 void
-mw_rows_reset(struct mw_rows *r)
+mw_sorted_reset(struct mw_sorted *r)
 {
 	size_t i;
 
@@ -80,17 +80,17 @@ mw_rows_reset(struct mw_rows *r)
 }
 
 void
-mw_rows_close(struct mw_rows *r)
+mw_sorted_close(struct mw_sorted *r)
 {
 	if (r == NULL)
 		return;
-	mw_rows_reset(r);
+	mw_sorted_reset(r);
 	mw_buf_free(&r->data);
 	free(r);
 }
 
 size_t
-mw_rows_count(const struct mw_rows *r)
+mw_sorted_count(const struct mw_sorted *r)
 {
 	return r->count;
 }
@@ -119,7 +119,7 @@ by_path(const void *a, const void *b, void *data)
 }
 
 static enum mw_code
-sort(struct mw_rows *r, struct mw_err *err)
+sort(struct mw_sorted *r, struct mw_err *err)
 {
 	struct packed head;
 	uint32_t *index;
@@ -141,7 +141,7 @@ sort(struct mw_rows *r, struct mw_err *err)
 }
 
 static void
-unpack(struct mw_rows *r, const char *p)
+unpack(struct mw_sorted *r, const char *p)
 {
 	struct packed head;
 
@@ -160,7 +160,7 @@ unpack(struct mw_rows *r, const char *p)
 /* ---- runs ---- */
 
 static enum mw_code
-open_file(struct mw_rows *r, struct mw_err *err)
+open_file(struct mw_sorted *r, struct mw_err *err)
 {
 	char name[MW_TMPNAME_LEN];
 	enum mw_code code;
@@ -174,7 +174,7 @@ open_file(struct mw_rows *r, struct mw_err *err)
 
 /* What is in memory becomes the file's last run. */
 static enum mw_code
-spill(struct mw_rows *r, struct mw_err *err)
+spill(struct mw_sorted *r, struct mw_err *err)
 {
 	struct packed head;
 	struct run *runs;
@@ -204,7 +204,7 @@ spill(struct mw_rows *r, struct mw_err *err)
 
 /* Have the run's next row whole in its buffer, if there is one. */
 static enum mw_code
-fill(struct mw_rows *r, struct run *run, struct mw_err *err)
+fill(struct mw_sorted *r, struct run *run, struct mw_err *err)
 {
 	struct packed head = { .length = 0 };
 	size_t have = run->len - run->pos, want;
@@ -234,7 +234,7 @@ fill(struct mw_rows *r, struct run *run, struct mw_err *err)
 }
 
 static enum mw_code
-rewind_runs(struct mw_rows *r, struct mw_err *err)
+rewind_runs(struct mw_sorted *r, struct mw_err *err)
 {
 	enum mw_code code = MW_OK;
 	int64_t begin = 0;
@@ -256,7 +256,7 @@ rewind_runs(struct mw_rows *r, struct mw_err *err)
 /* ---- the whole ---- */
 
 enum mw_code
-mw_rows_add(struct mw_rows *r, const struct mw_row *row, struct mw_err *err)
+mw_sorted_add(struct mw_sorted *r, const struct mw_row *row, struct mw_err *err)
 {
 	size_t path = strlen(row->path) + 1, tag = strlen(row->tag) + 1;
 	struct packed head = {
@@ -282,7 +282,7 @@ mw_rows_add(struct mw_rows *r, const struct mw_row *row, struct mw_err *err)
 }
 
 enum mw_code
-mw_rows_rewind(struct mw_rows *r, struct mw_err *err)
+mw_sorted_rewind(struct mw_sorted *r, struct mw_err *err)
 {
 	enum mw_code code;
 
@@ -294,7 +294,7 @@ mw_rows_rewind(struct mw_rows *r, struct mw_err *err)
 
 /* The run with the smallest path, or NULL; there are few of them. */
 static struct run *
-smallest(struct mw_rows *r)
+smallest(struct mw_sorted *r)
 {
 	struct run *best = NULL;
 	size_t i;
@@ -311,7 +311,7 @@ smallest(struct mw_rows *r)
 }
 
 enum mw_code
-mw_rows_next(struct mw_rows *r, const struct mw_row **row, struct mw_err *err)
+mw_sorted_next(struct mw_sorted *r, const struct mw_row **row, struct mw_err *err)
 {
 	struct run *run = smallest(r);
 	const char *own = r->next < r->n ? r->data.data + r->index[r->next] : NULL;

@@ -31,27 +31,27 @@ struct mw_row {
 	unsigned char md5[16];
 };
 
-#define MW_ROWS_MEMORY (2 << 20)	/* bytes held before a run is written */
+#define MW_SORTED_MEMORY (2 << 20)	/* bytes held before a run is written */
 
-struct mw_rows;
+struct mw_sorted;
 
-/* Runs go to an unnamed file in `dirfd`.  memory: as MW_ROWS_MEMORY.  NULL: out of memory. */
-struct mw_rows *mw_rows_open(int dirfd, size_t memory);
-void mw_rows_close(struct mw_rows *r);		/* accepts NULL */
+/* Runs go to an unnamed file in `dirfd`.  memory: as MW_SORTED_MEMORY.  NULL: out of memory. */
+struct mw_sorted *mw_sorted_open(int dirfd, size_t memory);
+void mw_sorted_close(struct mw_sorted *r);		/* accepts NULL */
 
 /* Forget all rows; they can be added again. */
-void mw_rows_reset(struct mw_rows *r);
+void mw_sorted_reset(struct mw_sorted *r);
 
 /* Copies the row.  MW_STORAGE_FULL when the disk is. */
-enum mw_code mw_rows_add(struct mw_rows *r, const struct mw_row *row, struct mw_err *err) MW_MUST;
+enum mw_code mw_sorted_add(struct mw_sorted *r, const struct mw_row *row, struct mw_err *err) MW_MUST;
 
 /* No row comes any more: read from the first, in byte order of path.  May be called again. */
-enum mw_code mw_rows_rewind(struct mw_rows *r, struct mw_err *err) MW_MUST;
+enum mw_code mw_sorted_rewind(struct mw_sorted *r, struct mw_err *err) MW_MUST;
 
 /* The next row, *row = NULL after the last.  Valid until the next call.  Of rows
  * with one path all are given, in any order. */
-enum mw_code mw_rows_next(struct mw_rows *r, const struct mw_row **row, struct mw_err *err) MW_MUST;
+enum mw_code mw_sorted_next(struct mw_sorted *r, const struct mw_row **row, struct mw_err *err) MW_MUST;
 
-size_t mw_rows_count(const struct mw_rows *r);
+size_t mw_sorted_count(const struct mw_sorted *r);
 
 #endif

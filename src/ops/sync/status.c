@@ -105,7 +105,7 @@ compare(struct mw_sync_run *run, struct mw_sync_status *st)
 	st->compared = true;
 	st->only_in_r2 = run->removals;
 	st->unknown = run->unsure;
-	st->changed = (int64_t)mw_rows_count(run->plan) - run->removals - run->checks -
+	st->changed = (int64_t)mw_sorted_count(run->plan) - run->removals - run->checks -
 	    run->unsure;
 	st->newer_in_r2 = run->s->newer.count;
 	st->waiting = run->s->waiting;

@@ -26,10 +26,10 @@ mw_run_open(struct mw_sync_run *run)
 
 	mw_manifest_none(&run->manifest);
 	(void)pthread_mutex_init(&run->mutex, NULL);
-	run->sandbox = mw_rows_open(dir, MW_ROWS_MEMORY);
-	run->plan = mw_rows_open(dir, MW_ROWS_MEMORY);
-	run->links = mw_rows_open(dir, MW_ROWS_MEMORY);
-	run->facts = mw_rows_open(dir, MW_ROWS_MEMORY);
+	run->sandbox = mw_sorted_open(dir, MW_SORTED_MEMORY);
+	run->plan = mw_sorted_open(dir, MW_SORTED_MEMORY);
+	run->links = mw_sorted_open(dir, MW_SORTED_MEMORY);
+	run->facts = mw_sorted_open(dir, MW_SORTED_MEMORY);
 	prefix = mw_store_key(run->app->conf, run->ctx->arena, run->user, "");
 	if (run->sandbox == NULL || run->plan == NULL || run->links == NULL ||
 	    run->facts == NULL || prefix == NULL)
@@ -43,10 +43,10 @@ mw_run_close(struct mw_sync_run *run)
 {
 	if (run->sandbox == NULL && run->plan == NULL)
 		return;
-	mw_rows_close(run->sandbox);
-	mw_rows_close(run->plan);
-	mw_rows_close(run->links);
-	mw_rows_close(run->facts);
+	mw_sorted_close(run->sandbox);
+	mw_sorted_close(run->plan);
+	mw_sorted_close(run->links);
+	mw_sorted_close(run->facts);
 	mw_manifest_close(&run->manifest);
 	(void)pthread_mutex_destroy(&run->mutex);
 }
@@ -109,7 +109,7 @@ list_proven(struct mw_sync_run *run, const struct proof *before)
 static enum mw_code
 conclude(struct mw_sync_run *run, enum mw_code code)
 {
-	struct mw_rows *good = mw_rows_open(run->app->spool_dir, MW_ROWS_MEMORY);
+	struct mw_sorted *good = mw_sorted_open(run->app->spool_dir, MW_SORTED_MEMORY);
 	struct mw_err cause = run->ctx->err;
 	int64_t deadline = run->ctx->deadline;
 	enum mw_code written;
@@ -127,7 +127,7 @@ conclude(struct mw_sync_run *run, enum mw_code code)
 		written = mw_sync_write_last(run);
 	if (run->s->verified && written == MW_OK && !run->restore)
 		mw_sync_remove_old(run);
-	mw_rows_close(good);
+	mw_sorted_close(good);
 	run->ctx->deadline = deadline;
 	if (code != MW_OK)
 		run->ctx->err = cause;

@@ -52,7 +52,7 @@ take(struct mw_sync_worker *w, struct mw_row *item)
 		if (run->code == MW_OK && mw_left(run->deadline) == 0)
 			run->code = time_over(run);
 		if (run->code == MW_OK)
-			run->code = mw_rows_next(run->plan, &row, &err);
+			run->code = mw_sorted_next(run->plan, &row, &err);
 		if (err.code != MW_OK)
 			run->err = err;
 	} while (run->code == MW_OK && row != NULL &&
@@ -128,7 +128,7 @@ settle(struct mw_sync_worker *w, const struct mw_row *item, enum mw_code code,
 		    mw_direction_words[run->s->direction], item->path, item->act, (unsigned)o->act);
 		count(run, item, o);
 		if (o->has_fact && run->code == MW_OK &&
-		    mw_rows_add(run->facts, &o->fact, &err) != MW_OK) {
+		    mw_sorted_add(run->facts, &o->fact, &err) != MW_OK) {
 			run->code = err.code;
 			run->err = err;
 		}
@@ -243,7 +243,7 @@ round_of(struct mw_sync_run *run, size_t n)
 enum mw_code
 mw_sync_transfer(struct mw_sync_run *run)
 {
-	size_t rows = mw_rows_count(run->plan), n = (size_t)run->app->conf->sync.parallel;
+	size_t rows = mw_sorted_count(run->plan), n = (size_t)run->app->conf->sync.parallel;
 	enum mw_code code;
 
 	if (rows == 0)
@@ -252,7 +252,7 @@ mw_sync_transfer(struct mw_sync_run *run)
 		n = rows;
 	run->removing = false;
 	if ((code = round_of(run, n)) != MW_OK ||
-	    (code = mw_rows_rewind(run->plan, &run->ctx->err)) != MW_OK)
+	    (code = mw_sorted_rewind(run->plan, &run->ctx->err)) != MW_OK)
 		return code;
 	run->removing = true;
 	return round_of(run, n);

@@ -13,7 +13,7 @@ static int dirfd_;
 static struct mw_err err;
 
 static void
-add(struct mw_rows *r, unsigned n)
+add(struct mw_sorted *r, unsigned n)
 {
 	char path[64], tag[64];
 	struct mw_row row = { .path = path, .tag = tag, .size = n, .mtime = -(int64_t)n, .mode = 0640,
@@ -22,21 +22,21 @@ add(struct mw_rows *r, unsigned n)
 	(void)snprintf(path, sizeof(path), "dir-%u/%08u", n % 7, n);
 	(void)snprintf(tag, sizeof(tag), "\"%u\"", n);
 	memset(row.md5, (int)n, sizeof(row.md5));
-	if (mw_rows_add(r, &row, &err) != MW_OK)
+	if (mw_sorted_add(r, &row, &err) != MW_OK)
 		printf("# %s\n", err.msg);
 }
 
 /* All of them in order, each as it was added. */
 static bool
-all_there(struct mw_rows *r, unsigned n)
+all_there(struct mw_sorted *r, unsigned n)
 {
 	char last[64] = "", path[64];
 	const struct mw_row *row;
 	unsigned got = 0;
 
-	if (mw_rows_rewind(r, &err) != MW_OK)
+	if (mw_sorted_rewind(r, &err) != MW_OK)
 		return false;
-	while (mw_rows_next(r, &row, &err) == MW_OK && row != NULL) {
+	while (mw_sorted_next(r, &row, &err) == MW_OK && row != NULL) {
 		(void)snprintf(path, sizeof(path), "dir-%lld/%08lld", (long long)row->size % 7,
 		    (long long)row->size);
 		if (strcmp(row->path, path) != 0 || strcmp(row->path, last) <= 0 ||
@@ -74,18 +74,18 @@ test_rows(void)
 	size_t i;
 
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct mw_rows *r = mw_rows_open(dirfd_, rows[i].memory);
+		struct mw_sorted *r = mw_sorted_open(dirfd_, rows[i].memory);
 		unsigned k;
 
 		for (k = 0; k < rows[i].n; k++)
 			add(r, (k * 7919 + 13) % 100003);
-		ok(mw_rows_count(r) == rows[i].n && all_there(r, rows[i].n),
+		ok(mw_sorted_count(r) == rows[i].n && all_there(r, rows[i].n),
 		    "%u rows in %zu bytes", rows[i].n, rows[i].memory);
 		ok(all_there(r, rows[i].n), "and once more");
-		mw_rows_reset(r);
+		mw_sorted_reset(r);
 		add(r, 5);
-		ok(mw_rows_count(r) == 1 && all_there(r, 1), "after a reset");
-		mw_rows_close(r);
+		ok(mw_sorted_count(r) == 1 && all_there(r, 1), "after a reset");
+		mw_sorted_close(r);
 	}
 	is_int(files_left(), 0, "no file is left");
 }
