@@ -258,7 +258,7 @@ refused(struct mw_req *req)
 static void
 end(struct mw_req *req)
 {
-	mw_record(req);
+	mw_request_log(req);
 	mw_drain_kick(req->app);
 }
 

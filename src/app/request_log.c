@@ -80,7 +80,7 @@ record_text(const struct mw_req *req, int64_t ms, unsigned retries)
 }
 
 void
-mw_record(struct mw_req *req)
+mw_request_log(struct mw_req *req)
 {
 	int64_t ms = mw_now() - req->started;
 	unsigned retries = req->ctx.retries;

@@ -5,6 +5,6 @@
 
 #include "http/http.h"
 
-void mw_record(struct mw_req *req);
+void mw_request_log(struct mw_req *req);
 
 #endif
