@@ -26,7 +26,7 @@ struct bulk {
 /* ---- one user's turn ---- */
 
 static enum mw_code
-change_members(struct mw_fleet_turn *t, const struct mw_change *c)
+change_members(struct mw_fleet_turn *t, const struct mw_lifecycle *c)
 {
 	(void)(mw_json_add(&t->more, "previousState", mw_activity_words[c->before]) &&
 	    mw_json_add(&t->more, "currentState", mw_activity_words[c->now]) &&
@@ -39,12 +39,12 @@ static enum mw_code
 wake(void *arg, struct mw_fleet_turn *t)
 {
 	const struct mw_fleet_request *f = &((struct bulk *)arg)->f;
-	struct mw_change c = { .user = t->user, .max_wake = f->max_wake, .wait = f->wait };
+	struct mw_lifecycle c = { .user = t->user, .max_wake = f->max_wake, .wait = f->wait };
 	enum mw_code code;
 
 	mw_app_limit(t->ctx, c.max_wake, 0);
 	t->status = c.wait ? 200 : 202;
-	code = mw_change_wake(t->app, t->ctx, &c);
+	code = mw_lifecycle_wake(t->app, t->ctx, &c);
 	return code == MW_OK ? change_members(t, &c) : code;
 }
 
@@ -52,12 +52,12 @@ static enum mw_code
 restart(void *arg, struct mw_fleet_turn *t)
 {
 	const struct mw_fleet_request *f = &((struct bulk *)arg)->f;
-	struct mw_change c = { .user = t->user, .max_wake = f->max_wake, .sync = f->sync,
+	struct mw_lifecycle c = { .user = t->user, .max_wake = f->max_wake, .sync = f->sync,
 	    .force = f->force };
 	enum mw_code code;
 
-	mw_app_limit(t->ctx, c.max_wake, mw_change_time(t->app->conf, &c));
-	code = mw_change_restart(t->app, t->ctx, &c);
+	mw_app_limit(t->ctx, c.max_wake, mw_lifecycle_time(t->app->conf, &c));
+	code = mw_lifecycle_restart(t->app, t->ctx, &c);
 	return code == MW_OK ? change_members(t, &c) : code;
 }
 

@@ -255,7 +255,7 @@ get_state(struct mw_req *req)
 /* ---- POST wake, restart, sleep ---- */
 
 static enum mw_code
-send_change(struct mw_req *req, int status, const struct mw_change *c)
+send_change(struct mw_req *req, int status, const struct mw_lifecycle *c)
 {
 	struct json_object *o = json_object_new_object();
 
@@ -271,7 +271,7 @@ send_change(struct mw_req *req, int status, const struct mw_change *c)
 static enum mw_code
 post_wake(struct mw_req *req)
 {
-	struct mw_change c = { .user = req->user, .wait = true };
+	struct mw_lifecycle c = { .user = req->user, .wait = true };
 	enum mw_code code;
 
 	if ((code = mw_app_max_wake(req, &c.max_wake)) != MW_OK ||
@@ -279,13 +279,13 @@ post_wake(struct mw_req *req)
 		return code;
 	mw_app_deadline(req, c.max_wake, 0);
 	req->touched = true;
-	code = mw_change_wake(req->app, &req->ctx, &c);
+	code = mw_lifecycle_wake(req->app, &req->ctx, &c);
 	return code != MW_OK ? code : send_change(req, c.wait ? 200 : 202, &c);
 }
 
 /* What comes before its sandbox is stopped. */
 static enum mw_code
-query_stop(struct mw_req *req, struct mw_change *c)
+query_stop(struct mw_req *req, struct mw_lifecycle *c)
 {
 	enum mw_code code;
 
@@ -298,29 +298,29 @@ query_stop(struct mw_req *req, struct mw_change *c)
 static enum mw_code
 post_sleep(struct mw_req *req)
 {
-	struct mw_change c = { .user = req->user };
+	struct mw_lifecycle c = { .user = req->user };
 	enum mw_code code;
 
 	if ((code = query_stop(req, &c)) != MW_OK)
 		return code;
-	mw_app_deadline(req, 0, mw_change_time(req->app->conf, &c));
+	mw_app_deadline(req, 0, mw_lifecycle_time(req->app->conf, &c));
 	req->touched = true;
-	code = mw_change_sleep(req->app, &req->ctx, &c);
+	code = mw_lifecycle_sleep(req->app, &req->ctx, &c);
 	return code != MW_OK ? code : send_change(req, 200, &c);
 }
 
 static enum mw_code
 post_restart(struct mw_req *req)
 {
-	struct mw_change c = { .user = req->user };
+	struct mw_lifecycle c = { .user = req->user };
 	enum mw_code code;
 
 	if ((code = mw_app_max_wake(req, &c.max_wake)) != MW_OK ||
 	    (code = query_stop(req, &c)) != MW_OK)
 		return code;
-	mw_app_deadline(req, c.max_wake, mw_change_time(req->app->conf, &c));
+	mw_app_deadline(req, c.max_wake, mw_lifecycle_time(req->app->conf, &c));
 	req->touched = true;
-	code = mw_change_restart(req->app, &req->ctx, &c);
+	code = mw_lifecycle_restart(req->app, &req->ctx, &c);
 	return code != MW_OK ? code : send_change(req, 200, &c);
 }
 

@@ -9,7 +9,7 @@
 #define TURNS 3	/* of keeping what has changed, before the stop is given up */
 
 int64_t
-mw_change_time(const struct mw_conf *conf, const struct mw_change *c)
+mw_lifecycle_time(const struct mw_conf *conf, const struct mw_lifecycle *c)
 {
 	return c->sync ? conf->sync.timeout : conf->sandbox.timeout;
 }
@@ -17,7 +17,7 @@ mw_change_time(const struct mw_conf *conf, const struct mw_change *c)
 /* ---- wake ---- */
 
 static enum mw_code
-wake(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c)
+wake(struct mw_app *app, struct mw_ctx *ctx, struct mw_lifecycle *c)
 {
 	enum mw_action action;
 	struct mw_user_state l;
@@ -40,7 +40,7 @@ wake(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c)
 }
 
 enum mw_code
-mw_change_wake(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c)
+mw_lifecycle_wake(struct mw_app *app, struct mw_ctx *ctx, struct mw_lifecycle *c)
 {
 	int64_t began = mw_now();
 	enum mw_code code = wake(app, ctx, c);
@@ -74,7 +74,7 @@ look_closer(struct mw_app *app, struct mw_ctx *ctx, const char *user, bool *fill
  * force: what was not copied may be gone with the instance.
  */
 static enum mw_code
-before_stop(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c, bool *filled)
+before_stop(struct mw_app *app, struct mw_ctx *ctx, struct mw_lifecycle *c, bool *filled)
 {
 	struct mw_user_state l;
 	enum mw_code code;
@@ -95,13 +95,13 @@ before_stop(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c, bool *f
 /* Some drivers cannot tell a sandbox that sleeps from one that nobody has used for a
  * while, and take its files away when they stop it. */
 static bool
-only_seems_asleep(const struct mw_app *app, const struct mw_change *c)
+only_seems_asleep(const struct mw_app *app, const struct mw_lifecycle *c)
 {
 	return c->before == MW_USER_SLEEPING && (app->sandbox->flags & MW_SB_GUESSES) != 0;
 }
 
 static enum mw_code
-stop(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c, bool end, bool *stopped)
+stop(struct mw_app *app, struct mw_ctx *ctx, struct mw_lifecycle *c, bool end, bool *stopped)
 {
 	struct mw_sleep how = { .sync = c->sync, .force = c->force, .end = end, .again = true };
 	unsigned turn;
@@ -123,7 +123,7 @@ stop(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c, bool end, bool
 }
 
 enum mw_code
-mw_change_sleep(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c)
+mw_lifecycle_sleep(struct mw_app *app, struct mw_ctx *ctx, struct mw_lifecycle *c)
 {
 	int64_t began = mw_now();
 	bool stopped;
@@ -139,7 +139,7 @@ mw_change_sleep(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c)
 }
 
 enum mw_code
-mw_change_restart(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c)
+mw_lifecycle_restart(struct mw_app *app, struct mw_ctx *ctx, struct mw_lifecycle *c)
 {
 	int64_t began = mw_now();
 	enum mw_action action;

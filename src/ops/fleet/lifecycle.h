@@ -6,7 +6,7 @@
 #include "ops/ready/user_state.h"
 #include "ops/ready/ready.h"
 
-struct mw_change {
+struct mw_lifecycle {
 	const char *user;
 	int64_t max_wake;	/* ms; wake, restart */
 	bool wait;		/* wake: for its end; else it goes on by itself */
@@ -23,11 +23,11 @@ struct mw_change {
  * All count their calls in ctx and stay within its deadline.  Sleep and restart:
  * MW_CONFLICT while commands run, a 503 when the backup failed, unless `force`.
  */
-enum mw_code mw_change_wake(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c) MW_MUST;
-enum mw_code mw_change_sleep(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c) MW_MUST;
-enum mw_code mw_change_restart(struct mw_app *app, struct mw_ctx *ctx, struct mw_change *c) MW_MUST;
+enum mw_code mw_lifecycle_wake(struct mw_app *app, struct mw_ctx *ctx, struct mw_lifecycle *c) MW_MUST;
+enum mw_code mw_lifecycle_sleep(struct mw_app *app, struct mw_ctx *ctx, struct mw_lifecycle *c) MW_MUST;
+enum mw_code mw_lifecycle_restart(struct mw_app *app, struct mw_ctx *ctx, struct mw_lifecycle *c) MW_MUST;
 
 /* The time limit of what sleep and restart do beside waking, ms. */
-int64_t mw_change_time(const struct mw_conf *conf, const struct mw_change *c);
+int64_t mw_lifecycle_time(const struct mw_conf *conf, const struct mw_lifecycle *c);
 
 #endif

@@ -36,9 +36,9 @@ fail_start(struct mw_sandbox *s, struct mw_ctx *c, const char *user)
 }
 
 static void
-change(enum mw_code (*fn)(struct mw_app *, struct mw_ctx *, struct mw_change *))
+change(enum mw_code (*fn)(struct mw_app *, struct mw_ctx *, struct mw_lifecycle *))
 {
-	struct mw_change c = { .user = "u", .max_wake = 1 };
+	struct mw_lifecycle c = { .user = "u", .max_wake = 1 };
 
 	fresh_ctx();
 	told.stops = told.ends = 0;
@@ -52,10 +52,10 @@ static void
 test_ends(unsigned flags)
 {
 	app->sandbox->flags = flags;
-	change(mw_change_sleep);
+	change(mw_lifecycle_sleep);
 	ok(told.stops > 0 && told.ends == 0, "a sleep stops, and may keep processes");
 	ok(!app->sandbox->stop_ends, "the handle is as it was");
-	change(mw_change_restart);
+	change(mw_lifecycle_restart);
 	ok(told.stops > 0 && told.ends == told.stops, "a restart ends them, whenever it stops");
 	ok(!app->sandbox->stop_ends, "the handle is as it was");
 }
@@ -80,7 +80,7 @@ main(int argc, char *argv[])
 	test_ends(MW_SB_FILES_ASLEEP | MW_SB_CAN_STOP | MW_SB_PAUSES);
 	test_ends(MW_SB_CAN_STOP | MW_SB_PAUSES);
 	app->sandbox->flags = MW_SB_CAN_STOP | MW_SB_GUESSES;
-	change(mw_change_sleep);
+	change(mw_lifecycle_sleep);
 	is_int(told.stops, 0, "one that only seems asleep is left alone");
 	app->sandbox->ops = &mw_sandbox_local;
 	mw_app_close(app);
