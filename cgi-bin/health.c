@@ -125,7 +125,7 @@ put_check(struct json_object *checks, struct json_object *timings, struct json_o
 }
 
 static void
-put_results(struct mw_req *req, struct json_object *o, const struct mw_checkup *c)
+put_results(struct mw_req *req, struct json_object *o, const struct mw_health *c)
 {
 	json_object_object_add(o, "gatewayProcess", json_object_new_boolean(c->gateway.good));
 	json_object_object_add(o, "processCount",
@@ -143,12 +143,12 @@ get_user_health(struct mw_req *req)
 {
 	struct json_object *o, *checks, *results, *timings;
 	int64_t began = mw_now();
-	struct mw_checkup c;
+	struct mw_health c;
 	enum mw_code code;
 	bool good;
 
 	req->touched = true;
-	if ((code = mw_checkup(req->app, &req->ctx, req->user, &c)) != MW_OK)
+	if ((code = mw_health(req->app, &req->ctx, req->user, &c)) != MW_OK)
 		return code;
 	good = c.sandbox.good && c.gateway.good && c.filesystem.good && c.r2.good;
 	o = json_object_new_object();

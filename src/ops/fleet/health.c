@@ -17,7 +17,7 @@ struct check {
 	const char *user;
 	struct mw_ctx ctx;		/* with an arena of its own */
 	struct mw_check *out;
-	struct mw_checkup *all;		/* each check writes members of its own */
+	struct mw_health *all;		/* each check writes members of its own */
 	struct mw_sandbox *sb;
 	struct mw_store *store;
 	enum mw_code (*fn)(struct check *c);
@@ -146,7 +146,7 @@ run(void *arg, size_t i)
 
 static bool
 set_up(struct check *c, struct mw_app *app, const struct mw_ctx *ctx, const char *user,
-    struct mw_checkup *out)
+    struct mw_health *out)
 {
 	int64_t limit = mw_now() + app->conf->wake.health_timeout;
 
@@ -163,7 +163,7 @@ set_up(struct check *c, struct mw_app *app, const struct mw_ctx *ctx, const char
 }
 
 enum mw_code
-mw_checkup(struct mw_app *app, struct mw_ctx *ctx, const char *user, struct mw_checkup *out)
+mw_health(struct mw_app *app, struct mw_ctx *ctx, const char *user, struct mw_health *out)
 {
 	enum mw_code (*const fns[CHECKS])(struct check *) = {
 		check_sandbox, check_gateway, check_filesystem, check_r2

@@ -11,7 +11,7 @@ struct mw_check {
 	struct mw_err err;		/* why it is not good */
 };
 
-struct mw_checkup {
+struct mw_health {
 	struct mw_check sandbox;	/* it runs */
 	struct mw_check gateway;	/* it passes its probe, or there is none to pass */
 	struct mw_check filesystem;	/* the user's root can be entered, read and written */
@@ -23,7 +23,7 @@ struct mw_checkup {
 };
 
 /* Each check has wake.health_timeout, and threads and handles of its own. */
-enum mw_code mw_checkup(struct mw_app *app, struct mw_ctx *ctx, const char *user,
-    struct mw_checkup *out) MW_MUST;
+enum mw_code mw_health(struct mw_app *app, struct mw_ctx *ctx, const char *user,
+    struct mw_health *out) MW_MUST;
 
 #endif
