@@ -51,19 +51,19 @@ json_send(struct mw_req *req, struct mw_buf *b)
 }
 
 static const char *
-status_word(const struct mw_jobs_row *row)
+status_word(const struct mw_process *row)
 {
 	switch (row->state) {
-	case MW_JOBS_CLAIMED:
-	case MW_JOBS_RUNNING:
+	case MW_PROC_CLAIMED:
+	case MW_PROC_RUNNING:
 		return "running";
-	case MW_JOBS_EXITED:
+	case MW_PROC_EXITED:
 		return row->exit_code == 0 ? "completed" : "failed";
-	case MW_JOBS_KILLED:
+	case MW_PROC_KILLED:
 		return "killed";
-	case MW_JOBS_TIMEOUT:
+	case MW_PROC_TIMEOUT:
 		return "timeout";
-	case MW_JOBS_LOST:
+	case MW_PROC_LOST:
 		return "lost";
 	default:
 		return "failed";
@@ -71,13 +71,13 @@ status_word(const struct mw_jobs_row *row)
 }
 
 static bool
-add_state(struct mw_req *req, struct mw_buf *b, const struct mw_jobs_row *row, int64_t duration)
+add_state(struct mw_req *req, struct mw_buf *b, const struct mw_process *row, int64_t duration)
 {
-	bool over = mw_jobs_over(row->state);
+	bool over = mw_process_over(row->state);
 
 	(void)mw_buf_addf(b, ",\"status\":\"%s\",\"running\":%s", status_word(row),
 	    over ? "false" : "true");
-	if (over && row->state != MW_JOBS_LOST)
+	if (over && row->state != MW_PROC_LOST)
 		(void)mw_buf_addf(b, ",\"exitCode\":%d", mw_exec_exit_code(row));
 	else
 		(void)mw_buf_adds(b, ",\"exitCode\":null");
@@ -170,8 +170,8 @@ failed(struct mw_req *req, const struct mw_exec_request *r, const struct mw_exec
 {
 	size_t n = r->command.len;
 
-	if (n > MW_JOBS_COMMAND_MAX)
-		n = mw_utf8_span(r->command.data, MW_JOBS_COMMAND_MAX);
+	if (n > MW_PROCESS_COMMAND_MAX)
+		n = mw_utf8_span(r->command.data, MW_PROCESS_COMMAND_MAX);
 	if (req->extra == NULL && (req->extra = json_object_new_object()) == NULL)
 		return mw_ctx_nomem(&req->ctx);
 	put(req, "command", json_object_new_string_len(r->command.data, (int)n));
@@ -243,7 +243,7 @@ query_offsets(struct mw_req *req, struct mw_exec_ask *ask)
 static enum mw_code
 send_status(struct mw_req *req, const struct mw_exec_view *v, size_t max)
 {
-	bool running = !mw_jobs_over(v->row.state), out_text, err_text;
+	bool running = !mw_process_over(v->row.state), out_text, err_text;
 	size_t out = mw_exec_usable(&v->out, v->out.len, running || v->out.len == max, &out_text);
 	size_t err = mw_exec_usable(&v->err, v->err.len, running || v->err.len == max, &err_text);
 	struct mw_buf b;
@@ -263,7 +263,7 @@ send_status(struct mw_req *req, const struct mw_exec_view *v, size_t max)
 static bool
 any_news(const struct mw_exec_view *v)
 {
-	return mw_jobs_over(v->row.state) || v->out.len > 0 || v->err.len > 0;
+	return mw_process_over(v->row.state) || v->out.len > 0 || v->err.len > 0;
 }
 
 /* One look of many; what v points to lives until the next one. */
@@ -453,7 +453,7 @@ say_error(struct sse *s, enum mw_code code)
 static bool
 say_all(struct sse *s, const struct mw_exec_view *v, bool *left)
 {
-	bool over = mw_jobs_over(v->row.state);
+	bool over = mw_process_over(v->row.state);
 	bool more_out = v->out.len == s->ask.max, more_err = v->err.len == s->ask.max;
 
 	*left = !say_piece(s, "stdout", &v->out, !over || more_out, &s->ask.out_at) ||
@@ -531,11 +531,11 @@ struct list {
 };
 
 static enum mw_code
-list_one(void *arg, const struct mw_jobs_row *row)
+list_one(void *arg, const struct mw_process *row)
 {
 	struct list *l = arg;
 	int64_t duration = row->started == 0 ? 0 :
-	    (mw_jobs_over(row->state) ? row->ended : mw_wall()) - row->started;
+	    (mw_process_over(row->state) ? row->ended : mw_wall()) - row->started;
 
 	(void)(mw_buf_addf(&l->b, "%s{\"processId\":\"%s\"", l->n++ > 0 ? "," : "", row->id) &&
 	    mw_json_add(&l->b, "command", row->command) &&
@@ -554,9 +554,9 @@ get_list(struct mw_req *req)
 	/* As far as the sandbox can be asked; what was seen last is an answer too. */
 	if (mw_exec_refresh(req->app, &req->ctx, req->user) != MW_OK)
 		mw_err_clear(&req->ctx.err);
-	json_begin(req, &l.b, (size_t)LIST_MAX * (MW_JOBS_COMMAND_MAX + 100));
+	json_begin(req, &l.b, (size_t)LIST_MAX * (MW_PROCESS_COMMAND_MAX + 100));
 	(void)mw_buf_adds(&l.b, ",\"processes\":[");
-	code = mw_jobs_list(req->app->jobs, &req->ctx, req->user, LIST_MAX, list_one, &l);
+	code = mw_process_list(req->app->processes, &req->ctx, req->user, LIST_MAX, list_one, &l);
 	if (code == MW_OK) {
 		(void)mw_buf_addf(&l.b, "],\"count\":%u", l.n);
 		code = json_send(req, &l.b);

@@ -107,7 +107,7 @@ mw_app_open(const char *name, struct mw_app **ap, struct mw_err *err)
 	    (code = mw_spool_dir(a->state_path, &a->spool_dir, err)) != MW_OK ||
 	    (code = mw_outbox_open(a->state_path, a->shm, a->conf->outbox.max_bytes,
 	    &a->outbox, err)) != MW_OK ||
-	    (code = mw_jobs_open(a->state_path, &a->jobs, err)) != MW_OK)
+	    (code = mw_process_db_open(a->state_path, &a->processes, err)) != MW_OK)
 		goto out;
 	digest_secrets(a, mw_secret_watch_get(a->secret, &a->secret_gen));
 	a->awake = (struct mw_awake){ .known = awake_known, .told = awake_told, .arg = a->shm };
@@ -130,7 +130,7 @@ mw_app_close(struct mw_app *a)
 	mw_lanes_close(a);
 	mw_sandbox_close(a->sandbox);
 	mw_store_close(a->store);
-	mw_jobs_close(a->jobs);
+	mw_process_db_close(a->processes);
 	mw_outbox_close(a->outbox);
 	if (a->spool_dir >= 0)
 		(void)close(a->spool_dir);

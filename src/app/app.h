@@ -9,7 +9,7 @@
 #include "conf/conf.h"
 #include "http/http.h"
 #include "sandbox/sandbox.h"
-#include "state/jobs.h"
+#include "state/process.h"
 #include "state/outbox.h"
 #include "state/shm.h"
 #include "store/store.h"
@@ -34,7 +34,7 @@ struct mw_app {
 	int spool_dir;
 	struct mw_shm *shm;
 	struct mw_outbox *outbox;
-	struct mw_jobs *jobs;
+	struct mw_process_db *processes;
 	struct mw_store *store;		/* NULL when it cannot be opened: see store_err */
 	struct mw_err store_err;
 	struct mw_sandbox *sandbox;	/* NULL likewise */

@@ -121,7 +121,7 @@ child(const struct mw_service *svc, char *const *env, pid_t parent)
 }
 
 static bool
-spawn(struct mw_supervisor *s, struct mw_service *svc, struct mw_process *p)
+spawn(struct mw_supervisor *s, struct mw_service *svc, struct mw_sup_process *p)
 {
 	pid_t parent = getpid();
 	pid_t pid = fork();
@@ -191,7 +191,7 @@ was_killed(int status)
 
 /* A process of `svc` is gone, not by our order. */
 static void
-lost(struct mw_supervisor *s, struct mw_service *svc, const struct mw_process *p, int status)
+lost(struct mw_supervisor *s, struct mw_service *svc, const struct mw_sup_process *p, int status)
 {
 	char how[48];
 	int64_t now = mw_now();

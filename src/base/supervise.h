@@ -16,7 +16,7 @@
 
 #define MW_SERVICE_PROCS_MAX 256
 
-struct mw_process {
+struct mw_sup_process {
 	pid_t pid;		/* 0 = not running */
 	int64_t born;		/* monotonic ms */
 };
@@ -29,7 +29,7 @@ struct mw_service {
 	int fd;				/* becomes fd 0: a listening socket, or -1 = /dev/null */
 	bool vital;			/* not respawned: when it ends, all ends */
 	unsigned nprocs;
-	struct mw_process *procs;
+	struct mw_sup_process *procs;
 	unsigned fails;			/* rounds in which a process died at once */
 	int64_t retry_at;		/* no respawn before, monotonic ms */
 };

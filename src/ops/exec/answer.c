@@ -39,9 +39,9 @@ mw_exec_fitting(const struct mw_buf *b, size_t max, bool dropped, bool *text, bo
 }
 
 int
-mw_exec_exit_code(const struct mw_jobs_row *row)
+mw_exec_exit_code(const struct mw_process *row)
 {
-	return row->state == MW_JOBS_TIMEOUT ? -1 : row->exit_code;
+	return row->state == MW_PROC_TIMEOUT ? -1 : row->exit_code;
 }
 
 bool

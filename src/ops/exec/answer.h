@@ -17,7 +17,7 @@ size_t mw_exec_usable(const struct mw_buf *b, size_t n, bool more, bool *text);
 size_t mw_exec_fitting(const struct mw_buf *b, size_t max, bool dropped, bool *text, bool *cut);
 
 /* -1 for a command that was killed at its limit. */
-int mw_exec_exit_code(const struct mw_jobs_row *row);
+int mw_exec_exit_code(const struct mw_process *row);
 
 /* Members after a comma; false past the buffer's cap. */
 /* "NAME" in the encoding it needs, and that encoding as "ENCODING". */

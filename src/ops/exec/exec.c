@@ -61,30 +61,30 @@ mw_exec_view_free(struct mw_exec_view *v)
 
 /* ---- what the sandbox says, for the row ---- */
 
-static enum mw_jobs_state
+static enum mw_process_state
 row_state(enum mw_job_state s)
 {
 	switch (s) {
 	case MW_JOB_RUNNING:
-		return MW_JOBS_RUNNING;
+		return MW_PROC_RUNNING;
 	case MW_JOB_EXITED:
-		return MW_JOBS_EXITED;
+		return MW_PROC_EXITED;
 	case MW_JOB_KILLED:
-		return MW_JOBS_KILLED;
+		return MW_PROC_KILLED;
 	case MW_JOB_TIMEOUT:
-		return MW_JOBS_TIMEOUT;
+		return MW_PROC_TIMEOUT;
 	case MW_JOB_ERROR:
-		return MW_JOBS_ERROR;
+		return MW_PROC_ERROR;
 	case MW_JOB_LOST:
-		return MW_JOBS_LOST;
+		return MW_PROC_LOST;
 	default:
-		return MW_JOBS_CLAIMED;
+		return MW_PROC_CLAIMED;
 	}
 }
 
 /* Its times are the sandbox's own; from its age they become ours, once. */
 static void
-note_times(struct mw_jobs_row *row, const struct mw_job_view *job)
+note_times(struct mw_process *row, const struct mw_job_view *job)
 {
 	if (row->started == 0 && job->age >= 0)
 		row->started = mw_wall() - job->age;
@@ -98,7 +98,7 @@ note_times(struct mw_jobs_row *row, const struct mw_job_view *job)
 static enum mw_code
 take(struct mw_app *app, struct mw_ctx *ctx, struct mw_job_view *job, struct mw_exec_view *v)
 {
-	enum mw_jobs_state now = row_state(job->state);
+	enum mw_process_state now = row_state(job->state);
 	enum mw_code code = MW_OK;
 
 	mw_exec_view_free(v);
@@ -106,16 +106,16 @@ take(struct mw_app *app, struct mw_ctx *ctx, struct mw_job_view *job, struct mw_
 	v->err = job->err;
 	mw_buf_init(&job->out, 0);
 	mw_buf_init(&job->err, 0);
-	if (!mw_jobs_over(v->row.state) &&
+	if (!mw_process_over(v->row.state) &&
 	    (now > v->row.state || (v->row.started == 0 && job->age >= 0))) {
 		v->row.state = now;
 		v->row.exit_code = job->exit_code;
 		v->row.out_cut = job->out_cut;
 		v->row.err_cut = job->err_cut;
 		note_times(&v->row, job);
-		code = mw_jobs_seen(app->jobs, ctx, &v->row);
+		code = mw_process_seen(app->processes, ctx, &v->row);
 	}
-	if (mw_jobs_over(v->row.state))
+	if (mw_process_over(v->row.state))
 		v->duration = v->row.started > 0 ? v->row.ended - v->row.started : job->duration;
 	else
 		v->duration = job->duration;
@@ -124,14 +124,14 @@ take(struct mw_app *app, struct mw_ctx *ctx, struct mw_job_view *job, struct mw_
 
 /* A row that cannot be written stays as it was: whoever looks next finds out the same. */
 static enum mw_code
-lost(struct mw_app *app, struct mw_ctx *ctx, struct mw_jobs_row *row, const char *how)
+lost(struct mw_app *app, struct mw_ctx *ctx, struct mw_process *row, const char *how)
 {
 	const char *unwritten = "";
 
-	if (!mw_jobs_over(row->state)) {
-		row->state = MW_JOBS_LOST;
+	if (!mw_process_over(row->state)) {
+		row->state = MW_PROC_LOST;
 		row->ended = mw_wall();
-		if (mw_jobs_seen(app->jobs, ctx, row) != MW_OK) {
+		if (mw_process_seen(app->processes, ctx, row) != MW_OK) {
 			mw_log(MW_ERROR, "[EXEC] userId=%s processId=%s is lost, and its row cannot be "
 			    "written: %s", row->user, row->id, ctx->err.msg);
 			mw_err_clear(&ctx->err);
@@ -187,14 +187,14 @@ digest(struct mw_ctx *ctx, const struct mw_exec_request *r, unsigned char out[32
 static enum mw_code
 make_row(struct run *x)
 {
-	struct mw_jobs_row *row = &x->v->row;
+	struct mw_process *row = &x->v->row;
 	size_t n = x->r->command.len;
 	char random[25];
 
-	if (n > MW_JOBS_COMMAND_MAX)
-		n = mw_utf8_span(x->r->command.data, MW_JOBS_COMMAND_MAX);
+	if (n > MW_PROCESS_COMMAND_MAX)
+		n = mw_utf8_span(x->r->command.data, MW_PROCESS_COMMAND_MAX);
 	mw_str_random_hex(random, 12);
-	*row = (struct mw_jobs_row){
+	*row = (struct mw_process){
 		.user = x->r->user, .key = x->r->key, .limit = x->r->timeout, .exit_code = -1,
 		.id = mw_arena_printf(x->ctx->arena, "job-%s", random),
 		.command = mw_arena_dup(x->ctx->arena, x->r->command.data, n),
@@ -230,7 +230,7 @@ claim(struct run *x, uint64_t marker)
 
 	x->v->row.marker = marker;
 	for (turn = 1;; turn++) {
-		code = mw_jobs_claim(x->app->jobs, x->ctx, &x->v->row, max, &x->joined);
+		code = mw_process_claim(x->app->processes, x->ctx, &x->v->row, max, &x->joined);
 		if (code != MW_TOO_MANY_REQUESTS || mw_left(until) == 0)
 			break;
 		mw_err_clear(&x->ctx->err);
@@ -295,7 +295,7 @@ follow(struct run *x, uint64_t marker)
 
 	if (x->job.doubts > 0)
 		return lost(x->app, x->ctx, &x->v->row, "its sandbox was replaced");
-	code = mw_jobs_move(x->app->jobs, x->ctx, &x->v->row, marker, &moved);
+	code = mw_process_move(x->app->processes, x->ctx, &x->v->row, marker, &moved);
 	if (code == MW_OK && !moved)
 		code = lost(x->app, x->ctx, &x->v->row, "its sandbox was replaced");
 	return code;
@@ -309,7 +309,7 @@ abandon(struct run *x)
 
 	if (!x->claimed || x->known || x->job.doubts > 0)
 		return;
-	if (mw_jobs_abandon(x->app->jobs, x->ctx, x->v->row.id) == MW_OK)
+	if (mw_process_abandon(x->app->processes, x->ctx, x->v->row.id) == MW_OK)
 		x->claimed = false;
 	x->ctx->err = err;
 }
@@ -334,10 +334,10 @@ launch(struct run *x)
 			return code;
 		if (!x->claimed && (code = claim(x, marker)) != MW_OK)
 			return code;
-		if (x->v->row.marker != marker && !mw_jobs_over(x->v->row.state) &&
+		if (x->v->row.marker != marker && !mw_process_over(x->v->row.state) &&
 		    (code = follow(x, marker)) != MW_OK)
 			return code;
-		if (mw_jobs_over(x->v->row.state))
+		if (mw_process_over(x->v->row.state))
 			return MW_OK;
 		code = start(x);
 		x->known = code == MW_OK && x->job.state != MW_JOB_REPLACED;
@@ -392,7 +392,7 @@ wait_for_end(struct run *x)
 
 	for (;;) {
 		if ((code = take(x->app, x->ctx, &x->job, x->v)) != MW_OK ||
-		    mw_jobs_over(x->v->row.state) ||
+		    mw_process_over(x->v->row.state) ||
 		    (x->r->stream && x->job.state != MW_JOB_READY))
 			return code;
 		if ((code = interrupted(x)) != MW_OK)
@@ -414,14 +414,14 @@ outcome(struct run *x)
 	struct mw_exec_view *v = x->v;
 
 	switch (v->row.state) {
-	case MW_JOBS_ERROR:
+	case MW_PROC_ERROR:
 		return mw_ctx_fail(x->ctx, MW_COMMAND_ERROR, "the command was not started: %.200s",
 		    v->err.len > 0 ? v->err.data : "the shell cannot parse it");
-	case MW_JOBS_TIMEOUT:
+	case MW_PROC_TIMEOUT:
 		return mw_ctx_fail(x->ctx, MW_COMMAND_TIMEOUT, "timeout: the command was killed after "
 		    "%lld ms; give it more time, or start it with stream",
 		    (long long)v->row.limit);
-	case MW_JOBS_LOST:
+	case MW_PROC_LOST:
 		return lost(x->app, x->ctx, &v->row, "it ended without a result, as if killed by the "
 		    "system or with its sandbox");
 	default:
@@ -453,15 +453,15 @@ mw_exec_run(struct mw_app *app, struct mw_ctx *ctx, const struct mw_exec_request
 		return code;
 	memcpy(mine, v->row.digest, sizeof(mine));
 	if (r->key != NULL)	/* a job that is over needs no sandbox */
-		code = mw_jobs_by_key(app->jobs, ctx, r->user, r->key, &v->row, &found);
+		code = mw_process_by_key(app->processes, ctx, r->user, r->key, &v->row, &found);
 	if (code == MW_OK && found && memcmp(mine, v->row.digest, sizeof(mine)) != 0)
 		code = mw_ctx_fail(ctx, MW_CONFLICT, "idempotencyKey: it was used for another "
 		    "command, process %s; take another key", v->row.id);
-	if (code == MW_OK && found && mw_jobs_over(v->row.state))
+	if (code == MW_OK && found && mw_process_over(v->row.state))
 		code = repeat(&x);
 	else if (code == MW_OK && (!found || (code = make_row(&x)) == MW_OK) &&
 	    (code = launch(&x)) == MW_OK)
-		code = mw_jobs_over(v->row.state) ? repeat(&x) : wait_for_end(&x);
+		code = mw_process_over(v->row.state) ? repeat(&x) : wait_for_end(&x);
 	if (code == MW_OK)
 		code = outcome(&x);
 	else
@@ -489,13 +489,13 @@ look_inside(struct mw_app *app, struct mw_ctx *ctx, const struct mw_job_ask *ask
 		mw_not_ready(app, ask->user);
 		code = lost(app, ctx, &v->row, "its sandbox was replaced");
 	} else if (code == MW_OK && job.state == MW_JOB_NONE &&
-	    (v->row.state != MW_JOBS_CLAIMED || v->row.created + v->row.limit < mw_wall())) {
+	    (v->row.state != MW_PROC_CLAIMED || v->row.created + v->row.limit < mw_wall())) {
 		code = lost(app, ctx, &v->row, "the sandbox does not know it");
 	} else if (code == MW_OK) {
 		mw_still_ready(app, ask->user, ask->marker);
 		code = take(app, ctx, &job, v);
 	}
-	if (code == MW_OK && v->row.state == MW_JOBS_LOST)
+	if (code == MW_OK && v->row.state == MW_PROC_LOST)
 		code = lost(app, ctx, &v->row, "it ended without a result");
 	mw_job_view_free(&job);
 	return code;
@@ -511,9 +511,9 @@ look(struct mw_app *app, struct mw_ctx *ctx, const char *user, const char *id,
 
 	v->out_at = ask->out_at;
 	v->err_at = ask->err_at;
-	if ((code = mw_jobs_get(app->jobs, ctx, user, id, &v->row)) != MW_OK)
+	if ((code = mw_process_get(app->processes, ctx, user, id, &v->row)) != MW_OK)
 		return code;
-	if (v->row.state == MW_JOBS_LOST)
+	if (v->row.state == MW_PROC_LOST)
 		return lost(app, ctx, &v->row, "its sandbox was replaced or lost it");
 	if (v->row.gone)
 		return mw_ctx_fail(ctx, MW_PROCESS_LOST, "the output of process %s is lost: its "
@@ -522,9 +522,9 @@ look(struct mw_app *app, struct mw_ctx *ctx, const char *user, const char *id,
 		return mw_exec_kept(app, ctx, ask, v);
 	inside.id = v->row.id;
 	inside.marker = v->row.marker;
-	if ((code = look_inside(app, ctx, &inside, kill && !mw_jobs_over(v->row.state), v)) != MW_OK)
+	if ((code = look_inside(app, ctx, &inside, kill && !mw_process_over(v->row.state), v)) != MW_OK)
 		return code;
-	if (mw_jobs_over(v->row.state))
+	if (mw_process_over(v->row.state))
 		mw_exec_keep_aside(app, ctx, &v->row);
 	return MW_OK;
 }
@@ -552,7 +552,7 @@ struct refresh {
 };
 
 static enum mw_code
-refresh_one(void *arg, const struct mw_jobs_row *row)
+refresh_one(void *arg, const struct mw_process *row)
 {
 	struct refresh *f = arg;
 	struct mw_job_ask ask = { .user = row->user, .id = row->id, .marker = row->marker };
@@ -577,12 +577,12 @@ refresh_one(void *arg, const struct mw_jobs_row *row)
 /* One that nobody saw run may wait for the gate, and run later.  If it was started all the
  * same, whoever looks next finds its sandbox replaced. */
 static enum mw_code
-stopped_one(void *arg, const struct mw_jobs_row *row)
+stopped_one(void *arg, const struct mw_process *row)
 {
 	struct refresh *f = arg;
-	struct mw_jobs_row now = *row;
+	struct mw_process now = *row;
 
-	if (row->state == MW_JOBS_CLAIMED)
+	if (row->state == MW_PROC_CLAIMED)
 		return MW_OK;
 	(void)lost(f->app, f->ctx, &now, "its sandbox was stopped while it ran");
 	mw_err_clear(&f->ctx->err);
@@ -595,7 +595,7 @@ mw_exec_refresh(struct mw_app *app, struct mw_ctx *ctx, const char *user)
 	struct refresh f = { .app = app, .ctx = ctx };
 	struct mw_exec_each e = { .ctx = ctx, .fn = refresh_one, .arg = &f };
 
-	return mw_jobs_running(app->jobs, ctx, user, mw_exec_each, &e);
+	return mw_process_running(app->processes, ctx, user, mw_exec_each, &e);
 }
 
 enum mw_code
@@ -604,11 +604,11 @@ mw_exec_stopped(struct mw_app *app, struct mw_ctx *ctx, const char *user)
 	struct refresh f = { .app = app, .ctx = ctx };
 	struct mw_exec_each e = { .ctx = ctx, .fn = stopped_one, .arg = &f };
 
-	return mw_jobs_running(app->jobs, ctx, user, mw_exec_each, &e);
+	return mw_process_running(app->processes, ctx, user, mw_exec_each, &e);
 }
 
 enum mw_code
-mw_exec_each(void *arg, const struct mw_jobs_row *row)
+mw_exec_each(void *arg, const struct mw_process *row)
 {
 	struct mw_exec_each *e = arg;
 	struct mw_arena *own = e->ctx->arena;

@@ -68,7 +68,7 @@ bool mw_exec_in_knows(const char *name);
 
 /* A job as it is now, and a piece of its output. */
 struct mw_exec_view {
-	struct mw_jobs_row row;
+	struct mw_process row;
 	int64_t duration;		/* ms; -1 = has not begun */
 	int64_t out_at, err_at;		/* where out and err begin */
 	struct mw_buf out, err;
@@ -114,10 +114,10 @@ enum mw_code mw_exec_kill(struct mw_app *app, struct mw_ctx *ctx, const char *us
  */
 struct mw_exec_each {
 	struct mw_ctx *ctx;
-	mw_jobs_fn fn;
+	mw_process_fn fn;
 	void *arg;
 };
-enum mw_code mw_exec_each(void *each, const struct mw_jobs_row *row) MW_MUST;
+enum mw_code mw_exec_each(void *each, const struct mw_process *row) MW_MUST;
 
 /* Bring the rows of this user's running jobs up to date, if it is awake. */
 enum mw_code mw_exec_refresh(struct mw_app *app, struct mw_ctx *ctx, const char *user) MW_MUST;
@@ -132,12 +132,12 @@ enum mw_code mw_exec_stopped(struct mw_app *app, struct mw_ctx *ctx, const char 
  * else at it: waits for them until `until` (monotonic ms), then
  * MW_DEADLINE_EXCEEDED; with 0 it leaves it to them.  MW_PROCESS_LOST.
  */
-enum mw_code mw_exec_keep(struct mw_app *app, struct mw_ctx *ctx, struct mw_jobs_row *row,
+enum mw_code mw_exec_keep(struct mw_app *app, struct mw_ctx *ctx, struct mw_process *row,
     int64_t until) MW_MUST;
 
 /* The same, for who only looks at the job: what another does, fails or would take longer than
  * two seconds is left to the drain.  row may be brought up to date. */
-void mw_exec_keep_aside(struct mw_app *app, struct mw_ctx *ctx, struct mw_jobs_row *row);
+void mw_exec_keep_aside(struct mw_app *app, struct mw_ctx *ctx, struct mw_process *row);
 
 /* A piece of it from there. */
 enum mw_code mw_exec_kept(struct mw_app *app, struct mw_ctx *ctx, const struct mw_exec_ask *ask,

@@ -25,13 +25,13 @@ struct keep {
 	struct mw_app *app;
 	struct mw_ctx *ctx;
 	struct mw_sandbox *sb;
-	struct mw_jobs_row *row;
+	struct mw_process *row;
 	struct mw_spool out, err;
 	int64_t patience;	/* no further piece is begun after this, 0 = the deadline's */
 };
 
 static const char *
-key_of(struct mw_app *app, struct mw_ctx *ctx, const struct mw_jobs_row *row, const char *stream)
+key_of(struct mw_app *app, struct mw_ctx *ctx, const struct mw_process *row, const char *stream)
 {
 	const char *path = mw_arena_printf(ctx->arena, MW_EXEC_FOLDER "%s.%s", row->id, stream);
 
@@ -130,7 +130,7 @@ give_up(struct keep *k)
 	enum mw_code code;
 
 	mw_err_clear(&k->ctx->err);
-	if ((code = mw_jobs_gone(k->app->jobs, k->ctx, k->row)) != MW_OK)
+	if ((code = mw_process_gone(k->app->processes, k->ctx, k->row)) != MW_OK)
 		return code;
 	k->ctx->err = err;
 	return MW_PROCESS_LOST;
@@ -149,7 +149,7 @@ keep_locked(struct keep *k)
 	    (code = store(k, &k->err, "err")) == MW_OK) {
 		k->row->out_size = k->out.size;
 		k->row->err_size = k->err.size;
-		code = mw_jobs_kept(k->app->jobs, k->ctx, k->row);
+		code = mw_process_kept(k->app->processes, k->ctx, k->row);
 	}
 	mw_spool_drop(&k->out);
 	mw_spool_drop(&k->err);
@@ -160,7 +160,7 @@ keep_locked(struct keep *k)
 static enum mw_code
 keep_if_due(struct keep *k)
 {
-	enum mw_code code = mw_jobs_get(k->app->jobs, k->ctx, k->row->user, k->row->id, k->row);
+	enum mw_code code = mw_process_get(k->app->processes, k->ctx, k->row->user, k->row->id, k->row);
 
 	if (code == MW_PROCESS_NOT_FOUND) {
 		mw_err_clear(&k->ctx->err);
@@ -202,7 +202,7 @@ keep(struct keep *k, int64_t until)
 }
 
 enum mw_code
-mw_exec_keep(struct mw_app *app, struct mw_ctx *ctx, struct mw_jobs_row *row, int64_t until)
+mw_exec_keep(struct mw_app *app, struct mw_ctx *ctx, struct mw_process *row, int64_t until)
 {
 	struct keep k = { .app = app, .ctx = ctx, .row = row };
 
@@ -210,7 +210,7 @@ mw_exec_keep(struct mw_app *app, struct mw_ctx *ctx, struct mw_jobs_row *row, in
 }
 
 void
-mw_exec_keep_aside(struct mw_app *app, struct mw_ctx *ctx, struct mw_jobs_row *row)
+mw_exec_keep_aside(struct mw_app *app, struct mw_ctx *ctx, struct mw_process *row)
 {
 	struct keep k = { .app = app, .ctx = ctx, .row = row, .patience = mw_now() + ASIDE };
 	enum mw_code code = keep(&k, 0);
@@ -267,7 +267,7 @@ try_get(void *arg)
 }
 
 static enum mw_code
-get_piece(struct get *g, const struct mw_jobs_row *row, const char *stream, int64_t size,
+get_piece(struct get *g, const struct mw_process *row, const char *stream, int64_t size,
     int64_t at, struct mw_buf *out)
 {
 	enum mw_code code;
@@ -318,7 +318,7 @@ struct many {
 };
 
 static enum mw_code
-count_one(void *arg, const struct mw_jobs_row *row)
+count_one(void *arg, const struct mw_process *row)
 {
 	struct many *m = arg;
 
@@ -328,10 +328,10 @@ count_one(void *arg, const struct mw_jobs_row *row)
 }
 
 static enum mw_code
-keep_one(void *arg, const struct mw_jobs_row *row)
+keep_one(void *arg, const struct mw_process *row)
 {
 	struct many *m = arg;
-	struct mw_jobs_row r = *row;
+	struct mw_process r = *row;
 	enum mw_code code = mw_exec_keep(m->app, m->ctx, &r, m->until);
 
 	/* Its output is gone: nothing that could be kept is lost by going on. */
@@ -352,8 +352,8 @@ mw_exec_keep_all(struct mw_app *app, struct mw_ctx *ctx, const char *user, unsig
 
 	/* In this order: one that ends in between is in both, not in neither. */
 	if ((code = mw_exec_refresh(app, ctx, user)) == MW_OK &&
-	    (code = mw_jobs_running(app->jobs, ctx, user, count_one, &m)) == MW_OK)
-		code = mw_jobs_unkept(app->jobs, ctx, user, mw_exec_each, &each);
+	    (code = mw_process_running(app->processes, ctx, user, count_one, &m)) == MW_OK)
+		code = mw_process_unkept(app->processes, ctx, user, mw_exec_each, &each);
 	*running = m.running;
 	return m.code != MW_OK ? m.code : code;
 }
@@ -375,7 +375,7 @@ try_remove(void *arg)
 }
 
 static enum mw_code
-remove_stream(struct many *m, const struct mw_jobs_row *row, const char *stream)
+remove_stream(struct many *m, const struct mw_process *row, const char *stream)
 {
 	struct removal r = { .ctx = m->ctx, .key = key_of(m->app, m->ctx, row, stream) };
 	enum mw_code code;
@@ -389,15 +389,15 @@ remove_stream(struct many *m, const struct mw_jobs_row *row, const char *stream)
 
 /* Of one that is over and not kept, whoever was to keep it may have been killed halfway. */
 static bool
-may_be_there(const struct mw_jobs_row *row, int64_t size)
+may_be_there(const struct mw_process *row, int64_t size)
 {
 	if (row->kept)
 		return size > 0;
-	return mw_jobs_over(row->state) && row->state != MW_JOBS_LOST;
+	return mw_process_over(row->state) && row->state != MW_PROC_LOST;
 }
 
 static enum mw_code
-forget_locked(struct many *m, const struct mw_jobs_row *row)
+forget_locked(struct many *m, const struct mw_process *row)
 {
 	enum mw_code code = MW_OK;
 
@@ -405,21 +405,21 @@ forget_locked(struct many *m, const struct mw_jobs_row *row)
 		code = remove_stream(m, row, "out");
 	if (code == MW_OK && may_be_there(row, row->err_size))
 		code = remove_stream(m, row, "err");
-	return code != MW_OK ? code : mw_jobs_remove(m->app->jobs, m->ctx, row->id);
+	return code != MW_OK ? code : mw_process_remove(m->app->processes, m->ctx, row->id);
 }
 
 /* Not while somebody puts its output there: that would be left behind. */
 static enum mw_code
-forget_one(void *arg, const struct mw_jobs_row *row)
+forget_one(void *arg, const struct mw_process *row)
 {
 	struct many *m = arg;
-	struct mw_jobs_row now;
+	struct mw_process now;
 	enum mw_code code;
 	int lock;
 
 	code = take_lock(m->app, m->ctx, row->id, m->until, &lock);
 	if (code == MW_OK && lock >= 0 &&
-	    (code = mw_jobs_get(m->app->jobs, m->ctx, row->user, row->id, &now)) == MW_OK)
+	    (code = mw_process_get(m->app->processes, m->ctx, row->user, row->id, &now)) == MW_OK)
 		code = forget_locked(m, &now);
 	mw_lockfile_give(lock);
 	if (code != MW_PROCESS_NOT_FOUND)
@@ -429,7 +429,7 @@ forget_one(void *arg, const struct mw_jobs_row *row)
 }
 
 static enum mw_code
-tend_one(void *arg, const struct mw_jobs_row *row)
+tend_one(void *arg, const struct mw_process *row)
 {
 	struct many *m = arg;
 
@@ -442,7 +442,7 @@ tend_one(void *arg, const struct mw_jobs_row *row)
  * of the time.  What fails is left for the next time, and keeps nothing else up.
  */
 static enum mw_code
-alone(struct many *all, const struct mw_jobs_row *row, mw_jobs_fn fn)
+alone(struct many *all, const struct mw_process *row, mw_process_fn fn)
 {
 	int64_t share = mw_left(all->ctx->deadline) / TEND_SHARE;
 	struct mw_ctx mine = { .deadline = mw_now() + (share < TEND_TIME ? share : TEND_TIME),
@@ -462,7 +462,7 @@ alone(struct many *all, const struct mw_jobs_row *row, mw_jobs_fn fn)
 }
 
 static enum mw_code
-tend_alone(void *arg, const struct mw_jobs_row *row)
+tend_alone(void *arg, const struct mw_process *row)
 {
 	struct many *m = arg;
 
@@ -472,7 +472,7 @@ tend_alone(void *arg, const struct mw_jobs_row *row)
 }
 
 static enum mw_code
-forget_alone(void *arg, const struct mw_jobs_row *row)
+forget_alone(void *arg, const struct mw_process *row)
 {
 	return alone(arg, row, forget_one);
 }
@@ -495,9 +495,9 @@ mw_exec_tend(struct mw_app *app, struct mw_ctx *ctx, bool wait)
 	struct many old = { .app = app, .ctx = ctx, .wait = wait }, over = old;
 	int64_t before = mw_wall() - app->conf->exec.keep;
 
-	log_pass(&old, mw_jobs_expired(app->jobs, ctx, NULL, before, forget_alone, &old),
+	log_pass(&old, mw_process_expired(app->processes, ctx, NULL, before, forget_alone, &old),
 	    "forgetting old jobs");
-	log_pass(&over, mw_jobs_unkept(app->jobs, ctx, NULL, tend_alone, &over),
+	log_pass(&over, mw_process_unkept(app->processes, ctx, NULL, tend_alone, &over),
 	    "keeping results");
 	return over.failed + over.busy;
 }

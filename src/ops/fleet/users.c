@@ -138,7 +138,7 @@ known_here(struct gather *g)
 {
 	enum mw_code code = mw_outbox_users(g->app->outbox, g->ctx, add_user, g);
 
-	return code != MW_OK ? code : mw_jobs_users(g->app->jobs, g->ctx, add_user, g);
+	return code != MW_OK ? code : mw_process_users(g->app->processes, g->ctx, add_user, g);
 }
 
 /* ---- all of them ---- */

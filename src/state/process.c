@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "state/jobs.h"
+#include "state/process.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +24,7 @@ enum statement {
 #define NOT_OVER "(state < 2)"
 #define OF_USER "(?1 IS NULL OR user = ?1)"
 
-_Static_assert(MW_JOBS_EXITED == 2, "the statements say so too");
+_Static_assert(MW_PROC_EXITED == 2, "the statements say so too");
 
 static const char *const sql[] = {
 	[BEGIN] = "BEGIN IMMEDIATE",
@@ -58,7 +58,7 @@ static const char *const sql[] = {
 };
 
 _Static_assert(sizeof(sql) / sizeof(sql[0]) == STATEMENTS, "every statement needs its text");
-_Static_assert(MW_JOBS_LOST == 6 && KEPT_GONE == 2, "the statements say so too");
+_Static_assert(MW_PROC_LOST == 6 && KEPT_GONE == 2, "the statements say so too");
 
 static const char schema[] =
     "CREATE TABLE job("
@@ -79,14 +79,14 @@ static const struct mw_db_kind kind = {
 	.damaged = "it knows which jobs ran: keep a copy, then move it",
 };
 
-struct mw_jobs {
+struct mw_process_db {
 	struct mw_db db;
 };
 
 enum mw_code
-mw_jobs_open(const char *state_path, struct mw_jobs **jp, struct mw_err *err)
+mw_process_db_open(const char *state_path, struct mw_process_db **jp, struct mw_err *err)
 {
-	struct mw_jobs *j = calloc(1, sizeof(*j));
+	struct mw_process_db *j = calloc(1, sizeof(*j));
 	enum mw_code code;
 
 	*jp = NULL;
@@ -96,12 +96,12 @@ mw_jobs_open(const char *state_path, struct mw_jobs **jp, struct mw_err *err)
 	if (code == MW_OK)
 		*jp = j;
 	else
-		mw_jobs_close(j);
+		mw_process_db_close(j);
 	return code;
 }
 
 void
-mw_jobs_close(struct mw_jobs *j)
+mw_process_db_close(struct mw_process_db *j)
 {
 	if (j == NULL)
 		return;
@@ -110,16 +110,16 @@ mw_jobs_close(struct mw_jobs *j)
 }
 
 bool
-mw_jobs_over(enum mw_jobs_state state)
+mw_process_over(enum mw_process_state state)
 {
-	return state >= MW_JOBS_EXITED;
+	return state >= MW_PROC_EXITED;
 }
 
 /* ---- one row ---- */
 
 /* The columns come in the order of COLUMNS. */
 static enum mw_code
-read_row(struct mw_ctx *ctx, sqlite3_stmt *st, struct mw_arena *a, struct mw_jobs_row *r)
+read_row(struct mw_ctx *ctx, sqlite3_stmt *st, struct mw_arena *a, struct mw_process *r)
 {
 	bool good = true;
 
@@ -130,7 +130,7 @@ read_row(struct mw_ctx *ctx, sqlite3_stmt *st, struct mw_arena *a, struct mw_job
 	mw_db_blob(st, 3, r->digest, sizeof(r->digest));
 	r->command = mw_db_text(a, st, 4, &good);
 	r->marker = (uint64_t)sqlite3_column_int64(st, 5);
-	r->state = (enum mw_jobs_state)sqlite3_column_int(st, 6);
+	r->state = (enum mw_process_state)sqlite3_column_int(st, 6);
 	r->exit_code = sqlite3_column_int(st, 7);
 	r->limit = sqlite3_column_int64(st, 8);
 	r->created = sqlite3_column_int64(st, 9);
@@ -148,7 +148,7 @@ read_row(struct mw_ctx *ctx, sqlite3_stmt *st, struct mw_arena *a, struct mw_job
 
 /* The one row of a bound statement. */
 static enum mw_code
-fetch(struct mw_jobs *j, struct mw_ctx *ctx, sqlite3_stmt *st, struct mw_jobs_row *row,
+fetch(struct mw_process_db *j, struct mw_ctx *ctx, sqlite3_stmt *st, struct mw_process *row,
     bool *found)
 {
 	enum mw_code code = mw_db_step(&j->db, ctx, st, found);
@@ -168,8 +168,8 @@ not_found(struct mw_ctx *ctx, const char *id)
 }
 
 static enum mw_code
-get(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, const char *id,
-    struct mw_jobs_row *row)
+get(struct mw_process_db *j, struct mw_ctx *ctx, const char *user, const char *id,
+    struct mw_process *row)
 {
 	sqlite3_stmt *st;
 	enum mw_code code;
@@ -182,8 +182,8 @@ get(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, const char *id,
 }
 
 enum mw_code
-mw_jobs_get(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, const char *id,
-    struct mw_jobs_row *row)
+mw_process_get(struct mw_process_db *j, struct mw_ctx *ctx, const char *user, const char *id,
+    struct mw_process *row)
 {
 	enum mw_code code;
 
@@ -195,8 +195,8 @@ mw_jobs_get(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, const char 
 }
 
 static enum mw_code
-by_key(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, const char *key,
-    struct mw_jobs_row *row, bool *found)
+by_key(struct mw_process_db *j, struct mw_ctx *ctx, const char *user, const char *key,
+    struct mw_process *row, bool *found)
 {
 	sqlite3_stmt *st;
 	enum mw_code code;
@@ -208,8 +208,8 @@ by_key(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, const char *key,
 }
 
 enum mw_code
-mw_jobs_by_key(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, const char *key,
-    struct mw_jobs_row *row, bool *found)
+mw_process_by_key(struct mw_process_db *j, struct mw_ctx *ctx, const char *user, const char *key,
+    struct mw_process *row, bool *found)
 {
 	enum mw_code code;
 
@@ -224,7 +224,7 @@ mw_jobs_by_key(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, const ch
 /* ---- claims ---- */
 
 static enum mw_code
-end(struct mw_jobs *j, struct mw_ctx *ctx, enum mw_code code)
+end(struct mw_process_db *j, struct mw_ctx *ctx, enum mw_code code)
 {
 	struct mw_ctx aside = { .deadline = 0 };
 
@@ -237,7 +237,7 @@ end(struct mw_jobs *j, struct mw_ctx *ctx, enum mw_code code)
 }
 
 static enum mw_code
-join(struct mw_jobs *j, struct mw_ctx *ctx, struct mw_jobs_row *row,
+join(struct mw_process_db *j, struct mw_ctx *ctx, struct mw_process *row,
     const unsigned char digest[32])
 {
 	if (memcmp(row->digest, digest, sizeof(row->digest)) != 0)
@@ -248,7 +248,7 @@ join(struct mw_jobs *j, struct mw_ctx *ctx, struct mw_jobs_row *row,
 }
 
 static enum mw_code
-count_running(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, unsigned max)
+count_running(struct mw_process_db *j, struct mw_ctx *ctx, const char *user, unsigned max)
 {
 	sqlite3_stmt *st;
 	enum mw_code code;
@@ -269,10 +269,10 @@ count_running(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, unsigned 
 }
 
 static enum mw_code
-claim(struct mw_jobs *j, struct mw_ctx *ctx, struct mw_jobs_row *row, unsigned max,
+claim(struct mw_process_db *j, struct mw_ctx *ctx, struct mw_process *row, unsigned max,
     bool *existing)
 {
-	struct mw_jobs_row old;
+	struct mw_process old;
 	enum mw_code code;
 
 	if (row->key != NULL) {
@@ -292,7 +292,7 @@ claim(struct mw_jobs *j, struct mw_ctx *ctx, struct mw_jobs_row *row, unsigned m
 }
 
 enum mw_code
-mw_jobs_claim(struct mw_jobs *j, struct mw_ctx *ctx, struct mw_jobs_row *row, unsigned max,
+mw_process_claim(struct mw_process_db *j, struct mw_ctx *ctx, struct mw_process *row, unsigned max,
     bool *existing)
 {
 	enum mw_code code;
@@ -310,7 +310,7 @@ mw_jobs_claim(struct mw_jobs *j, struct mw_ctx *ctx, struct mw_jobs_row *row, un
 }
 
 static enum mw_code
-move(struct mw_jobs *j, struct mw_ctx *ctx, struct mw_jobs_row *row, uint64_t to, bool *moved)
+move(struct mw_process_db *j, struct mw_ctx *ctx, struct mw_process *row, uint64_t to, bool *moved)
 {
 	enum mw_code code;
 
@@ -324,7 +324,7 @@ move(struct mw_jobs *j, struct mw_ctx *ctx, struct mw_jobs_row *row, uint64_t to
 }
 
 enum mw_code
-mw_jobs_move(struct mw_jobs *j, struct mw_ctx *ctx, struct mw_jobs_row *row, uint64_t to,
+mw_process_move(struct mw_process_db *j, struct mw_ctx *ctx, struct mw_process *row, uint64_t to,
     bool *moved)
 {
 	enum mw_code code;
@@ -341,7 +341,7 @@ mw_jobs_move(struct mw_jobs *j, struct mw_ctx *ctx, struct mw_jobs_row *row, uin
 /* ---- what was seen ---- */
 
 enum mw_code
-mw_jobs_seen(struct mw_jobs *j, struct mw_ctx *ctx, struct mw_jobs_row *row)
+mw_process_seen(struct mw_process_db *j, struct mw_ctx *ctx, struct mw_process *row)
 {
 	enum mw_code code;
 
@@ -357,7 +357,7 @@ mw_jobs_seen(struct mw_jobs *j, struct mw_ctx *ctx, struct mw_jobs_row *row)
 }
 
 enum mw_code
-mw_jobs_kept(struct mw_jobs *j, struct mw_ctx *ctx, struct mw_jobs_row *row)
+mw_process_kept(struct mw_process_db *j, struct mw_ctx *ctx, struct mw_process *row)
 {
 	enum mw_code code;
 
@@ -371,7 +371,7 @@ mw_jobs_kept(struct mw_jobs *j, struct mw_ctx *ctx, struct mw_jobs_row *row)
 }
 
 enum mw_code
-mw_jobs_gone(struct mw_jobs *j, struct mw_ctx *ctx, struct mw_jobs_row *row)
+mw_process_gone(struct mw_process_db *j, struct mw_ctx *ctx, struct mw_process *row)
 {
 	enum mw_code code;
 
@@ -385,7 +385,7 @@ mw_jobs_gone(struct mw_jobs *j, struct mw_ctx *ctx, struct mw_jobs_row *row)
 }
 
 enum mw_code
-mw_jobs_abandon(struct mw_jobs *j, struct mw_ctx *ctx, const char *id)
+mw_process_abandon(struct mw_process_db *j, struct mw_ctx *ctx, const char *id)
 {
 	enum mw_code code;
 
@@ -402,7 +402,7 @@ mw_jobs_abandon(struct mw_jobs *j, struct mw_ctx *ctx, const char *id)
 }
 
 enum mw_code
-mw_jobs_remove(struct mw_jobs *j, struct mw_ctx *ctx, const char *id)
+mw_process_remove(struct mw_process_db *j, struct mw_ctx *ctx, const char *id)
 {
 	enum mw_code code;
 
@@ -422,12 +422,12 @@ struct page {
 	int64_t after;		/* the seq that the last page ended with */
 	unsigned max, n;
 	struct mw_arena *arena;
-	struct mw_jobs_row *rows;
+	struct mw_process *rows;
 };
 
 /* All rows are read before the first is handed out: fn may use the handle. */
 static enum mw_code
-collect(struct mw_jobs *j, struct mw_ctx *ctx, sqlite3_stmt *st, struct page *p)
+collect(struct mw_process_db *j, struct mw_ctx *ctx, sqlite3_stmt *st, struct page *p)
 {
 	enum mw_code code = MW_OK;
 	bool found = true;
@@ -445,7 +445,7 @@ collect(struct mw_jobs *j, struct mw_ctx *ctx, sqlite3_stmt *st, struct page *p)
 }
 
 static enum mw_code
-read_page(struct mw_jobs *j, struct mw_ctx *ctx, struct page *p)
+read_page(struct mw_process_db *j, struct mw_ctx *ctx, struct page *p)
 {
 	sqlite3_stmt *st;
 	enum mw_code code;
@@ -465,7 +465,7 @@ read_page(struct mw_jobs *j, struct mw_ctx *ctx, struct page *p)
 }
 
 static enum mw_code
-hand_out(struct mw_ctx *ctx, const struct page *p, mw_jobs_fn fn, void *arg)
+hand_out(struct mw_ctx *ctx, const struct page *p, mw_process_fn fn, void *arg)
 {
 	enum mw_code code = MW_OK;
 	unsigned i;
@@ -481,7 +481,7 @@ hand_out(struct mw_ctx *ctx, const struct page *p, mw_jobs_fn fn, void *arg)
 
 /* Page by page (`paged`), or one page at most. */
 static enum mw_code
-each(struct mw_jobs *j, struct mw_ctx *ctx, struct page *p, bool paged, mw_jobs_fn fn, void *arg)
+each(struct mw_process_db *j, struct mw_ctx *ctx, struct page *p, bool paged, mw_process_fn fn, void *arg)
 {
 	enum mw_code code = MW_OK;
 
@@ -501,8 +501,8 @@ each(struct mw_jobs *j, struct mw_ctx *ctx, struct page *p, bool paged, mw_jobs_
 }
 
 enum mw_code
-mw_jobs_list(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, unsigned max,
-    mw_jobs_fn fn, void *arg)
+mw_process_list(struct mw_process_db *j, struct mw_ctx *ctx, const char *user, unsigned max,
+    mw_process_fn fn, void *arg)
 {
 	struct page p = { .id = LIST, .user = user, .max = max };
 
@@ -510,7 +510,7 @@ mw_jobs_list(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, unsigned m
 }
 
 enum mw_code
-mw_jobs_running(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, mw_jobs_fn fn,
+mw_process_running(struct mw_process_db *j, struct mw_ctx *ctx, const char *user, mw_process_fn fn,
     void *arg)
 {
 	struct page p = { .id = RUNNING, .user = user, .max = ROWS_MAX };
@@ -519,7 +519,7 @@ mw_jobs_running(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, mw_jobs
 }
 
 enum mw_code
-mw_jobs_unkept(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, mw_jobs_fn fn,
+mw_process_unkept(struct mw_process_db *j, struct mw_ctx *ctx, const char *user, mw_process_fn fn,
     void *arg)
 {
 	struct page p = { .id = UNKEPT, .user = user, .max = ROWS_MAX };
@@ -528,8 +528,8 @@ mw_jobs_unkept(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, mw_jobs_
 }
 
 enum mw_code
-mw_jobs_expired(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, int64_t before,
-    mw_jobs_fn fn, void *arg)
+mw_process_expired(struct mw_process_db *j, struct mw_ctx *ctx, const char *user, int64_t before,
+    mw_process_fn fn, void *arg)
 {
 	struct page p = { .id = EXPIRED, .user = user, .max = ROWS_MAX, .before = before };
 
@@ -537,7 +537,7 @@ mw_jobs_expired(struct mw_jobs *j, struct mw_ctx *ctx, const char *user, int64_t
 }
 
 enum mw_code
-mw_jobs_users(struct mw_jobs *j, struct mw_ctx *ctx,
+mw_process_users(struct mw_process_db *j, struct mw_ctx *ctx,
     enum mw_code (*fn)(void *arg, const char *user), void *arg)
 {
 	enum mw_code code;
