@@ -56,15 +56,15 @@ join_segments(const char *s, size_t n, char *out, size_t *used, struct mw_err *e
 {
 	const char *slash;
 	size_t at, len;
-	enum mw_code rc;
+	enum mw_code code;
 
 	*used = 0;
 	for (at = 0; at < n; at += len + 1) {
 		slash = memchr(s + at, '/', n - at);
 		len = slash == NULL ? n - at : (size_t)(slash - (s + at));
-		rc = add_segment(out, used, s + at, len, at, err);
-		if (rc != MW_OK)
-			return rc;
+		code = add_segment(out, used, s + at, len, at, err);
+		if (code != MW_OK)
+			return code;
 	}
 	out[*used] = '\0';
 	return MW_OK;
@@ -73,27 +73,27 @@ join_segments(const char *s, size_t n, char *out, size_t *used, struct mw_err *e
 enum mw_code
 mw_path_parse(const char *s, size_t n, unsigned flags, char *out, struct mw_err *err)
 {
-	enum mw_code rc;
+	enum mw_code code;
 	size_t len;
 
 	out[0] = '\0';
-	rc = check_bytes(s, n, err);
-	if (rc != MW_OK)
-		return rc;
-	rc = join_segments(s, n, out, &len, err);
-	if (rc != MW_OK)
+	code = check_bytes(s, n, err);
+	if (code != MW_OK)
+		return code;
+	code = join_segments(s, n, out, &len, err);
+	if (code != MW_OK)
 		goto bad;
 	if (len == 0 && !(flags & MW_PATH_DIR))
-		rc = BAD(err, "path is empty: it names no file");
+		code = BAD(err, "path is empty: it names no file");
 	else if (!(flags & MW_PATH_OURS) && mw_path_ours(out))
-		rc = BAD(err, "'.last-sync' and '.moltworker' are reserved for the gateway itself");
+		code = BAD(err, "'.last-sync' and '.moltworker' are reserved for the gateway itself");
 	else if ((flags & MW_PATH_WRITE) && !mw_utf8_nfc(out, len))
-		rc = BAD(err, "path is not in Unicode normalisation form C; "
+		code = BAD(err, "path is not in Unicode normalisation form C; "
 		    "normalise the name before writing it");
 bad:
-	if (rc != MW_OK)
+	if (code != MW_OK)
 		out[0] = '\0';
-	return rc;
+	return code;
 }
 
 bool

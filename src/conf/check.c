@@ -244,7 +244,7 @@ check_sandbox(const struct mw_load *l, struct mw_err *err)
 enum mw_code
 mw_load_check(const struct mw_load *l, struct mw_err *err)
 {
-	enum mw_code rc = check_store(l, err);
+	enum mw_code code = check_store(l, err);
 
-	return rc != MW_OK ? rc : check_sandbox(l, err);
+	return code != MW_OK ? code : check_sandbox(l, err);
 }

@@ -325,13 +325,13 @@ enum mw_code
 mw_conf_load(const char *path, struct mw_conf **confp, struct mw_err *err)
 {
 	struct mw_load l;
-	enum mw_code rc = mw_load_read(&l, path != NULL ? path : mw_conf_path(), err);
+	enum mw_code code = mw_load_read(&l, path != NULL ? path : mw_conf_path(), err);
 
 	*confp = NULL;
-	if (rc == MW_OK) {
+	if (code == MW_OK) {
 		*confp = l.conf;
 		l.conf = NULL;
 	}
 	mw_load_free(&l);
-	return rc;
+	return code;
 }

@@ -106,32 +106,32 @@ read_fd(int fd, const char *path, struct mw_secret *out, struct mw_ident *id, st
 {
 	struct stat st;
 	struct mw_buf buf;
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (fstat(fd, &st) != 0)
 		return mw_fail(err, MW_INTERNAL_ERROR, "cannot stat the secret file %s: %s", path,
 		    strerror(errno));
 	*id = mw_ident_of(&st);
-	rc = check_file(&st, path, err);
-	if (rc != MW_OK)
-		return rc;
+	code = check_file(&st, path, err);
+	if (code != MW_OK)
+		return code;
 	mw_buf_init(&buf, 2 * FILE_MAX + 1);
 	/* All the room there will be: a buffer that grows leaves copies behind. */
 	if (!mw_buf_room(&buf, 2 * FILE_MAX))
 		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
-	rc = mw_text_slurp(fd, path, &buf, err);
-	if (rc == MW_OK)
-		rc = split(buf.data, buf.len, path, out, err);
+	code = mw_text_slurp(fd, path, &buf, err);
+	if (code == MW_OK)
+		code = split(buf.data, buf.len, path, out, err);
 	if (buf.data != NULL)
 		explicit_bzero(buf.data, buf.cap);
 	mw_buf_free(&buf);
-	return rc;
+	return code;
 }
 
 static enum mw_code
 read_secret(const char *path, struct mw_secret *out, struct mw_ident *id, struct mw_err *err)
 {
-	enum mw_code rc;
+	enum mw_code code;
 	int fd;
 
 	memset(out, 0, sizeof(*out));
@@ -140,11 +140,11 @@ read_secret(const char *path, struct mw_secret *out, struct mw_ident *id, struct
 	if (fd < 0)
 		return mw_fail(err, MW_INTERNAL_ERROR, "cannot open the secret file %s: %s", path,
 		    strerror(errno));
-	rc = read_fd(fd, path, out, id, err);
+	code = read_fd(fd, path, out, id, err);
 	(void)close(fd);
-	if (rc != MW_OK)
+	if (code != MW_OK)
 		explicit_bzero(out, sizeof(*out));
-	return rc;
+	return code;
 }
 
 enum mw_code
@@ -159,17 +159,17 @@ enum mw_code
 mw_secret_watch_open(const char *path, struct mw_secret_watch **wp, struct mw_err *err)
 {
 	struct mw_secret_watch *w = calloc(1, sizeof(*w));
-	enum mw_code rc;
+	enum mw_code code;
 
 	*wp = NULL;
 	if (w == NULL || (w->path = strdup(path)) == NULL) {
 		mw_secret_watch_close(w);
 		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
 	}
-	rc = read_secret(path, &w->secret, &w->id, err);
-	if (rc != MW_OK) {
+	code = read_secret(path, &w->secret, &w->id, err);
+	if (code != MW_OK) {
 		mw_secret_watch_close(w);
-		return rc;
+		return code;
 	}
 	w->fresh = mw_ident_fresh(&w->id);
 	w->generation = 1;

@@ -90,10 +90,10 @@ enum mw_code
 mw_conf_show(const char *path, struct mw_buf *out, struct mw_err *err)
 {
 	struct mw_load l;
-	enum mw_code rc = mw_load_read(&l, path != NULL ? path : mw_conf_path(), err);
+	enum mw_code code = mw_load_read(&l, path != NULL ? path : mw_conf_path(), err);
 
-	if (rc == MW_OK && !show(&l, out))
-		rc = mw_fail(err, MW_INTERNAL_ERROR, "the settings do not fit the buffer");
+	if (code == MW_OK && !show(&l, out))
+		code = mw_fail(err, MW_INTERNAL_ERROR, "the settings do not fit the buffer");
 	mw_load_free(&l);
-	return rc;
+	return code;
 }

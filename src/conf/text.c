@@ -208,14 +208,14 @@ emit_number(struct reader *r, const struct place *at, const struct token *k)
 	bool hex = k->n > 2 && (k->p[1] == 'x' || k->p[1] == 'X');
 	const char *p = k->p + (hex ? 2 : 0), *end = k->p + k->n, *rest;
 	size_t digits;
-	enum mw_code rc = emit(r, k->p, k->n);
+	enum mw_code code = emit(r, k->p, k->n);
 
 	while (p < end && *p == '0')
 		p++;
 	digits = span(p, end, hex ? isxdigit : isdigit);
 	rest = p + digits;
-	if (rc != MW_OK || (rest < end && *rest != 'L'))
-		return rc;		/* a float, or for libconfig to refuse */
+	if (code != MW_OK || (rest < end && *rest != 'L'))
+		return code;		/* a float, or for libconfig to refuse */
 	if (digits > (hex ? 15 : 18))
 		return fail_at(r, at, "the number is too large");
 	return rest == end && digits >= (hex ? 8 : 10) ? emit(r, "L", 1) : MW_OK;
@@ -248,22 +248,22 @@ read_file(struct mw_text *t, unsigned file, struct mw_buf *buf, struct mw_err *e
 {
 	const char *path = t->file[file].path;
 	struct stat st;
-	enum mw_code rc;
+	enum mw_code code;
 	int fd;
 
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return mw_fail(err, MW_INTERNAL_ERROR, "cannot open %s: %s", path, strerror(errno));
 	if (fstat(fd, &st) != 0) {
-		rc = mw_fail(err, MW_INTERNAL_ERROR, "cannot stat %s: %s", path, strerror(errno));
+		code = mw_fail(err, MW_INTERNAL_ERROR, "cannot stat %s: %s", path, strerror(errno));
 	} else if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode)) {
-		rc = mw_fail(err, MW_INTERNAL_ERROR, "%s: not a regular file", path);
+		code = mw_fail(err, MW_INTERNAL_ERROR, "%s: not a regular file", path);
 	} else {
 		t->file[file].id = mw_ident_of(&st);
-		rc = mw_text_slurp(fd, path, buf, err);
+		code = mw_text_slurp(fd, path, buf, err);
 	}
 	(void)close(fd);
-	return rc;
+	return code;
 }
 
 /* `name` as the file `from` means it: relative to that file's directory. */
@@ -301,7 +301,7 @@ include(struct reader *r, const struct place *at, const char *p, const char *end
 	static const char word[] = "@include";
 	const char *s = p + sizeof(word) - 1, *quote;
 	struct mw_text *t = r->t;
-	enum mw_code rc;
+	enum mw_code code;
 
 	*used = 0;
 	if ((size_t)(end - p) < sizeof(word) || memcmp(p, word, sizeof(word) - 1) != 0)
@@ -314,43 +314,43 @@ include(struct reader *r, const struct place *at, const char *p, const char *end
 	if (quote == NULL || memchr(s, '\n', (size_t)(quote - s)) != NULL)
 		return MW_OK;
 	*used = (size_t)(quote + 1 - p);
-	rc = add_file(r, resolve(t->file[at->file].path, s, (size_t)(quote - s)), at);
-	if (rc == MW_OK && t->buf.len > 0 && t->buf.data[t->buf.len - 1] != '\n')
-		rc = emit(r, "\n", 1);
+	code = add_file(r, resolve(t->file[at->file].path, s, (size_t)(quote - s)), at);
+	if (code == MW_OK && t->buf.len > 0 && t->buf.data[t->buf.len - 1] != '\n')
+		code = emit(r, "\n", 1);
 	mark(r, at);
-	return rc;
+	return code;
 }
 
 static enum mw_code
 copy_text(struct reader *r, struct place *at, const char *p, const char *end)
 {
-	enum mw_code rc = MW_OK;
+	enum mw_code code = MW_OK;
 	struct token k;
 	bool line_start = true;
 	size_t i, used;
 
-	for (; p < end && rc == MW_OK; p += k.n) {
+	for (; p < end && code == MW_OK; p += k.n) {
 		k = next_token(p, end, false);
 		if (k.kind == OPEN) {
 			/* The rest is kept for mw_text_state_path(). */
-			rc = emit(r, p, (size_t)(end - p));
-			return rc != MW_OK ? rc : fail_at(r, at,
+			code = emit(r, p, (size_t)(end - p));
+			return code != MW_OK ? code : fail_at(r, at,
 			    *p == '"' ? "this string does not end" : "this comment does not end");
 		}
 		used = 0;
 		if (line_start && *p == '@')
-			rc = include(r, at, p, end, &used);
+			code = include(r, at, p, end, &used);
 		if (used > 0)
 			k.n = used;
 		else if (k.kind == NUMBER)
-			rc = emit_number(r, at, &k);
-		else if (rc == MW_OK)
-			rc = emit(r, p, k.n);
+			code = emit_number(r, at, &k);
+		else if (code == MW_OK)
+			code = emit(r, p, k.n);
 		for (i = 0; i < k.n; i++)
 			at->line += p[i] == '\n';
 		line_start = k.kind == NEWLINE || (line_start && is_blank((unsigned char)*p));
 	}
-	return rc;
+	return code;
 }
 
 /* Takes `path` over. */
@@ -361,7 +361,7 @@ add_file(struct reader *r, char *path, const struct place *from)
 	struct place at = { t->nfile, 1 };
 	struct mw_err why = { .code = MW_OK };
 	struct mw_buf buf;
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (path == NULL)
 		return mw_fail(r->err, MW_INTERNAL_ERROR, "out of memory");
@@ -371,31 +371,31 @@ add_file(struct reader *r, char *path, const struct place *from)
 	}
 	t->file[t->nfile++].path = path;
 	mw_buf_init(&buf, MW_TEXT_MAX);
-	rc = read_file(t, at.file, &buf, &why);
-	if (rc != MW_OK && from != NULL)
-		rc = fail_at(r, from, why.msg);
-	else if (rc != MW_OK)
-		rc = mw_fail(r->err, rc, "%s", why.msg);
+	code = read_file(t, at.file, &buf, &why);
+	if (code != MW_OK && from != NULL)
+		code = fail_at(r, from, why.msg);
+	else if (code != MW_OK)
+		code = mw_fail(r->err, code, "%s", why.msg);
 	mark(r, &at);
-	if (rc == MW_OK && buf.len > 0)
-		rc = copy_text(r, &at, buf.data, buf.data + buf.len);
+	if (code == MW_OK && buf.len > 0)
+		code = copy_text(r, &at, buf.data, buf.data + buf.len);
 	mw_buf_free(&buf);
-	return rc;
+	return code;
 }
 
 enum mw_code
 mw_text_read(struct mw_text *t, const char *path, struct mw_err *err)
 {
 	struct reader r = { t, 1, err };
-	enum mw_code rc;
+	enum mw_code code;
 
 	memset(t, 0, sizeof(*t));
 	mw_buf_init(&t->buf, MW_TEXT_MAX);
-	rc = add_file(&r, strdup(path), NULL);
+	code = add_file(&r, strdup(path), NULL);
 	/* libconfig wants one after a comment. */
-	if (rc == MW_OK && t->buf.len > 0 && t->buf.data[t->buf.len - 1] != '\n')
-		rc = emit(&r, "\n", 1);
-	return rc;
+	if (code == MW_OK && t->buf.len > 0 && t->buf.data[t->buf.len - 1] != '\n')
+		code = emit(&r, "\n", 1);
+	return code;
 }
 
 void

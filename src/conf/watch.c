@@ -88,19 +88,19 @@ static enum mw_code
 write_kept(int dir, const struct mw_buf *text, struct mw_err *err)
 {
 	char name[MW_TMPNAME_LEN];
-	enum mw_code rc;
+	enum mw_code code;
 	int fd;
 
-	rc = mw_tmpfile(dir, 0600, name, &fd, err);
-	if (rc != MW_OK)
-		return rc;
-	rc = mw_write_all(fd, text->data, text->len, err);
-	if (rc == MW_OK && (fsync(fd) != 0 || renameat(dir, name, dir, LAST_GOOD) != 0))
-		rc = mw_fail(err, MW_INTERNAL_ERROR, "%s", strerror(errno));
-	if (rc != MW_OK)
+	code = mw_tmpfile(dir, 0600, name, &fd, err);
+	if (code != MW_OK)
+		return code;
+	code = mw_write_all(fd, text->data, text->len, err);
+	if (code == MW_OK && (fsync(fd) != 0 || renameat(dir, name, dir, LAST_GOOD) != 0))
+		code = mw_fail(err, MW_INTERNAL_ERROR, "%s", strerror(errno));
+	if (code != MW_OK)
 		(void)unlinkat(dir, name, 0);
 	(void)close(fd);
-	return rc;
+	return code;
 }
 
 /* Keep a good text of the configuration file `path` in state_path. */
@@ -283,7 +283,7 @@ mw_conf_watch_open(const char *path, struct mw_conf_watch **wp, struct mw_err *e
 	struct mw_conf_watch *w = calloc(1, sizeof(*w));
 	struct mw_err why = { .code = MW_OK };
 	struct mw_load l;
-	enum mw_code rc;
+	enum mw_code code;
 
 	*wp = NULL;
 	if (w == NULL || (w->path = strdup(path != NULL ? path : mw_conf_path())) == NULL) {
@@ -291,22 +291,22 @@ mw_conf_watch_open(const char *path, struct mw_conf_watch **wp, struct mw_err *e
 		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
 	}
 	w->looked = mw_now();
-	rc = mw_load_read(&l, w->path, &why);
-	if (rc != MW_OK || blank(&l)) {
+	code = mw_load_read(&l, w->path, &why);
+	if (code != MW_OK || blank(&l)) {
 		w->conf = last_good_load(&l, w->path);
 		if (w->conf != NULL) {
 			(void)mw_fail(&why, MW_INTERNAL_ERROR, "%s: is empty", w->path);
 			complain(w, why.msg);
-			rc = MW_OK;
+			code = MW_OK;
 		}
 	}
-	if (rc == MW_OK && w->conf == NULL)
+	if (code == MW_OK && w->conf == NULL)
 		take(w, &l);
 	remember(w, &l);
 	mw_load_free(&l);
-	if (rc != MW_OK) {
+	if (code != MW_OK) {
 		mw_conf_watch_close(w);
-		return mw_fail(err, rc, "%s", why.msg);
+		return mw_fail(err, code, "%s", why.msg);
 	}
 	keep(w);
 	*wp = w;

@@ -262,7 +262,7 @@ mw_dir_prune(struct mw_dir *d, const char *key)
 	char dir[MW_DIR_KEY_MAX + 1];
 	const char *leaf;
 	char *slash;
-	int fd, rc;
+	int fd, code;
 
 	memcpy(dir, key, strlen(key) + 1);
 	while ((slash = strrchr(dir, '/')) != NULL) {
@@ -270,9 +270,9 @@ mw_dir_prune(struct mw_dir *d, const char *key)
 		fd = mw_dir_parent(d, dir, false, &leaf);
 		if (fd == -1)
 			return;
-		rc = unlinkat(fd, leaf, AT_REMOVEDIR);
+		code = unlinkat(fd, leaf, AT_REMOVEDIR);
 		(void)close(fd);
-		if (rc == -1)
+		if (code == -1)
 			return;
 	}
 }

@@ -59,19 +59,19 @@ mw_engine_bound_make(struct mw_engine *e, struct mw_ctx *ctx, const char *user)
 {
 	const char *name = mw_arena_printf(ctx->arena, "%s/.run/%s/lock", e->files->path, user);
 	int run = mw_local_make_run_dir(e->files, user), lock;
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (run < 0)
 		return cannot(e, ctx, user);
-	rc = name == NULL ? mw_ctx_nomem(ctx) :
+	code = name == NULL ? mw_ctx_nomem(ctx) :
 	    mw_lockfile_take(name, "start", ctx->deadline, &lock, &ctx->err);
-	if (rc == MW_OK) {
+	if (code == MW_OK) {
 		if (!make(e->files, ctx, user, run))
-			rc = cannot(e, ctx, user);
+			code = cannot(e, ctx, user);
 		mw_lockfile_give(lock);
 	}
 	(void)close(run);
-	return rc;
+	return code;
 }
 
 /* ---- mounts ---- */
@@ -140,24 +140,24 @@ mw_engine_bound_input(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
 {
 	int in = open_in(e->files, user), fd;
 	char name[MW_TMPNAME_LEN];
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (in < 0)
 		return errno == ENOENT ? mw_ctx_fail(ctx, MW_SANDBOX_NOT_FOUND,
 		    "there is no such sandbox") : cannot(e, ctx, user);
 	(void)mw_tmpfile_sweep(in, MW_ENGINE_LEFTOVER);
-	rc = mw_tmpfile(in, 0600, name, &fd, &ctx->err);
-	if (rc == MW_OK) {
-		rc = mw_write_all(fd, x->input, x->input_len, &ctx->err);
+	code = mw_tmpfile(in, 0600, name, &fd, &ctx->err);
+	if (code == MW_OK) {
+		code = mw_write_all(fd, x->input, x->input_len, &ctx->err);
 		*abs = mw_arena_printf(ctx->arena, "%s/in/%s", e->run_dir, name);
-		if (rc == MW_OK && *abs == NULL)
-			rc = mw_ctx_nomem(ctx);
-		if (rc != MW_OK)
+		if (code == MW_OK && *abs == NULL)
+			code = mw_ctx_nomem(ctx);
+		if (code != MW_OK)
 			(void)unlinkat(in, name, 0);
 		(void)close(fd);
 	}
 	(void)close(in);
-	return rc;
+	return code;
 }
 
 void
@@ -184,20 +184,20 @@ files_of(struct mw_sandbox *s)
 
 /* Not there, or not proven: is it because the container has its files elsewhere? */
 static enum mw_code
-explain(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user, enum mw_code rc)
+explain(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user, enum mw_code code)
 {
 	struct mw_err before = ctx->err;
 	struct mw_engine_state st;
 
-	if (rc != MW_SANDBOX_HIBERNATING && rc != MW_SANDBOX_NOT_FOUND)
-		return rc;
+	if (code != MW_SANDBOX_HIBERNATING && code != MW_SANDBOX_NOT_FOUND)
+		return code;
 	mw_err_clear(&ctx->err);
 	if (mw_engine_inspect((struct mw_engine *)s, ctx, user, &st) == MW_OK && st.exists &&
 	    st.misplaced != NULL)
 		return mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE, "%s: see doc/install.md, Docker "
 		    "and Podman", st.misplaced);
 	ctx->err = before;
-	return rc;
+	return code;
 }
 
 enum mw_code

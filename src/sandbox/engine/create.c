@@ -71,16 +71,16 @@ whose(struct mw_engine *e, struct mw_ctx *ctx, char out[WHOSE_MAX])
 {
 	struct mw_engine_answer a;
 	struct json_object *options = NULL;
-	enum mw_code rc;
+	enum mw_code code;
 	bool rootless;
 	size_t i, n;
 
 	out[0] = '\0';
 	if (e->files == NULL)
 		return MW_OK;
-	rc = mw_engine_call(e, ctx, "GET", "/info", NULL, &a);
-	if (rc != MW_OK)
-		return rc;
+	code = mw_engine_call(e, ctx, "GET", "/info", NULL, &a);
+	if (code != MW_OK)
+		return code;
 	rootless = mw_engine_bool(a.json, "Rootless");
 	n = json_object_is_type(a.json, json_type_object) &&
 	    json_object_object_get_ex(a.json, "SecurityOptions", &options) &&
@@ -131,33 +131,33 @@ mw_engine_create(struct mw_engine *e, struct mw_ctx *ctx, const char *user)
 	struct mw_engine_answer a;
 	struct mw_engine_state st;
 	char who[WHOSE_MAX];
-	enum mw_code rc = whose(e, ctx, who);
+	enum mw_code code = whose(e, ctx, who);
 
-	if (rc != MW_OK)
-		return rc;
+	if (code != MW_OK)
+		return code;
 	if ((o = request(e, ctx, user, who)) == NULL)
 		return mw_ctx_nomem(ctx);
-	rc = mw_engine_call(e, ctx, "POST", create_path(e, ctx, user), o, &a);
+	code = mw_engine_call(e, ctx, "POST", create_path(e, ctx, user), o, &a);
 	json_object_put(o);
-	if (rc != MW_OK)
-		return rc;
+	if (code != MW_OK)
+		return code;
 	json_object_put(a.json);
 	if (a.status == 201)
 		return MW_OK;
 	/* The name is taken: 409, or 500.  Somebody was faster, and it is there. */
-	rc = mw_engine_inspect(e, ctx, user, &st);
-	if (rc != MW_OK || st.exists)
-		return rc;
+	code = mw_engine_inspect(e, ctx, user, &st);
+	if (code != MW_OK || st.exists)
+		return code;
 	if (strstr(a.message, "already in use") != NULL) {
 		/* Taken, and not there yet: somebody is just making it. */
 		mw_sleep_ms(MW_ENGINE_NAP);
 		return MW_OK;
 	}
-	rc = mw_engine_code(a.status, a.message);
+	code = mw_engine_code(a.status, a.message);
 	if (a.status == 404)
 		return mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE, "sandbox.engine.image = \"%s\": "
 		    "the engine does not have it: pull or build it first (%s)", e->image, a.message);
-	return mw_ctx_fail(ctx, rc == MW_SANDBOX_UNREACHABLE || rc == MW_PERMISSION_DENIED ||
-	    rc == MW_CONFLICT || rc == MW_INTERNAL_ERROR ? MW_SANDBOX_UNAVAILABLE : rc,
+	return mw_ctx_fail(ctx, code == MW_SANDBOX_UNREACHABLE || code == MW_PERMISSION_DENIED ||
+	    code == MW_CONFLICT || code == MW_INTERNAL_ERROR ? MW_SANDBOX_UNAVAILABLE : code,
 	    "the engine cannot create the sandbox: status %d %s", a.status, a.message);
 }

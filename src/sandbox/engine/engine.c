@@ -116,22 +116,22 @@ static enum mw_code
 engine_open(const struct mw_conf *conf, struct mw_sandbox **sp, struct mw_err *err)
 {
 	struct mw_engine *e = calloc(1, sizeof(*e));
-	enum mw_code rc;
+	enum mw_code code;
 
 	*sp = NULL;
 	if (e == NULL)
 		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
 	e->base.ops = &mw_sandbox_engine;
-	rc = set_up(e, conf, err);
-	if (rc == MW_OK && *conf->sandbox.engine.files != '\0') {
+	code = set_up(e, conf, err);
+	if (code == MW_OK && *conf->sandbox.engine.files != '\0') {
 		e->base.ops = &bound;
-		rc = mw_local_open_files(conf->sandbox.engine.files, conf, &e->files, err);
+		code = mw_local_open_files(conf->sandbox.engine.files, conf, &e->files, err);
 	}
-	if (rc != MW_OK)
+	if (code != MW_OK)
 		engine_close(&e->base);
 	else
 		*sp = &e->base;
-	return rc;
+	return code;
 }
 
 /* The user whose container has this name ("/openclaw-u1"); false = nobody's. */
@@ -158,20 +158,20 @@ each_name(struct mw_engine *e, struct json_object *row, mw_user_fn fn, void *arg
 {
 	struct json_object *names = NULL;
 	char user[MW_USER_MAX + 1];
-	enum mw_code rc = MW_OK;
+	enum mw_code code = MW_OK;
 	size_t i;
 
 	if (!json_object_is_type(row, json_type_object) ||
 	    !json_object_object_get_ex(row, "Names", &names) ||
 	    !json_object_is_type(names, json_type_array))
 		return MW_OK;
-	for (i = 0; i < json_object_array_length(names) && rc == MW_OK; i++) {
+	for (i = 0; i < json_object_array_length(names) && code == MW_OK; i++) {
 		const char *name = json_object_get_string(json_object_array_get_idx(names, i));
 
 		if (name != NULL && user_of(e, name, user))
-			rc = fn(arg, user);
+			code = fn(arg, user);
 	}
-	return rc;
+	return code;
 }
 
 /* By their names, not by labels: containers that an operator made have none of ours. */
@@ -180,11 +180,11 @@ engine_enumerate(struct mw_sandbox *s, struct mw_ctx *ctx, mw_user_fn fn, void *
 {
 	struct mw_engine *e = (struct mw_engine *)s;
 	struct mw_engine_answer a;
-	enum mw_code rc = mw_engine_call(e, ctx, "GET", "/containers/json?all=1", NULL, &a);
+	enum mw_code code = mw_engine_call(e, ctx, "GET", "/containers/json?all=1", NULL, &a);
 	size_t i, n;
 
-	if (rc != MW_OK)
-		return rc;
+	if (code != MW_OK)
+		return code;
 	if (a.status != 200 || !json_object_is_type(a.json, json_type_array)) {
 		json_object_put(a.json);
 		return mw_ctx_fail(ctx, a.status == 200 ? MW_SANDBOX_UNREACHABLE :
@@ -192,10 +192,10 @@ engine_enumerate(struct mw_sandbox *s, struct mw_ctx *ctx, mw_user_fn fn, void *
 		    "status %d %s", a.status, a.message);
 	}
 	n = json_object_array_length(a.json);
-	for (i = 0; i < n && rc == MW_OK; i++)
-		rc = each_name(e, json_object_array_get_idx(a.json, i), fn, arg);
+	for (i = 0; i < n && code == MW_OK; i++)
+		code = each_name(e, json_object_array_get_idx(a.json, i), fn, arg);
 	json_object_put(a.json);
-	return rc;
+	return code;
 }
 
 /* With sandbox.engine.files. */

@@ -237,24 +237,24 @@ create(struct mw_engine *e, struct mw_ctx *ctx, const char *user, struct json_ob
     char **id)
 {
 	struct mw_engine_answer a;
-	enum mw_code rc = mw_engine_call(e, ctx, "POST", mw_engine_path(e, ctx, user, "/exec"), o,
+	enum mw_code code = mw_engine_call(e, ctx, "POST", mw_engine_path(e, ctx, user, "/exec"), o,
 	    &a);
 	const char *got;
 
-	if (rc != MW_OK)
-		return rc;
+	if (code != MW_OK)
+		return code;
 	got = mw_engine_str(a.json, "Id");
 	if (a.status == 201 && *got != '\0' && strspn(got, "0123456789abcdef") == strlen(got)) {
 		*id = mw_arena_strdup(ctx->arena, got);
-		rc = *id == NULL ? mw_ctx_nomem(ctx) : MW_OK;
+		code = *id == NULL ? mw_ctx_nomem(ctx) : MW_OK;
 	} else {
-		rc = mw_engine_refused(e, ctx, user, "the engine cannot run a command", a.status,
+		code = mw_engine_refused(e, ctx, user, "the engine cannot run a command", a.status,
 		    a.message);
-		if (rc == MW_FILE_NOT_FOUND)
-			rc = MW_SANDBOX_UNREACHABLE;
+		if (code == MW_FILE_NOT_FOUND)
+			code = MW_SANDBOX_UNREACHABLE;
 	}
 	json_object_put(a.json);
-	return rc;
+	return code;
 }
 
 static bool
@@ -288,7 +288,7 @@ start(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const char *id,
 	    .stall = limit + 1000, .on_head = is_output, .on_data = on_data,
 	    .on_idle = on_idle, .arg = s };
 	struct mw_net_res res;
-	enum mw_code rc;
+	enum mw_code code;
 
 	mw_engine_stream(e, ctx, mw_arena_printf(ctx->arena, "/exec/%s/start", id), &req, &res);
 	if (res.end == MW_NET_TIMEOUT)
@@ -297,14 +297,14 @@ start(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const char *id,
 	if (s->stuck)
 		return mw_ctx_fail(ctx, MW_SANDBOX_UNREACHABLE,
 		    "the sandbox was paused while the command ran");
-	rc = mw_engine_ended(e, ctx, &res);
-	if (rc != MW_OK)
-		return rc;
+	code = mw_engine_ended(e, ctx, &res);
+	if (code != MW_OK)
+		return code;
 	if (res.status != 200 && res.status != 101) {
 		/* Stopped or removed since the session was made. */
-		rc = mw_engine_refused(e, ctx, user, "the engine cannot start a command",
+		code = mw_engine_refused(e, ctx, user, "the engine cannot start a command",
 		    res.status, "");
-		return rc == MW_FILE_NOT_FOUND ? MW_SANDBOX_UNREACHABLE : rc;
+		return code == MW_FILE_NOT_FOUND ? MW_SANDBOX_UNREACHABLE : code;
 	}
 	if (s->bad || s->left > 0 || s->nhead > 0)
 		return mw_ctx_fail(ctx, MW_SANDBOX_UNREACHABLE,
@@ -318,18 +318,18 @@ ask_status(struct mw_engine *e, struct mw_ctx *ctx, const char *id, int *status)
 {
 	const char *path = mw_arena_printf(ctx->arena, "/exec/%s/json", id);
 	struct mw_engine_answer a;
-	enum mw_code rc;
+	enum mw_code code;
 	bool running;
-	int64_t code;
+	int64_t exit_code;
 
 	for (;;) {
-		rc = mw_engine_call(e, ctx, "GET", path, NULL, &a);
-		if (rc != MW_OK)
-			return rc;
+		code = mw_engine_call(e, ctx, "GET", path, NULL, &a);
+		if (code != MW_OK)
+			return code;
 		running = mw_engine_bool(a.json, "Running");
-		code = mw_engine_int(a.json, "ExitCode");
+		exit_code = mw_engine_int(a.json, "ExitCode");
 		json_object_put(a.json);
-		if (a.status != 200 || (!running && (code < 0 || code > 255)))
+		if (a.status != 200 || (!running && (exit_code < 0 || exit_code > 255)))
 			return mw_ctx_fail(ctx, MW_SANDBOX_UNREACHABLE,
 			    "the command's status is lost: %s", a.message);
 		if (!running)
@@ -339,7 +339,7 @@ ask_status(struct mw_engine *e, struct mw_ctx *ctx, const char *id, int *status)
 			    "the command did not end in time, and may run on");
 		mw_sleep_ms(MW_ENGINE_NAP);
 	}
-	*status = (int)code;
+	*status = (int)exit_code;
 	return MW_OK;
 }
 
@@ -374,10 +374,10 @@ put_input(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const struc
 	struct mw_engine_source src = { .p = x->input, .fd = -1, .size = (int64_t)x->input_len,
 	    .mode = 0600, .mtime = mw_wall() };
 	struct mw_engine_state st;
-	enum mw_code rc = mw_engine_inspect(e, ctx, user, &st);
+	enum mw_code code = mw_engine_inspect(e, ctx, user, &st);
 
-	if (rc != MW_OK)
-		return rc;
+	if (code != MW_OK)
+		return code;
 	if (!st.exists)
 		return mw_ctx_fail(ctx, MW_SANDBOX_NOT_FOUND, "there is no such sandbox");
 	if (!st.running)
@@ -393,27 +393,27 @@ run(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const struct mw_e
 	struct stream s = { .e = e, .ctx = ctx, .user = user, .r = r, .nonce = nonce };
 	int64_t end = mw_now() + x->timeout;
 	struct json_object *o;
-	enum mw_code rc = MW_OK;
+	enum mw_code code = MW_OK;
 
 	mw_str_random_hex(nonce, NONCE / 2);
 	if (x->input_len > 0)
-		rc = e->files != NULL ? mw_engine_bound_input(e, ctx, user, x, &input) :
+		code = e->files != NULL ? mw_engine_bound_input(e, ctx, user, x, &input) :
 		    put_input(e, ctx, user, x, &input);
-	if (rc == MW_OK)
-		rc = build(e, ctx, x, nonce, input == NULL ? "" : input, &o);
-	if (rc != MW_OK)
-		return rc;
-	rc = create(e, ctx, user, o, &id);
+	if (code == MW_OK)
+		code = build(e, ctx, x, nonce, input == NULL ? "" : input, &o);
+	if (code != MW_OK)
+		return code;
+	code = create(e, ctx, user, o, &id);
 	json_object_put(o);
-	if (rc == MW_OK && mw_left(end) == 0)
-		rc = mw_ctx_fail(ctx, MW_SANDBOX_TIMEOUT, "the sandbox took too long");
-	if (rc == MW_OK)
-		rc = start(e, ctx, user, id, mw_left(end), &s);
-	if (rc == MW_OK)
-		rc = ask_status(e, ctx, id, &r->exit_code);
-	if (rc != MW_OK && input != NULL && e->files != NULL)
+	if (code == MW_OK && mw_left(end) == 0)
+		code = mw_ctx_fail(ctx, MW_SANDBOX_TIMEOUT, "the sandbox took too long");
+	if (code == MW_OK)
+		code = start(e, ctx, user, id, mw_left(end), &s);
+	if (code == MW_OK)
+		code = ask_status(e, ctx, id, &r->exit_code);
+	if (code != MW_OK && input != NULL && e->files != NULL)
 		mw_engine_bound_drop(e, user, input);
-	return rc == MW_OK ? judge(ctx, &s, x, r->exit_code) : rc;
+	return code == MW_OK ? judge(ctx, &s, x, r->exit_code) : code;
 }
 
 enum mw_code
@@ -422,13 +422,13 @@ mw_engine_exec(struct mw_sandbox *sb, struct mw_ctx *ctx, const char *user,
 {
 	struct mw_engine *e = (struct mw_engine *)sb;
 	int64_t deadline = ctx->deadline, end = mw_now() + (x->timeout > 0 ? x->timeout : 0);
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (end < ctx->deadline)
 		ctx->deadline = end;
-	rc = run(e, ctx, user, x, r);
+	code = run(e, ctx, user, x, r);
 	ctx->deadline = deadline;
-	return rc;
+	return code;
 }
 
 enum mw_code

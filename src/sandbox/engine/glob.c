@@ -39,12 +39,12 @@ run(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const char *path,
 	const char *args[] = { e->base.allow_unproven ? "1" : "0", dir, "0",
 	    slash == NULL ? path : slash + 1, what, NULL };
 	char *whole = mw_arena_printf(ctx->arena, "%s%s", mw_engine_walk, script);
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (dir == NULL || whole == NULL)
 		return mw_ctx_nomem(ctx);
-	rc = mw_engine_script(e, ctx, user, whole, args, r);
-	return rc == MW_OK ? mw_engine_script_code(e, ctx, user, path, r) : rc;
+	code = mw_engine_script(e, ctx, user, whole, args, r);
+	return code == MW_OK ? mw_engine_script_code(e, ctx, user, path, r) : code;
 }
 
 static enum mw_code
@@ -53,7 +53,7 @@ pass_on(struct mw_ctx *ctx, const char *path, const struct mw_exec_result *r, bo
 {
 	const char *p = r->out.len > 0 ? r->out.data : "", *end = p + r->out.len;
 	struct mw_stat st;
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (!mw_engine_stat_line(&p, end, "", 0, &st) || (!r->out_cut && end - p != st.size))
 		return mw_ctx_fail(ctx, MW_SANDBOX_UNREACHABLE, "%s: changed while it was read",
@@ -68,8 +68,8 @@ pass_on(struct mw_ctx *ctx, const char *path, const struct mw_exec_result *r, bo
 		return mw_ctx_fail(ctx, MW_RANGE_NOT_SATISFIABLE, "%s has %lld bytes", path,
 		    (long long)st.size);
 	}
-	rc = sink->begin(sink->arg, &st, from, to);
-	return rc != MW_OK || to < from ? rc : sink->data(sink->arg, p + from,
+	code = sink->begin(sink->arg, &st, from, to);
+	return code != MW_OK || to < from ? code : sink->data(sink->arg, p + from,
 	    (size_t)(to - from + 1));
 }
 
@@ -78,16 +78,16 @@ mw_engine_star_read(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
     const char *path, bool ranged, int64_t from, int64_t to, const struct mw_file_sink *sink)
 {
 	struct mw_exec_result r = { .exit_code = -1 };
-	enum mw_code rc;
+	enum mw_code code;
 
 	mw_buf_init(&r.out, STAR_MAX);
 	mw_buf_init(&r.err, 2048);
-	rc = run(e, ctx, user, path, "read", &r);
-	if (rc == MW_OK)
-		rc = pass_on(ctx, path, &r, ranged, from, to, sink);
+	code = run(e, ctx, user, path, "read", &r);
+	if (code == MW_OK)
+		code = pass_on(ctx, path, &r, ranged, from, to, sink);
 	mw_buf_free(&r.out);
 	mw_buf_free(&r.err);
-	return rc;
+	return code;
 }
 
 enum mw_code
@@ -96,15 +96,15 @@ mw_engine_star_stat(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
 {
 	struct mw_exec_result r = { .exit_code = -1 };
 	const char *p;
-	enum mw_code rc;
+	enum mw_code code;
 
 	mw_buf_init(&r.out, 256);
 	mw_buf_init(&r.err, 2048);
-	rc = run(e, ctx, user, path, "stat", &r);
+	code = run(e, ctx, user, path, "stat", &r);
 	p = r.out.len > 0 ? r.out.data : "";
-	if (rc == MW_OK && !mw_engine_stat_line(&p, p + r.out.len, "", 0, st))
-		rc = mw_ctx_fail(ctx, MW_SANDBOX_UNREACHABLE, "%s: cannot be looked at", path);
+	if (code == MW_OK && !mw_engine_stat_line(&p, p + r.out.len, "", 0, st))
+		code = mw_ctx_fail(ctx, MW_SANDBOX_UNREACHABLE, "%s: cannot be looked at", path);
 	mw_buf_free(&r.out);
 	mw_buf_free(&r.err);
-	return rc;
+	return code;
 }

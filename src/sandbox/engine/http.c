@@ -285,7 +285,7 @@ mw_engine_call(struct mw_engine *e, struct mw_ctx *ctx, const char *method, cons
 	    .max_response = BODY_MAX };
 	struct mw_net_res res;
 	struct mw_buf body;
-	enum mw_code rc;
+	enum mw_code code;
 	size_t n = 0;
 
 	*a = (struct mw_engine_answer){ .status = 0 };
@@ -298,13 +298,13 @@ mw_engine_call(struct mw_engine *e, struct mw_ctx *ctx, const char *method, cons
 		req.nheaders = 1;
 	}
 	mw_engine_stream(e, ctx, path, &req, &res);
-	rc = mw_engine_ended(e, ctx, &res);
-	if (rc == MW_OK) {
+	code = mw_engine_ended(e, ctx, &res);
+	if (code == MW_OK) {
 		a->status = res.status;
 		a->json = parse(&body);
 		if (res.status >= 300)
 			mw_engine_message(body.data, body.len, a->message);
 	}
 	mw_buf_free(&body);
-	return rc;
+	return code;
 }

@@ -108,7 +108,7 @@ batch(const char **pp, const char *end, mw_entry_fn fn, void *arg)
 {
 	const char *name = *pp, *lines, *nul;
 	struct mw_entry e;
-	enum mw_code rc = MW_OK;
+	enum mw_code code = MW_OK;
 	size_t n;
 
 	for (lines = name; lines < end && *lines != '\0'; lines = nul + 1) {
@@ -119,26 +119,26 @@ batch(const char **pp, const char *end, mw_entry_fn fn, void *arg)
 	if (lines >= end || lines == name)
 		return MW_SANDBOX_UNREACHABLE;
 	lines++;
-	for (; *name != '\0' && rc == MW_OK; name += n + 1) {
+	for (; *name != '\0' && code == MW_OK; name += n + 1) {
 		n = strlen(name);
 		if (!mw_engine_stat_line(&lines, end, name, n, &e.st))
 			continue;	/* removed meanwhile */
 		e.path = name + 2;	/* "./" */
-		rc = fn(arg, &e);
+		code = fn(arg, &e);
 	}
 	*pp = lines;
-	return rc;
+	return code;
 }
 
 static enum mw_code
 pass_on(const struct mw_buf *out, mw_entry_fn fn, void *arg)
 {
 	const char *p = out->len > 0 ? out->data : "", *end = p + out->len;
-	enum mw_code rc = MW_OK;
+	enum mw_code code = MW_OK;
 
-	while (p < end && rc == MW_OK)
-		rc = batch(&p, end, fn, arg);
-	return rc;
+	while (p < end && code == MW_OK)
+		code = batch(&p, end, fn, arg);
+	return code;
 }
 
 /* Directories that may not be read, and what went away meanwhile, are left out; anything
@@ -167,29 +167,29 @@ list_awake(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const char
 	    recursive ? "1" : "0", NULL };
 	char *script = mw_arena_printf(ctx->arena, "%s%s", mw_engine_walk, list_script);
 	struct mw_exec_result r = { .exit_code = -1 };
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (script == NULL)
 		return mw_ctx_nomem(ctx);
 	mw_buf_init(&r.out, OUTPUT_MAX);
 	mw_buf_init(&r.err, 2048);
-	rc = mw_engine_script(e, ctx, user, script, args, &r);
-	*no_tools = rc == MW_OK && r.exit_code == NO_TOOLS;
-	if (rc == MW_OK && r.exit_code == COMPLAINED && only_unreadable(&r.err))
+	code = mw_engine_script(e, ctx, user, script, args, &r);
+	*no_tools = code == MW_OK && r.exit_code == NO_TOOLS;
+	if (code == MW_OK && r.exit_code == COMPLAINED && only_unreadable(&r.err))
 		r.exit_code = 0;
-	if (rc == MW_OK && !*no_tools)
-		rc = mw_engine_script_code(e, ctx, user, path, &r);
-	if (rc == MW_OK && !*no_tools) {
+	if (code == MW_OK && !*no_tools)
+		code = mw_engine_script_code(e, ctx, user, path, &r);
+	if (code == MW_OK && !*no_tools) {
 		if (r.out_cut)
-			rc = mw_ctx_fail(ctx, MW_CONFLICT, "%s: too many entries", path);
+			code = mw_ctx_fail(ctx, MW_CONFLICT, "%s: too many entries", path);
 		else
-			rc = pass_on(&r.out, fn, arg);
-		if (rc == MW_SANDBOX_UNREACHABLE)
-			rc = mw_ctx_fail(ctx, rc, "%s: the list broke off", path);
+			code = pass_on(&r.out, fn, arg);
+		if (code == MW_SANDBOX_UNREACHABLE)
+			code = mw_ctx_fail(ctx, code, "%s: the list broke off", path);
 	}
 	mw_buf_free(&r.out);
 	mw_buf_free(&r.err);
-	return rc;
+	return code;
 }
 
 /* ---- by archive ---- */
@@ -288,7 +288,7 @@ archive(struct mw_engine *e, const char *user, const char *abs, struct lister *l
 	    .on_data = on_data, .max_response = ARCHIVE_MAX, .arg = l };
 	char *dir = mw_arena_printf(l->ctx->arena, "%s/.", abs);
 	struct mw_net_res res;
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (dir == NULL)
 		return mw_ctx_nomem(l->ctx);
@@ -301,9 +301,9 @@ archive(struct mw_engine *e, const char *user, const char *abs, struct lister *l
 	if (l->tar.bad)
 		return mw_ctx_fail(l->ctx, MW_SANDBOX_UNREACHABLE,
 		    "%s: the engine's archive cannot be read", l->path);
-	rc = mw_engine_ended(e, l->ctx, &res);
-	if (rc != MW_OK)
-		return rc;
+	code = mw_engine_ended(e, l->ctx, &res);
+	if (code != MW_OK)
+		return code;
 	if (res.status == 404)
 		return mw_engine_missing(e, l->ctx, user, l->path);
 	if (res.status != 200)
@@ -319,12 +319,12 @@ list_archive(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const ch
 	struct lister l = { .ctx = ctx, .path = *path == '\0' ? "/" : path,
 	    .recursive = recursive, .fn = fn, .arg = arg };
 	struct mw_engine_place p;
-	enum mw_code rc = mw_engine_proven(e, ctx, user);
+	enum mw_code code = mw_engine_proven(e, ctx, user);
 
-	if (rc == MW_OK)
-		rc = mw_engine_resolve(e, ctx, user, path, true, &p);
-	if (rc != MW_OK)
-		return rc;
+	if (code == MW_OK)
+		code = mw_engine_resolve(e, ctx, user, path, true, &p);
+	if (code != MW_OK)
+		return code;
 	if (!p.exists || p.below_file)
 		return mw_engine_missing(e, ctx, user, path);
 	if (p.st.type != MW_FT_DIR)
@@ -333,11 +333,11 @@ list_archive(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const ch
 	mw_buf_init(&l.name, MW_TAR_NAME_MAX);
 	l.tar = (struct mw_tar){ .on_entry = on_entry, .arg = &l };
 	mw_tar_init(&l.tar);
-	rc = archive(e, user, p.abs, &l);
+	code = archive(e, user, p.abs, &l);
 	mw_tar_free(&l.tar);
 	mw_buf_free(&l.seen);
 	mw_buf_free(&l.name);
-	return rc;
+	return code;
 }
 
 enum mw_code
@@ -347,20 +347,20 @@ mw_engine_list(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user, const
 	struct mw_engine *e = (struct mw_engine *)s;
 	struct mw_engine_state st;
 	bool no_tools = false;
-	enum mw_code rc = mw_engine_inspect(e, ctx, user, &st);
+	enum mw_code code = mw_engine_inspect(e, ctx, user, &st);
 
-	if (rc != MW_OK)
-		return rc;
+	if (code != MW_OK)
+		return code;
 	if (!st.exists)
 		return mw_ctx_fail(ctx, MW_SANDBOX_NOT_FOUND, "there is no such sandbox");
 	if (st.running)
-		rc = list_awake(e, ctx, user, path, recursive, fn, arg, &no_tools);
+		code = list_awake(e, ctx, user, path, recursive, fn, arg, &no_tools);
 	if (st.running && !no_tools)
-		return rc;
-	rc = list_archive(e, ctx, user, path, recursive, fn, arg);
-	if (rc == MW_NOT_SUPPORTED && !st.running) {
+		return code;
+	code = list_archive(e, ctx, user, path, recursive, fn, arg);
+	if (code == MW_NOT_SUPPORTED && !st.running) {
 		mw_err_clear(&ctx->err);
-		rc = mw_ctx_fail(ctx, MW_SANDBOX_HIBERNATING, "the sandbox is asleep");
+		code = mw_ctx_fail(ctx, MW_SANDBOX_HIBERNATING, "the sandbox is asleep");
 	}
-	return rc;
+	return code;
 }

@@ -87,11 +87,11 @@ static enum mw_code
 look_again(struct walk *w, const char *abs, enum look *what)
 {
 	struct mw_engine_answer a;
-	enum mw_code rc = mw_engine_call(w->e, w->ctx, "GET",
+	enum mw_code code = mw_engine_call(w->e, w->ctx, "GET",
 	    mw_engine_archive(w->e, w->ctx, w->user, abs), NULL, &a);
 
-	if (rc != MW_OK)
-		return rc;
+	if (code != MW_OK)
+		return code;
 	json_object_put(a.json);
 	if (strstr(a.message, "too many levels of symbolic links") != NULL ||
 	    strstr(a.message, "too many links") != NULL) {
@@ -110,16 +110,16 @@ look(struct walk *w, const char *abs, enum look *what, struct mw_stat *st, const
 {
 	struct mw_net_req req = { .method = "HEAD", .body_fd = -1 };
 	struct mw_net_res res;
-	enum mw_code rc;
+	enum mw_code code;
 
 	*what = LOOK_NONE;
 	if (mw_engine_starred(w->e, abs))
 		return mw_ctx_fail(w->ctx, MW_NOT_SUPPORTED, "%s: Podman takes '*' for a pattern",
 		    w->path);
 	mw_engine_stream(w->e, w->ctx, mw_engine_archive(w->e, w->ctx, w->user, abs), &req, &res);
-	rc = mw_engine_ended(w->e, w->ctx, &res);
-	if (rc != MW_OK)
-		return rc;
+	code = mw_engine_ended(w->e, w->ctx, &res);
+	if (code != MW_OK)
+		return code;
 	if ((res.status == 200 || res.status == 404) &&
 	    mw_engine_stat_header(w->e, w->ctx, st, target)) {
 		if (st->type == MW_FT_SYMLINK)
@@ -144,20 +144,20 @@ mw_engine_proven(struct mw_engine *e, struct mw_ctx *ctx, const char *user)
 	struct mw_stat st;
 	const char *target;
 	enum look what;
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (abs == NULL)
 		return mw_ctx_nomem(ctx);
 	if (!e->base.allow_unproven) {
-		rc = look(&w, abs, &what, &st, &target);
+		code = look(&w, abs, &what, &st, &target);
 		/* 16 hex digits, and perhaps a newline. */
-		if (rc != MW_OK || (what == LOOK_OTHER && st.type == MW_FT_FILE &&
+		if (code != MW_OK || (what == LOOK_OTHER && st.type == MW_FT_FILE &&
 		    (st.size == 16 || st.size == 17)))
-			return rc;
+			return code;
 	}
-	rc = mw_engine_inspect(e, ctx, user, &is);
-	if (rc != MW_OK)
-		return rc;
+	code = mw_engine_inspect(e, ctx, user, &is);
+	if (code != MW_OK)
+		return code;
 	if (!is.exists)
 		return mw_ctx_fail(ctx, MW_SANDBOX_NOT_FOUND, "there is no such sandbox");
 	return e->base.allow_unproven ? MW_OK : mw_ctx_fail(ctx, MW_SANDBOX_HIBERNATING,
@@ -167,9 +167,9 @@ mw_engine_proven(struct mw_engine *e, struct mw_ctx *ctx, const char *user)
 enum mw_code
 mw_engine_missing(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const char *path)
 {
-	enum mw_code rc = mw_engine_proven(e, ctx, user);
+	enum mw_code code = mw_engine_proven(e, ctx, user);
 
-	return rc != MW_OK ? rc : mw_ctx_fail(ctx, MW_FILE_NOT_FOUND, "%s: No such file or directory",
+	return code != MW_OK ? code : mw_ctx_fail(ctx, MW_FILE_NOT_FOUND, "%s: No such file or directory",
 	    *path == '\0' ? "/" : path);
 }
 
@@ -213,14 +213,14 @@ step(struct walk *w, bool follow, struct mw_engine_place *p, bool *done)
 	const char *rest = w->rest + n + (w->rest[n] == '/'), *target = "";
 	char *next = mw_arena_printf(w->ctx->arena, "%s/%.*s", w->abs, (int)n, w->rest);
 	enum look what;
-	enum mw_code rc;
+	enum mw_code code;
 
 	*done = false;
 	if (next == NULL)
 		return mw_ctx_nomem(w->ctx);
-	rc = look(w, next, &what, &p->st, &target);
-	if (rc != MW_OK)
-		return rc;
+	code = look(w, next, &what, &p->st, &target);
+	if (code != MW_OK)
+		return code;
 	if (what == LOOK_LINK && (*rest != '\0' || follow))
 		return follow_link(w, target, rest);
 	if (what == LOOK_LOOP && (*rest != '\0' || follow))
@@ -245,7 +245,7 @@ mw_engine_resolve(struct mw_engine *e, struct mw_ctx *ctx, const char *user, con
 	const char *target;
 	bool done = false;
 	enum look what;
-	enum mw_code rc;
+	enum mw_code code;
 
 	*p = (struct mw_engine_place){ .exists = false };
 	w.abs = mw_arena_strdup(ctx->arena, e->root);
@@ -253,15 +253,15 @@ mw_engine_resolve(struct mw_engine *e, struct mw_ctx *ctx, const char *user, con
 	if (w.abs == NULL || w.rest == NULL)
 		return mw_ctx_nomem(ctx);
 	while (!done && *w.rest != '\0') {
-		rc = step(&w, follow, p, &done);
-		if (rc != MW_OK)
-			return rc;
+		code = step(&w, follow, p, &done);
+		if (code != MW_OK)
+			return code;
 	}
 	if (done)
 		return MW_OK;
 	/* The root itself, or a link to it. */
 	p->parent = p->abs = w.abs;
-	rc = look(&w, w.abs, &what, &p->st, &target);
+	code = look(&w, w.abs, &what, &p->st, &target);
 	p->exists = what == LOOK_OTHER;
-	return rc;
+	return code;
 }

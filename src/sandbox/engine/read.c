@@ -128,13 +128,13 @@ static enum mw_code
 finish(struct reader *r, const char *user, const struct mw_net_res *res)
 {
 	char message[MW_ENGINE_MESSAGE];
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (r->code != MW_OK || r->stopped || r->target != NULL)
 		return r->code;
-	rc = mw_engine_ended(r->e, r->ctx, res);
-	if (rc != MW_OK)
-		return rc;
+	code = mw_engine_ended(r->e, r->ctx, res);
+	if (code != MW_OK)
+		return code;
 	mw_engine_message(r->message, r->nmessage, message);
 	if (res->status == 404 || strstr(message, "ot a directory") != NULL)
 		return mw_engine_missing(r->e, r->ctx, user, r->path);
@@ -153,16 +153,16 @@ get(struct reader *r, const char *user, const char *abs)
 	struct mw_net_req req = { .method = "GET", .body_fd = -1, .on_head = on_head,
 	    .on_data = on_data, .arg = r };
 	struct mw_net_res res;
-	enum mw_code rc;
+	enum mw_code code;
 
 	r->st = (struct mw_stat){ .size = -1 };
 	r->target = NULL;
 	r->tar = (struct mw_tar){ .on_entry = on_entry, .on_content = on_content, .arg = r };
 	mw_tar_init(&r->tar);
 	mw_engine_stream(r->e, r->ctx, mw_engine_archive(r->e, r->ctx, user, abs), &req, &res);
-	rc = finish(r, user, &res);
+	code = finish(r, user, &res);
 	mw_tar_free(&r->tar);
-	return rc;
+	return code;
 }
 
 /* The part of `path` before its last segment; the segment itself in *name. */
@@ -182,15 +182,15 @@ read_at(struct reader *r, const char *user, const char *path)
 	const char *name, *dir = parent_of(r->ctx, path, &name);
 	struct mw_engine_place p = { .exists = true };
 	const char *abs;
-	enum mw_code rc = MW_OK;
+	enum mw_code code = MW_OK;
 
 	if (dir == NULL)
 		return mw_ctx_nomem(r->ctx);
 	p.abs = r->e->root;
 	if (*dir != '\0')
-		rc = mw_engine_resolve(r->e, r->ctx, user, dir, true, &p);
-	if (rc != MW_OK)
-		return rc;
+		code = mw_engine_resolve(r->e, r->ctx, user, dir, true, &p);
+	if (code != MW_OK)
+		return code;
 	if (!p.exists || p.below_file)
 		return mw_engine_missing(r->e, r->ctx, user, r->path);
 	abs = *name == '\0' ? p.abs : mw_arena_printf(r->ctx->arena, "%s/%s", p.abs, name);
@@ -205,14 +205,14 @@ static enum mw_code
 read_link(struct reader *r, const char *user, const char *path)
 {
 	struct mw_engine_place p;
-	enum mw_code rc = mw_engine_resolve(r->e, r->ctx, user, path, true, &p);
+	enum mw_code code = mw_engine_resolve(r->e, r->ctx, user, path, true, &p);
 
-	if (rc != MW_OK)
-		return rc;
+	if (code != MW_OK)
+		return code;
 	if (!p.exists || p.below_file)
 		return mw_engine_missing(r->e, r->ctx, user, path);
-	rc = get(r, user, p.abs);
-	return rc != MW_OK || r->target == NULL ? rc : mw_ctx_fail(r->ctx, MW_SANDBOX_UNREACHABLE,
+	code = get(r, user, p.abs);
+	return code != MW_OK || r->target == NULL ? code : mw_ctx_fail(r->ctx, MW_SANDBOX_UNREACHABLE,
 	    "%s: changed while it was read", path);
 }
 
@@ -222,19 +222,19 @@ mw_engine_read(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user, const
 {
 	struct reader *r = mw_arena_alloc(ctx->arena, sizeof(*r));
 	struct mw_engine *e = (struct mw_engine *)s;
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (r == NULL)
 		return mw_ctx_nomem(ctx);
 	*r = (struct reader){ .e = e, .ctx = ctx, .path = path, .sink = sink, .ranged = ranged,
 	    .from = from, .to = to };
-	rc = mw_engine_proven(e, ctx, user);
-	if (rc == MW_OK)
-		rc = read_at(r, user, path);
-	if (rc == MW_OK && r->target != NULL)
-		rc = read_link(r, user, path);
-	if (rc != MW_NOT_SUPPORTED)
-		return rc;
+	code = mw_engine_proven(e, ctx, user);
+	if (code == MW_OK)
+		code = read_at(r, user, path);
+	if (code == MW_OK && r->target != NULL)
+		code = read_link(r, user, path);
+	if (code != MW_NOT_SUPPORTED)
+		return code;
 	mw_err_clear(&ctx->err);
 	return mw_engine_star_read(e, ctx, user, path, ranged, from, to, sink);
 }
@@ -245,16 +245,16 @@ mw_engine_stat(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user, const
 {
 	struct mw_engine *e = (struct mw_engine *)s;
 	struct mw_engine_place p;
-	enum mw_code rc = mw_engine_proven(e, ctx, user);
+	enum mw_code code = mw_engine_proven(e, ctx, user);
 
-	if (rc == MW_OK)
-		rc = mw_engine_resolve(e, ctx, user, path, false, &p);
-	if (rc == MW_NOT_SUPPORTED) {
+	if (code == MW_OK)
+		code = mw_engine_resolve(e, ctx, user, path, false, &p);
+	if (code == MW_NOT_SUPPORTED) {
 		mw_err_clear(&ctx->err);
 		return mw_engine_star_stat(e, ctx, user, path, st);
 	}
-	if (rc != MW_OK)
-		return rc;
+	if (code != MW_OK)
+		return code;
 	if (!p.exists || p.below_file)
 		return mw_engine_missing(e, ctx, user, path);
 	*st = p.st;

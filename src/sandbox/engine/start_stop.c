@@ -142,20 +142,20 @@ mw_engine_inspect(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
     struct mw_engine_state *st)
 {
 	struct mw_engine_answer a;
-	enum mw_code rc;
+	enum mw_code code;
 
 	*st = (struct mw_engine_state){ .exit_code = -1 };
-	rc = mw_engine_call(e, ctx, "GET", mw_engine_path(e, ctx, user, "/json"), NULL, &a);
-	if (rc != MW_OK)
-		return rc;
+	code = mw_engine_call(e, ctx, "GET", mw_engine_path(e, ctx, user, "/json"), NULL, &a);
+	if (code != MW_OK)
+		return code;
 	if (a.status == 200 && mw_engine_obj(a.json, "State") != NULL)
-		rc = take_state(e, ctx, a.json, st);
+		code = take_state(e, ctx, a.json, st);
 	else if (a.status != 404)
-		rc = mw_ctx_fail(ctx, a.status == 200 ? MW_SANDBOX_UNREACHABLE :
+		code = mw_ctx_fail(ctx, a.status == 200 ? MW_SANDBOX_UNREACHABLE :
 		    mw_engine_code(a.status, a.message), "the engine cannot say what the sandbox "
 		    "is: status %d %s", a.status, a.message);
 	json_object_put(a.json);
-	return rc;
+	return code;
 }
 
 bool
@@ -165,7 +165,7 @@ mw_engine_stuck(struct mw_engine *e, struct mw_ctx *ctx, const char *user, unsig
 	int64_t deadline = ctx->deadline, soon = mw_now() + LOOK_MAX;
 	struct mw_net *busy = e->net;
 	struct mw_engine_state st = { .paused = false };
-	enum mw_code rc = MW_OK;
+	enum mw_code code = MW_OK;
 
 	if (e->aside == NULL && mw_net_open(&e->aside, &ctx->err) != MW_OK) {
 		ctx->err = before;
@@ -174,11 +174,11 @@ mw_engine_stuck(struct mw_engine *e, struct mw_ctx *ctx, const char *user, unsig
 	e->net = e->aside;
 	if (soon < deadline)
 		ctx->deadline = soon;
-	rc = mw_engine_inspect(e, ctx, user, &st);
+	code = mw_engine_inspect(e, ctx, user, &st);
 	ctx->deadline = deadline;
 	e->net = busy;
 	ctx->err = before;
-	*mute = rc == MW_SANDBOX_TIMEOUT ? *mute + 1 : 0;
+	*mute = code == MW_SANDBOX_TIMEOUT ? *mute + 1 : 0;
 	return st.paused || *mute >= 2;
 }
 
@@ -187,10 +187,10 @@ mw_engine_refused(struct mw_engine *e, struct mw_ctx *ctx, const char *user, con
     int status, const char *message)
 {
 	struct mw_engine_state st;
-	enum mw_code rc = mw_engine_inspect(e, ctx, user, &st);
+	enum mw_code code = mw_engine_inspect(e, ctx, user, &st);
 
-	if (rc != MW_OK)
-		return rc;
+	if (code != MW_OK)
+		return code;
 	if (!st.exists)
 		return mw_ctx_fail(ctx, MW_SANDBOX_NOT_FOUND, "there is no such sandbox");
 	if (st.paused && (status == 409 || status >= 500))
@@ -233,11 +233,11 @@ mw_engine_status(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
 {
 	struct mw_engine *e = (struct mw_engine *)s;
 	struct mw_engine_state is;
-	enum mw_code rc = mw_engine_inspect(e, ctx, user, &is);
+	enum mw_code code = mw_engine_inspect(e, ctx, user, &is);
 
 	*st = (struct mw_sandbox_status){ .state = MW_SB_ABSENT, .memory = -1, .processes = -1 };
-	if (rc != MW_OK || !is.exists)
-		return rc;
+	if (code != MW_OK || !is.exists)
+		return code;
 	st->state = is.running ? MW_SB_RUNNING : MW_SB_ASLEEP;
 	if (!is.running)
 		return MW_OK;
@@ -253,13 +253,13 @@ static enum mw_code
 order(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const char *verb,
     struct mw_engine_answer *a)
 {
-	enum mw_code rc = mw_engine_call(e, ctx, "POST", mw_engine_path(e, ctx, user, "/%s", verb),
+	enum mw_code code = mw_engine_call(e, ctx, "POST", mw_engine_path(e, ctx, user, "/%s", verb),
 	    NULL, a);
 
-	if (rc == MW_OK)
+	if (code == MW_OK)
 		json_object_put(a->json);
 	a->json = NULL;
-	return rc;
+	return code;
 }
 
 static enum mw_code
@@ -273,9 +273,9 @@ ended_at_once(struct mw_ctx *ctx, const struct mw_engine_state *st)
 static enum mw_code
 cannot(struct mw_ctx *ctx, const char *what, const struct mw_engine_answer *a)
 {
-	enum mw_code rc = mw_engine_code(a->status, a->message);
+	enum mw_code code = mw_engine_code(a->status, a->message);
 
-	return mw_ctx_fail(ctx, rc == MW_STORAGE_FULL || rc == MW_SANDBOX_CAPACITY ? rc :
+	return mw_ctx_fail(ctx, code == MW_STORAGE_FULL || code == MW_SANDBOX_CAPACITY ? code :
 	    MW_SANDBOX_UNAVAILABLE, "the engine cannot %s the sandbox: status %d %s", what,
 	    a->status, a->message);
 }
@@ -299,19 +299,19 @@ static enum mw_code
 start_step(struct mw_engine *e, struct mw_ctx *ctx, const char *user, struct steps *s)
 {
 	struct mw_engine_state st;
-	enum mw_code rc = mw_engine_inspect(e, ctx, user, &st);
+	enum mw_code code = mw_engine_inspect(e, ctx, user, &st);
 
-	s->done = rc == MW_OK && st.running && st.misplaced == NULL;
-	if (rc != MW_OK || s->done)
-		return rc;
+	s->done = code == MW_OK && st.running && st.misplaced == NULL;
+	if (code != MW_OK || s->done)
+		return code;
 	if (st.misplaced != NULL)
 		return mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE, "%s: see doc/install.md, Docker "
 		    "and Podman", st.misplaced);
 	if (!st.exists && !e->create)
 		return mw_ctx_fail(ctx, MW_SANDBOX_NOT_FOUND, "there is no such sandbox, and "
 		    "sandbox.engine.create = false");
-	if (e->files != NULL && (rc = mw_engine_bound_make(e, ctx, user)) != MW_OK)
-		return rc;
+	if (e->files != NULL && (code = mw_engine_bound_make(e, ctx, user)) != MW_OK)
+		return code;
 	if (!st.exists)
 		return mw_engine_create(e, ctx, user);
 	if (st.leaving) {
@@ -331,14 +331,14 @@ mw_engine_start(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user)
 {
 	struct mw_engine *e = (struct mw_engine *)s;
 	struct steps steps = { .done = false };
-	enum mw_code rc;
+	enum mw_code code;
 
 	while (!steps.done) {
 		if (mw_left(ctx->deadline) == 0)
 			return too_long(ctx, "start");
-		rc = start_step(e, ctx, user, &steps);
-		if (rc != MW_OK)
-			return rc;
+		code = start_step(e, ctx, user, &steps);
+		if (code != MW_OK)
+			return code;
 	}
 	return MW_OK;
 }
@@ -350,12 +350,12 @@ stop_step(struct mw_engine *e, struct mw_ctx *ctx, const char *user, bool pause,
 {
 	struct mw_engine_state st;
 	char verb[32] = "pause";
-	enum mw_code rc = mw_engine_inspect(e, ctx, user, &st);
+	enum mw_code code = mw_engine_inspect(e, ctx, user, &st);
 
-	s->done = rc == MW_OK && (!st.exists ||
+	s->done = code == MW_OK && (!st.exists ||
 	    (!st.running && !st.leaving && (pause || !st.paused)));
-	if (rc != MW_OK || s->done)
-		return rc;
+	if (code != MW_OK || s->done)
+		return code;
 	if (mw_left(ctx->deadline) == 0)
 		return too_long(ctx, "end");
 	if (pause && st.running && s->last.status >= 400)
@@ -379,9 +379,9 @@ mw_engine_stop(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user)
 {
 	struct mw_engine *e = (struct mw_engine *)s;
 	struct steps steps = { .done = false };
-	enum mw_code rc = MW_OK;
+	enum mw_code code = MW_OK;
 
-	while (rc == MW_OK && !steps.done)
-		rc = stop_step(e, ctx, user, e->pause && !s->stop_ends, &steps);
-	return rc;
+	while (code == MW_OK && !steps.done)
+		code = stop_step(e, ctx, user, e->pause && !s->stop_ends, &steps);
+	return code;
 }

@@ -106,17 +106,17 @@ group(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const char *nam
     struct mw_engine_owner *o)
 {
 	struct fetch f;
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (mw_str_uint(name, strlen(name), UINT32_MAX, &o->gid))
 		return MW_OK;
 	mw_buf_init(&f.text, FILE_MAX);
-	rc = fetch(e, ctx, user, "/etc/group", &f);
-	if (rc == MW_OK && !look_up(&f.text, 0, name, strlen(name), 2, &o->gid))
-		rc = mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE,
+	code = fetch(e, ctx, user, "/etc/group", &f);
+	if (code == MW_OK && !look_up(&f.text, 0, name, strlen(name), 2, &o->gid))
+		code = mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE,
 		    "the container has no group \"%s\", which it is to run as", name);
 	mw_buf_free(&f.text);
-	return rc;
+	return code;
 }
 
 static enum mw_code
@@ -125,7 +125,7 @@ find(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const char *spec
 {
 	size_t n = strcspn(spec, ":");
 	struct fetch f;
-	enum mw_code rc;
+	enum mw_code code;
 	bool number;
 
 	o->uid = o->gid = 0;
@@ -133,17 +133,17 @@ find(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const char *spec
 	if (n == 0 || (number && o->uid == 0 && spec[n] == '\0'))
 		return MW_OK;
 	mw_buf_init(&f.text, FILE_MAX);
-	rc = number && spec[n] == ':' ? MW_OK : fetch(e, ctx, user, "/etc/passwd", &f);
-	if (rc == MW_OK && number && spec[n] == '\0')
+	code = number && spec[n] == ':' ? MW_OK : fetch(e, ctx, user, "/etc/passwd", &f);
+	if (code == MW_OK && number && spec[n] == '\0')
 		(void)look_up(&f.text, 2, spec, n, 3, &o->gid);
-	else if (rc == MW_OK && !number && !(look_up(&f.text, 0, spec, n, 2, &o->uid) &&
+	else if (code == MW_OK && !number && !(look_up(&f.text, 0, spec, n, 2, &o->uid) &&
 	    look_up(&f.text, 0, spec, n, 3, &o->gid)))
-		rc = mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE,
+		code = mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE,
 		    "the container has no user \"%.*s\", which it is to run as", (int)n, spec);
 	mw_buf_free(&f.text);
-	if (rc == MW_OK && spec[n] == ':')
-		rc = group(e, ctx, user, spec + n + 1, o);
-	return rc;
+	if (code == MW_OK && spec[n] == ':')
+		code = group(e, ctx, user, spec + n + 1, o);
+	return code;
 }
 
 enum mw_code
@@ -151,17 +151,17 @@ mw_engine_owner(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
     const struct mw_engine_state *st, struct mw_engine_owner *o)
 {
 	struct mw_engine_owner *last = &e->last_owner;
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (*st->owner != '\0' && strcmp(st->owner, last->spec) == 0) {
 		*o = *last;
 		return MW_OK;
 	}
 	/* The image's id is before the blank. */
-	rc = find(e, ctx, user, strchr(st->owner, ' ') == NULL ? "" :
+	code = find(e, ctx, user, strchr(st->owner, ' ') == NULL ? "" :
 	    strchr(st->owner, ' ') + 1, o);
-	if (rc != MW_OK)
-		return rc;
+	if (code != MW_OK)
+		return code;
 	(void)snprintf(o->spec, sizeof(o->spec), "%s", st->owner);
 	*last = *o;
 	return MW_OK;

@@ -190,7 +190,7 @@ mw_engine_upload(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
 {
 	struct upload *u = mw_arena_alloc(ctx->arena, sizeof(*u));
 	char hex[17];
-	enum mw_code rc;
+	enum mw_code code;
 
 	mw_str_random_hex(hex, 8);
 	*abs = mw_arena_printf(ctx->arena, "%s/in/w%lld-%s", e->run_dir,
@@ -205,10 +205,10 @@ mw_engine_upload(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
 	if (place != NULL && strcmp(u->base, mw_engine_mount(st, place->abs)) != 0)
 		return mw_ctx_fail(ctx, MW_SANDBOX_HIBERNATING,
 		    "asleep nothing can be written there: it is another volume");
-	rc = mw_engine_owner(e, ctx, user, st, &u->owner);
-	if (rc == MW_OK)
-		rc = build(e, u, *abs, place) ? send(e, ctx, user, u) : mw_ctx_nomem(ctx);
+	code = mw_engine_owner(e, ctx, user, st, &u->owner);
+	if (code == MW_OK)
+		code = build(e, u, *abs, place) ? send(e, ctx, user, u) : mw_ctx_nomem(ctx);
 	mw_buf_free(&u->heads);
 	mw_buf_free(&u->tail);
-	return rc;
+	return code;
 }

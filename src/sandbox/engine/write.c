@@ -74,7 +74,7 @@ mw_engine_script_code(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
 {
 	const char *text = r->err.len > 0 ? r->err.data : "";
 	const char *what = *path == '\0' ? "/" : path;
-	enum mw_code rc;
+	enum mw_code code;
 
 	switch (r->exit_code) {
 	case 0:
@@ -91,8 +91,8 @@ mw_engine_script_code(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
 	case SAYS_MISSING:
 		return mw_engine_missing(e, ctx, user, path);
 	default:
-		rc = mw_engine_code(500, text);
-		return mw_ctx_fail(ctx, rc == MW_SANDBOX_HIBERNATING ? MW_SANDBOX_UNREACHABLE : rc,
+		code = mw_engine_code(500, text);
+		return mw_ctx_fail(ctx, code == MW_SANDBOX_HIBERNATING ? MW_SANDBOX_UNREACHABLE : code,
 		    "%s: the sandbox could not do it (%d): %.150s", what, r->exit_code, text);
 	}
 }
@@ -104,18 +104,18 @@ run(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const char *path,
 {
 	struct mw_exec_result r = { .exit_code = -1 };
 	char *whole = mw_arena_printf(ctx->arena, "%s%s", mw_engine_walk, script);
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (whole == NULL)
 		return mw_ctx_nomem(ctx);
 	mw_buf_init(&r.out, 1);
 	mw_buf_init(&r.err, 2048);
-	rc = mw_engine_script(e, ctx, user, whole, args, &r);
-	if (rc == MW_OK)
-		rc = mw_engine_script_code(e, ctx, user, path, &r);
+	code = mw_engine_script(e, ctx, user, whole, args, &r);
+	if (code == MW_OK)
+		code = mw_engine_script_code(e, ctx, user, path, &r);
 	mw_buf_free(&r.out);
 	mw_buf_free(&r.err);
-	return rc;
+	return code;
 }
 
 /* "a/b/c" is "a/b" and "c"; false for what cannot be a file's path. */
@@ -142,7 +142,7 @@ write_awake(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const cha
 	const char *args[] = { e->base.allow_unproven ? "1" : "0", NULL, "1", NULL, NULL, NULL,
 	    NULL, NULL };
 	char mode[8] = "", before[24], *abs;
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (!split(ctx, path, &args[1], &args[3]))
 		return is_dir(ctx, path);
@@ -151,9 +151,9 @@ write_awake(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const cha
 	src->mode = 0600;
 	(void)snprintf(before, sizeof(before), "%lld",
 	    (long long)(mw_wall() / 1000 - MW_ENGINE_LEFTOVER));
-	rc = mw_engine_upload(e, ctx, user, st, src, NULL, &abs);
-	if (rc != MW_OK)
-		return rc;
+	code = mw_engine_upload(e, ctx, user, st, src, NULL, &abs);
+	if (code != MW_OK)
+		return code;
 	args[4] = abs;
 	args[5] = mode;
 	args[6] = before;
@@ -167,19 +167,19 @@ write_asleep(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const ch
 	struct mw_engine_place p;
 	const char *dir, *name;
 	char *abs;
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (!split(ctx, path, &dir, &name))
 		return is_dir(ctx, path);
-	rc = mw_engine_proven(e, ctx, user);
-	if (rc == MW_OK)
-		rc = mw_engine_resolve(e, ctx, user, path, false, &p);
-	if (rc == MW_NOT_SUPPORTED) {
+	code = mw_engine_proven(e, ctx, user);
+	if (code == MW_OK)
+		code = mw_engine_resolve(e, ctx, user, path, false, &p);
+	if (code == MW_NOT_SUPPORTED) {
 		mw_err_clear(&ctx->err);
 		return mw_ctx_fail(ctx, MW_SANDBOX_HIBERNATING, "the sandbox is asleep");
 	}
-	if (rc != MW_OK)
-		return rc;
+	if (code != MW_OK)
+		return code;
 	if (p.below_file || (p.exists && p.st.type != MW_FT_FILE && p.st.type != MW_FT_SYMLINK))
 		return mw_ctx_fail(ctx, MW_CONFLICT, "%s: a file is where a directory would have to "
 		    "be, or the reverse", path);
@@ -197,10 +197,10 @@ mw_engine_write(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user, cons
 	struct mw_engine_source src = { .fd = fd, .size = size, .mode = mode,
 	    .mtime = mtime >= 0 ? mtime : mw_wall() };
 	struct mw_engine_state st;
-	enum mw_code rc = mw_engine_inspect(e, ctx, user, &st);
+	enum mw_code code = mw_engine_inspect(e, ctx, user, &st);
 
-	if (rc != MW_OK)
-		return rc;
+	if (code != MW_OK)
+		return code;
 	if (!st.exists)
 		return mw_ctx_fail(ctx, MW_SANDBOX_NOT_FOUND, "there is no such sandbox");
 	return st.running ? write_awake(e, ctx, user, path, &st, &src) :

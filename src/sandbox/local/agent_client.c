@@ -49,7 +49,7 @@ static enum mw_code
 send_all(int fd, const void *buf, size_t len, int64_t deadline)
 {
 	const char *p = buf;
-	enum mw_code rc;
+	enum mw_code code;
 	ssize_t n;
 
 	while (len > 0) {
@@ -58,9 +58,9 @@ send_all(int fd, const void *buf, size_t len, int64_t deadline)
 			p += n;
 			len -= (size_t)n;
 		} else if (n < 0 && errno == EAGAIN) {
-			rc = wait_for(fd, POLLOUT, deadline);
-			if (rc != MW_OK)
-				return rc;
+			code = wait_for(fd, POLLOUT, deadline);
+			if (code != MW_OK)
+				return code;
 		} else if (n == 0 || errno != EINTR) {
 			return MW_SANDBOX_UNREACHABLE;
 		}
@@ -72,16 +72,16 @@ static enum mw_code
 recv_all(int fd, void *buf, size_t len, int64_t deadline)
 {
 	char *p = buf;
-	enum mw_code rc;
+	enum mw_code code;
 	ssize_t n;
 
 	while (len > 0) {
 		/* Before each piece: one that trickles in for ever ends here. */
-		rc = wait_for(fd, POLLIN, deadline);
-		if (rc == MW_OK && mw_left(deadline) == 0)
-			rc = MW_SANDBOX_TIMEOUT;
-		if (rc != MW_OK)
-			return rc;
+		code = wait_for(fd, POLLIN, deadline);
+		if (code == MW_OK && mw_left(deadline) == 0)
+			code = MW_SANDBOX_TIMEOUT;
+		if (code != MW_OK)
+			return code;
 		n = recv(fd, p, len, MSG_DONTWAIT);
 		if (n > 0) {
 			p += n;
@@ -97,11 +97,11 @@ static enum mw_code
 send_request(int fd, enum mw_ag_type type, const void *p, size_t n, int64_t deadline)
 {
 	unsigned char head[MW_AG_HEAD];
-	enum mw_code rc;
+	enum mw_code code;
 
 	mw_ag_head(head, type, (uint32_t)n);
-	rc = send_all(fd, head, sizeof(head), deadline);
-	return rc == MW_OK ? send_all(fd, p, n, deadline) : rc;
+	code = send_all(fd, head, sizeof(head), deadline);
+	return code == MW_OK ? send_all(fd, p, n, deadline) : code;
 }
 
 /* A whole answer of one frame of a known size. */
@@ -109,10 +109,10 @@ static enum mw_code
 recv_answer(int fd, enum mw_ag_type type, unsigned char *p, size_t n, int64_t deadline)
 {
 	unsigned char head[MW_AG_HEAD];
-	enum mw_code rc = recv_all(fd, head, sizeof(head), deadline);
+	enum mw_code code = recv_all(fd, head, sizeof(head), deadline);
 
-	if (rc != MW_OK)
-		return rc;
+	if (code != MW_OK)
+		return code;
 	if (mw_ag_type(head) != (int)type || mw_ag_get32(head + 4) != n)
 		return MW_SANDBOX_UNREACHABLE;
 	return recv_all(fd, p, n, deadline);
@@ -157,15 +157,15 @@ ask(const struct mw_local *l, const char *user, enum mw_ag_type type, enum mw_ag
     unsigned char *p, size_t n, int64_t deadline)
 {
 	int fd = mw_local_connect(l, user, deadline);
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (fd < 0)
 		return mw_local_of_connect(errno);
-	rc = send_request(fd, type, NULL, 0, deadline);
-	if (rc == MW_OK)
-		rc = recv_answer(fd, answer, p, n, deadline);
+	code = send_request(fd, type, NULL, 0, deadline);
+	if (code == MW_OK)
+		code = recv_answer(fd, answer, p, n, deadline);
 	(void)close(fd);
-	return rc == MW_OK ? rc : MW_SANDBOX_UNREACHABLE;
+	return code == MW_OK ? code : MW_SANDBOX_UNREACHABLE;
 }
 
 enum mw_code
@@ -179,10 +179,10 @@ mw_local_state(const struct mw_local *l, const char *user, int64_t deadline,
     struct mw_sandbox_status *st)
 {
 	unsigned char p[MW_AG_STATE_SIZE];
-	enum mw_code rc = ask(l, user, MW_AG_STATUS, MW_AG_STATE, p, sizeof(p), deadline);
+	enum mw_code code = ask(l, user, MW_AG_STATUS, MW_AG_STATE, p, sizeof(p), deadline);
 
-	if (rc != MW_OK)
-		return rc;
+	if (code != MW_OK)
+		return code;
 	st->processes = (int)(mw_ag_get32(p) & INT32_MAX);
 	st->memory = (int64_t)(mw_ag_get64(p + 4) & INT64_MAX);
 	st->started = (int64_t)(mw_ag_get64(p + 12) & INT64_MAX);
@@ -257,12 +257,12 @@ build(struct mw_ctx *ctx, const struct mw_exec *x, const struct mw_exec_result *
 enum mw_code
 mw_local_stopping(struct mw_ctx *ctx)
 {
-	enum mw_code rc = mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE,
+	enum mw_code code = mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE,
 	    "This process of the gateway is being stopped; try again");
 
 	if (ctx->err.retry_after == 0)
 		ctx->err.retry_after = 1;
-	return rc;
+	return code;
 }
 
 static enum mw_code
@@ -273,13 +273,13 @@ garbled(struct mw_ctx *ctx)
 }
 
 static enum mw_code
-lost(struct mw_ctx *ctx, enum mw_code rc)
+lost(struct mw_ctx *ctx, enum mw_code code)
 {
-	if (rc == MW_SANDBOX_TIMEOUT)
-		return mw_ctx_fail(ctx, rc, "the sandbox did not answer in time; the command may run on");
-	if (rc == MW_SANDBOX_UNAVAILABLE)
+	if (code == MW_SANDBOX_TIMEOUT)
+		return mw_ctx_fail(ctx, code, "the sandbox did not answer in time; the command may run on");
+	if (code == MW_SANDBOX_UNAVAILABLE)
 		return mw_local_stopping(ctx);
-	return mw_ctx_fail(ctx, rc, "the connection to the sandbox was lost");
+	return mw_ctx_fail(ctx, code, "the connection to the sandbox was lost");
 }
 
 /* The agent says that it did not start the command. */
@@ -306,15 +306,15 @@ refused(struct mw_ctx *ctx, const struct mw_exec *x, const unsigned char *p)
 static enum mw_code
 take_output(struct mw_ctx *ctx, int fd, struct mw_buf *b, uint32_t len, int64_t deadline)
 {
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (len == 0 || len > MW_AG_PIECE || len > cap(b))
 		return garbled(ctx);
 	if (!mw_buf_room(b, len))
 		return mw_ctx_nomem(ctx);
-	rc = recv_all(fd, b->data + b->len, len, deadline);
-	if (rc != MW_OK)
-		return lost(ctx, rc);
+	code = recv_all(fd, b->data + b->len, len, deadline);
+	if (code != MW_OK)
+		return lost(ctx, code);
 	b->len += len;
 	b->data[b->len] = '\0';
 	return MW_OK;
@@ -325,14 +325,14 @@ take_end(struct mw_ctx *ctx, int fd, const struct mw_exec *x, int type, uint32_t
     struct mw_exec_result *r, int64_t deadline)
 {
 	unsigned char p[MW_AG_EXIT_SIZE];
-	enum mw_code rc;
+	enum mw_code code;
 
 	_Static_assert(MW_AG_EXIT_SIZE == MW_AG_FAILED_SIZE, "one buffer for both");
 	if ((type != MW_AG_EXIT && type != MW_AG_FAILED) || len != sizeof(p))
 		return garbled(ctx);
-	rc = recv_all(fd, p, sizeof(p), deadline);
-	if (rc != MW_OK)
-		return lost(ctx, rc);
+	code = recv_all(fd, p, sizeof(p), deadline);
+	if (code != MW_OK)
+		return lost(ctx, code);
 	if (type == MW_AG_FAILED)
 		return refused(ctx, x, p);
 	if (mw_ag_get32(p) > 255)
@@ -348,21 +348,21 @@ take_result(struct mw_ctx *ctx, int fd, const struct mw_exec *x, struct mw_exec_
     int64_t deadline)
 {
 	unsigned char head[MW_AG_HEAD];
-	enum mw_code rc;
+	enum mw_code code;
 	uint32_t len;
 	int type;
 
 	for (;;) {
-		rc = recv_all(fd, head, sizeof(head), deadline);
-		if (rc != MW_OK)
-			return lost(ctx, rc);
+		code = recv_all(fd, head, sizeof(head), deadline);
+		if (code != MW_OK)
+			return lost(ctx, code);
 		type = mw_ag_type(head);
 		len = mw_ag_get32(head + 4);
 		if (type == MW_AG_OUT || type == MW_AG_ERR) {
-			rc = take_output(ctx, fd, type == MW_AG_OUT ? &r->out : &r->err, len,
+			code = take_output(ctx, fd, type == MW_AG_OUT ? &r->out : &r->err, len,
 			    deadline);
-			if (rc != MW_OK)
-				return rc;
+			if (code != MW_OK)
+				return code;
 			continue;
 		}
 		return take_end(ctx, fd, x, type, len, r, deadline);
@@ -373,12 +373,12 @@ take_result(struct mw_ctx *ctx, int fd, const struct mw_exec *x, struct mw_exec_
 static enum mw_code
 nobody(const struct mw_local *l, struct mw_ctx *ctx, int e)
 {
-	enum mw_code rc = mw_local_of_connect(e);
+	enum mw_code code = mw_local_of_connect(e);
 
-	if (rc != MW_SANDBOX_HIBERNATING)
-		return mw_ctx_fail(ctx, rc, "the sandbox's agent cannot be reached: %s", strerror(e));
-	rc = mw_local_may_run(l, &ctx->err);
-	return rc != MW_OK ? rc : mw_ctx_fail(ctx, MW_SANDBOX_HIBERNATING, "the sandbox is asleep");
+	if (code != MW_SANDBOX_HIBERNATING)
+		return mw_ctx_fail(ctx, code, "the sandbox's agent cannot be reached: %s", strerror(e));
+	code = mw_local_may_run(l, &ctx->err);
+	return code != MW_OK ? code : mw_ctx_fail(ctx, MW_SANDBOX_HIBERNATING, "the sandbox is asleep");
 }
 
 enum mw_code
@@ -389,7 +389,7 @@ mw_local_exec(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
 	int64_t deadline = mw_now() + (x->timeout > 0 ? x->timeout : 0);
 	int dir = mw_local_user_dir(l, user), fd;
 	struct mw_buf req;
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (deadline > ctx->deadline)
 		deadline = ctx->deadline;
@@ -397,17 +397,17 @@ mw_local_exec(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
 		return mw_ctx_fail(ctx, MW_SANDBOX_NOT_FOUND, "there is no such sandbox");
 	(void)close(dir);
 	mw_buf_init(&req, MW_AG_REQUEST_MAX);
-	rc = build(ctx, x, r, &req);
-	if (rc == MW_OK) {
+	code = build(ctx, x, r, &req);
+	if (code == MW_OK) {
 		fd = mw_local_connect(l, user, deadline);
 		if (fd < 0) {
-			rc = nobody(l, ctx, errno);
+			code = nobody(l, ctx, errno);
 		} else {
-			rc = send_request(fd, MW_AG_EXEC, req.data, req.len, deadline);
-			rc = rc == MW_OK ? take_result(ctx, fd, x, r, deadline) : lost(ctx, rc);
+			code = send_request(fd, MW_AG_EXEC, req.data, req.len, deadline);
+			code = code == MW_OK ? take_result(ctx, fd, x, r, deadline) : lost(ctx, code);
 			(void)close(fd);
 		}
 	}
 	mw_buf_free(&req);
-	return rc;
+	return code;
 }

@@ -181,12 +181,12 @@ add_covers(struct args *a, const struct mw_conf *conf, struct mw_err *err)
 		{ conf->store.dir.path, false },
 		{ conf->sandbox.local.path, false },
 	};
-	enum mw_code rc = MW_OK;
+	enum mw_code code = MW_OK;
 	size_t i;
 
-	for (i = 0; rc == MW_OK && i < sizeof(ours) / sizeof(ours[0]); i++)
-		rc = cover(a, ours[i].path, ours[i].is_file, err);
-	return rc;
+	for (i = 0; code == MW_OK && i < sizeof(ours) / sizeof(ours[0]); i++)
+		code = cover(a, ours[i].path, ours[i].is_file, err);
+	return code;
 }
 
 /* The user's own directories, the only ones that can be written. */
@@ -215,7 +215,7 @@ mw_bwrap_argv(const struct mw_local *l, const struct mw_conf *conf, const char *
 {
 	struct args a = { .arena = arena };
 	char bwrap[PATH_MAX];
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (!mw_bwrap_find(bwrap, sizeof(bwrap)))
 		return mw_fail(err, MW_SANDBOX_UNAVAILABLE, "bubblewrap (bwrap) is not installed: "
@@ -234,9 +234,9 @@ mw_bwrap_argv(const struct mw_local *l, const struct mw_conf *conf, const char *
 	add(&a, "--hostname");
 	add(&a, "sandbox");
 	add_host(&a);
-	rc = add_covers(&a, conf, err);
-	if (rc != MW_OK)
-		return rc;
+	code = add_covers(&a, conf, err);
+	if (code != MW_OK)
+		return code;
 	add(&a, "--proc");
 	add(&a, "/proc");
 	add(&a, "--dev");

@@ -61,7 +61,7 @@ send_range(struct mw_ctx *ctx, int fd, const char *path, int64_t from, int64_t t
     const struct mw_file_sink *sink)
 {
 	char buf[PIECE];
-	enum mw_code rc;
+	enum mw_code code;
 	size_t want;
 	ssize_t n;
 
@@ -77,9 +77,9 @@ send_range(struct mw_ctx *ctx, int fd, const char *path, int64_t from, int64_t t
 		if (n == 0)
 			return mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE,
 			    "%s: got shorter while it was read", path);
-		rc = sink->data(sink->arg, buf, (size_t)n);
-		if (rc != MW_OK)
-			return rc;
+		code = sink->data(sink->arg, buf, (size_t)n);
+		if (code != MW_OK)
+			return code;
 		from += n;
 	}
 	return MW_OK;
@@ -91,7 +91,7 @@ read_open(struct mw_ctx *ctx, int fd, const char *path, bool ranged, int64_t fro
 {
 	struct stat sb;
 	struct mw_stat st;
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (fstat(fd, &sb) != 0)
 		return mw_local_errno(ctx, errno, path);
@@ -104,8 +104,8 @@ read_open(struct mw_ctx *ctx, int fd, const char *path, bool ranged, int64_t fro
 		return mw_ctx_fail(ctx, MW_RANGE_NOT_SATISFIABLE,
 		    "%s has %lld bytes", path, (long long)sb.st_size);
 	mw_local_stat_fill(&sb, &st);
-	rc = sink->begin(sink->arg, &st, from, to);
-	return rc != MW_OK ? rc : send_range(ctx, fd, path, from, to, sink);
+	code = sink->begin(sink->arg, &st, from, to);
+	return code != MW_OK ? code : send_range(ctx, fd, path, from, to, sink);
 }
 
 enum mw_code
@@ -113,19 +113,19 @@ mw_local_read(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user, const 
     bool ranged, int64_t from, int64_t to, const struct mw_file_sink *sink)
 {
 	const struct mw_local *l = (const struct mw_local *)s;
-	enum mw_code rc;
+	enum mw_code code;
 	int root, fd;
 
-	rc = mw_local_files(l, ctx, user, &root);
-	if (rc != MW_OK)
-		return rc;
+	code = mw_local_files(l, ctx, user, &root);
+	if (code != MW_OK)
+		return code;
 	fd = mw_local_openat(l, root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 	close_keep(root);
 	if (fd < 0)
 		return mw_local_errno(ctx, errno, path);
-	rc = read_open(ctx, fd, path, ranged, from, to, sink);
+	code = read_open(ctx, fd, path, ranged, from, to, sink);
 	(void)close(fd);
-	return rc;
+	return code;
 }
 
 enum mw_code
@@ -133,23 +133,23 @@ mw_local_stat(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user, const 
     struct mw_stat *st)
 {
 	const struct mw_local *l = (const struct mw_local *)s;
-	enum mw_code rc;
+	enum mw_code code;
 	struct stat sb;
 	int root, fd;
 
-	rc = mw_local_files(l, ctx, user, &root);
-	if (rc != MW_OK)
-		return rc;
+	code = mw_local_files(l, ctx, user, &root);
+	if (code != MW_OK)
+		return code;
 	fd = mw_local_openat(l, root, path, O_PATH | O_NOFOLLOW);
 	close_keep(root);
 	if (fd < 0)
 		return mw_local_errno(ctx, errno, path);
 	if (fstat(fd, &sb) != 0)
-		rc = mw_local_errno(ctx, errno, path);
+		code = mw_local_errno(ctx, errno, path);
 	else
 		mw_local_stat_fill(&sb, st);
 	(void)close(fd);
-	return rc;
+	return code;
 }
 
 /* ---- remove ---- */
@@ -160,12 +160,12 @@ mw_local_remove(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user, cons
 	const struct mw_local *l = (const struct mw_local *)s;
 	char dir[MW_PATH_MAX + 1];
 	const char *name;
-	enum mw_code rc;
+	enum mw_code code;
 	int root, fd;
 
-	rc = mw_local_files(l, ctx, user, &root);
-	if (rc != MW_OK)
-		return rc;
+	code = mw_local_files(l, ctx, user, &root);
+	if (code != MW_OK)
+		return code;
 	if (!split(path, dir, &name)) {
 		(void)close(root);
 		return mw_ctx_fail(ctx, MW_CONFLICT, "%s: is a directory", path);
@@ -175,9 +175,9 @@ mw_local_remove(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user, cons
 	if (fd < 0)
 		return mw_local_errno(ctx, errno, path);
 	if (unlinkat(fd, name, 0) != 0)
-		rc = mw_local_errno(ctx, errno, path);
+		code = mw_local_errno(ctx, errno, path);
 	(void)close(fd);
-	return rc;
+	return code;
 }
 
 /* ---- write ---- */
@@ -228,7 +228,7 @@ copy(struct mw_ctx *ctx, const char *path, int from, int64_t size, int to)
 {
 	char buf[PIECE];
 	int64_t at = 0;
-	enum mw_code rc;
+	enum mw_code code;
 	ssize_t n;
 
 	while (at < size) {
@@ -240,9 +240,9 @@ copy(struct mw_ctx *ctx, const char *path, int from, int64_t size, int to)
 		if (n <= 0)
 			return mw_ctx_fail(ctx, MW_INTERNAL_ERROR, "%s: its spooled content is %s",
 			    path, n < 0 ? strerror(errno) : "too short");
-		rc = mw_write_all(to, buf, (size_t)n, &ctx->err);
-		if (rc != MW_OK)
-			return rc;
+		code = mw_write_all(to, buf, (size_t)n, &ctx->err);
+		if (code != MW_OK)
+			return code;
 		at += n;
 	}
 	return MW_OK;
@@ -305,26 +305,26 @@ put(struct mw_ctx *ctx, int in, int dir, const char *name, const char *path,
 {
 	char tmp[MW_TMPNAME_LEN];
 	int mode = src->mode, fd;
-	enum mw_code rc;
+	enum mw_code code;
 
-	rc = target(ctx, dir, name, path, &mode);
-	if (rc != MW_OK)
-		return rc;
+	code = target(ctx, dir, name, path, &mode);
+	if (code != MW_OK)
+		return code;
 	/* What killed writers left; the directory is empty but for writes in hand. */
 	(void)mw_tmpfile_sweep(in, MW_LOCAL_LEFTOVER);
-	rc = mw_tmpfile(in, 0600, tmp, &fd, &ctx->err);
-	if (rc != MW_OK)
-		return rc;
-	rc = copy(ctx, path, src->fd, src->size, fd);
-	if (rc == MW_OK)
-		rc = finish(ctx, fd, mode, src->mtime, path);
-	if (rc == MW_OK && renameat(in, tmp, dir, name) != 0)
-		rc = errno == ENOENT ? mw_ctx_fail(ctx, MW_CONFLICT,
+	code = mw_tmpfile(in, 0600, tmp, &fd, &ctx->err);
+	if (code != MW_OK)
+		return code;
+	code = copy(ctx, path, src->fd, src->size, fd);
+	if (code == MW_OK)
+		code = finish(ctx, fd, mode, src->mtime, path);
+	if (code == MW_OK && renameat(in, tmp, dir, name) != 0)
+		code = errno == ENOENT ? mw_ctx_fail(ctx, MW_CONFLICT,
 		    "%s: its directory was removed", path) : mw_local_errno(ctx, errno, path);
-	if (rc != MW_OK)
+	if (code != MW_OK)
 		(void)unlinkat(in, tmp, 0);
 	(void)close(fd);
-	return rc;
+	return code;
 }
 
 enum mw_code
@@ -336,30 +336,30 @@ mw_local_write(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user, const
 	char parent[MW_PATH_MAX + 1];
 	int root, dir = -1, in = -1;
 	const char *name;
-	enum mw_code rc;
+	enum mw_code code;
 
-	rc = mw_local_files(l, ctx, user, &root);
-	if (rc != MW_OK)
-		return rc;
+	code = mw_local_files(l, ctx, user, &root);
+	if (code != MW_OK)
+		return code;
 	if (!split(path, parent, &name)) {
-		rc = mw_ctx_fail(ctx, MW_CONFLICT, "%s: is a directory", path);
+		code = mw_ctx_fail(ctx, MW_CONFLICT, "%s: is a directory", path);
 		goto out;
 	}
-	rc = open_parents(l, ctx, root, parent, &dir);
-	if (rc != MW_OK)
+	code = open_parents(l, ctx, root, parent, &dir);
+	if (code != MW_OK)
 		goto out;
 	in = open_in(l, user);
 	if (in < 0) {
-		rc = mw_ctx_fail(ctx, errno == ENOSPC || errno == EDQUOT ? MW_STORAGE_FULL :
+		code = mw_ctx_fail(ctx, errno == ENOSPC || errno == EDQUOT ? MW_STORAGE_FULL :
 		    MW_SANDBOX_UNAVAILABLE, "%s/.run: %s", l->path, strerror(errno));
 		goto out;
 	}
-	rc = put(ctx, in, dir, name, path, &src);
+	code = put(ctx, in, dir, name, path, &src);
 out:
 	if (in >= 0)
 		(void)close(in);
 	if (dir >= 0)
 		(void)close(dir);
 	(void)close(root);
-	return rc;
+	return code;
 }

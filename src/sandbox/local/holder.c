@@ -57,14 +57,14 @@ take_lock(struct hold *h)
 {
 	const char *path = mw_arena_printf(h->arena, "%s/.run/%s/lock", h->l->path, h->user);
 
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (path == NULL)
 		return mw_fail(&h->err, MW_INTERNAL_ERROR, "out of memory");
-	rc = mw_lockfile_take(path, "holder", 0, &h->lock, NULL);
-	if (rc == MW_DEADLINE_EXCEEDED)
-		return mw_fail(&h->err, rc, MW_LOCAL_HELD);
-	return rc == MW_OK ? rc : fail_errno(h, "lock");
+	code = mw_lockfile_take(path, "holder", 0, &h->lock, NULL);
+	if (code == MW_DEADLINE_EXCEEDED)
+		return mw_fail(&h->err, code, MW_LOCAL_HELD);
+	return code == MW_OK ? code : fail_errno(h, "lock");
 }
 
 static enum mw_code
@@ -169,7 +169,7 @@ static enum mw_code
 make_command(struct hold *h)
 {
 	const char *agent = getenv("MOLTWORKER_AGENT");
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (agent == NULL || *agent == '\0')
 		agent = MW_LIBEXECDIR "/moltworker/agent";
@@ -177,8 +177,8 @@ make_command(struct hold *h)
 		return mw_fail(&h->err, MW_SANDBOX_UNAVAILABLE, "%s: %s", agent, strerror(errno));
 	if (h->l->plain)
 		return make_plain(h, agent);
-	rc = mw_bwrap_argv(h->l, h->conf, h->user, agent, h->arena, &h->argv, &h->err);
-	return rc == MW_OK ? make_env(h, h->l->root, h->l->run_dir, "/tmp") : rc;
+	code = mw_bwrap_argv(h->l, h->conf, h->user, agent, h->arena, &h->argv, &h->err);
+	return code == MW_OK ? make_env(h, h->l->root, h->l->run_dir, "/tmp") : code;
 }
 
 /* In the new process: put the descriptors in their places, close all others, go. */
@@ -269,13 +269,13 @@ wait_end(struct hold *h)
 static enum mw_code
 prepare(struct hold *h)
 {
-	enum mw_code rc = mw_local_open(h->conf, &h->l, &h->err);
+	enum mw_code code = mw_local_open(h->conf, &h->l, &h->err);
 
-	if (rc != MW_OK)
-		return rc;
-	rc = mw_local_may_run(h->l, &h->err);
-	if (rc != MW_OK)
-		return rc;
+	if (code != MW_OK)
+		return code;
+	code = mw_local_may_run(h->l, &h->err);
+	if (code != MW_OK)
+		return code;
 	h->arena = mw_arena_open(ARENA_MAX);
 	if (h->arena == NULL)
 		return mw_fail(&h->err, MW_INTERNAL_ERROR, "out of memory");
@@ -286,22 +286,22 @@ prepare(struct hold *h)
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
 		return fail_errno(h, "prctl");
-	rc = take_lock(h);
-	if (rc == MW_OK)
-		rc = make_dirs(h);
-	if (rc == MW_OK)
-		rc = open_files(h);
-	if (rc == MW_OK)
-		rc = make_socket(h);
-	return rc == MW_OK ? make_command(h) : rc;
+	code = take_lock(h);
+	if (code == MW_OK)
+		code = make_dirs(h);
+	if (code == MW_OK)
+		code = open_files(h);
+	if (code == MW_OK)
+		code = make_socket(h);
+	return code == MW_OK ? make_command(h) : code;
 }
 
 /* The one line for the starter; after it nobody listens to us any more. */
 static void
-report(const struct hold *h, enum mw_code rc)
+report(const struct hold *h, enum mw_code code)
 {
 	char line[sizeof(h->err.msg) + 2];
-	int n = snprintf(line, sizeof(line), "%s\n", rc == MW_OK ? "ok" : h->err.msg);
+	int n = snprintf(line, sizeof(line), "%s\n", code == MW_OK ? "ok" : h->err.msg);
 
 	/* A starter that is gone does not change anything. */
 	(void)!write(1, line, n < 0 ? 0 : (size_t)n);
@@ -331,15 +331,15 @@ mw_local_hold(const struct mw_conf *conf, const char *user)
 {
 	struct hold h = { .conf = conf, .user = user, .run = -1, .lock = -1, .listen = -1,
 	    .log = -1, .null = -1, .ready = -1, .child = -1 };
-	enum mw_code rc = prepare(&h);
+	enum mw_code code = prepare(&h);
 
-	if (rc == MW_OK)
-		rc = launch(&h);
-	if (rc == MW_OK)
-		rc = wait_ready(&h);
-	report(&h, rc);
+	if (code == MW_OK)
+		code = launch(&h);
+	if (code == MW_OK)
+		code = wait_ready(&h);
+	report(&h, code);
 	if (h.child > 0)
 		wait_end(&h);
 	release(&h);
-	return rc == MW_OK ? 0 : 1;
+	return code == MW_OK ? 0 : 1;
 }

@@ -48,7 +48,7 @@ visit(struct walk *w, int dir, size_t n, const char *entry)
 	size_t len = strlen(entry);
 	struct mw_entry e = { .path = w->name };
 	struct stat sb;
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (len > 255)
 		return MW_OK;
@@ -56,10 +56,10 @@ visit(struct walk *w, int dir, size_t n, const char *entry)
 	if (fstatat(dir, entry, &sb, AT_SYMLINK_NOFOLLOW) != 0)
 		return errno == ENOENT ? MW_OK : mw_local_errno(w->ctx, errno, w->name);
 	mw_local_stat_fill(&sb, &e.st);
-	rc = w->fn(w->arg, &e);
+	code = w->fn(w->arg, &e);
 	/* What lies below a longer name cannot be named by anyone. */
-	if (rc != MW_OK || !w->recursive || !S_ISDIR(sb.st_mode) || n + len > MW_PATH_MAX)
-		return rc;
+	if (code != MW_OK || !w->recursive || !S_ISDIR(sb.st_mode) || n + len > MW_PATH_MAX)
+		return code;
 	if (!mw_buf_add(&w->pending, w->name, n + len + 1))
 		return mw_ctx_fail(w->ctx, MW_CONFLICT, "%s: too many directories", w->path);
 	return MW_OK;
@@ -69,13 +69,13 @@ visit(struct walk *w, int dir, size_t n, const char *entry)
 static enum mw_code
 read_dir(struct walk *w, DIR *dir, size_t n)
 {
-	enum mw_code rc = MW_OK;
+	enum mw_code code = MW_OK;
 	unsigned count = 0;
 	struct dirent *de;
 
 	if (n > 0)
 		w->name[n++] = '/';
-	while (rc == MW_OK) {
+	while (code == MW_OK) {
 		if (count++ % CHECK_EVERY == 0 && mw_left(w->ctx->deadline) == 0)
 			return mw_ctx_fail(w->ctx, MW_SANDBOX_TIMEOUT, "%s: listing took too long",
 			    w->path);
@@ -85,9 +85,9 @@ read_dir(struct walk *w, DIR *dir, size_t n)
 			return errno == 0 || errno == ENOENT ? MW_OK :
 			    mw_local_errno(w->ctx, errno, w->path);
 		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
-			rc = visit(w, dirfd(dir), n, de->d_name);
+			code = visit(w, dirfd(dir), n, de->d_name);
 	}
-	return rc;
+	return code;
 }
 
 static enum mw_code
@@ -95,20 +95,20 @@ list_one(struct walk *w, size_t n)
 {
 	int fd = mw_local_openat_nolink(w->base, w->name, O_RDONLY | O_DIRECTORY | O_NONBLOCK);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (dir == NULL) {
-		rc = MW_OK;
+		code = MW_OK;
 		/* Removed or swapped since it was met: it is not there any more. */
 		if (fd >= 0 || (errno != ENOENT && errno != ENOTDIR && errno != ELOOP))
-			rc = mw_local_errno(w->ctx, errno, n == 0 ? w->path : w->name);
+			code = mw_local_errno(w->ctx, errno, n == 0 ? w->path : w->name);
 		if (fd >= 0)
 			(void)close(fd);
-		return rc;
+		return code;
 	}
-	rc = read_dir(w, dir, n);
+	code = read_dir(w, dir, n);
 	(void)closedir(dir);
-	return rc;
+	return code;
 }
 
 /* Take the last pending name into w->name.  Its length, 0 = none is left. */
@@ -130,35 +130,35 @@ pop(struct walk *w)
 static enum mw_code
 walk(struct walk *w)
 {
-	enum mw_code rc;
+	enum mw_code code;
 	size_t n = 0;
 
 	w->name[0] = '\0';
 	do {
-		rc = list_one(w, n);
-		n = rc == MW_OK ? pop(w) : 0;
+		code = list_one(w, n);
+		n = code == MW_OK ? pop(w) : 0;
 	} while (n > 0);
-	return rc;
+	return code;
 }
 
 static enum mw_code
 open_base(const struct mw_local *l, struct mw_ctx *ctx, int root, const char *path, int *fd)
 {
 	struct stat sb;
-	enum mw_code rc;
+	enum mw_code code;
 
 	*fd = mw_local_openat(l, root, path, O_PATH);
 	if (*fd < 0)
 		return mw_local_errno(ctx, errno, path);
 	if (fstat(*fd, &sb) != 0)
-		rc = mw_local_errno(ctx, errno, path);
+		code = mw_local_errno(ctx, errno, path);
 	else if (!S_ISDIR(sb.st_mode))
-		rc = mw_ctx_fail(ctx, MW_CONFLICT, "%s: is not a directory", path);
+		code = mw_ctx_fail(ctx, MW_CONFLICT, "%s: is not a directory", path);
 	else
 		return MW_OK;
 	(void)close(*fd);
 	*fd = -1;
-	return rc;
+	return code;
 }
 
 enum mw_code
@@ -167,12 +167,12 @@ mw_local_list(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user, const 
 {
 	const struct mw_local *l = (const struct mw_local *)s;
 	struct walk *w;
-	enum mw_code rc;
+	enum mw_code code;
 	int root;
 
-	rc = mw_local_files(l, ctx, user, &root);
-	if (rc != MW_OK)
-		return rc;
+	code = mw_local_files(l, ctx, user, &root);
+	if (code != MW_OK)
+		return code;
 	w = calloc(1, sizeof(*w));
 	if (w == NULL) {
 		(void)close(root);
@@ -181,13 +181,13 @@ mw_local_list(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user, const 
 	*w = (struct walk){ .ctx = ctx, .path = *path == '\0' ? "/" : path,
 	    .recursive = recursive, .fn = fn, .arg = arg };
 	mw_buf_init(&w->pending, PENDING_MAX);
-	rc = open_base(l, ctx, root, path, &w->base);
+	code = open_base(l, ctx, root, path, &w->base);
 	(void)close(root);
-	if (rc == MW_OK) {
-		rc = walk(w);
+	if (code == MW_OK) {
+		code = walk(w);
 		(void)close(w->base);
 	}
 	mw_buf_free(&w->pending);
 	free(w);
-	return rc;
+	return code;
 }

@@ -61,17 +61,17 @@ enum mw_code
 mw_local_open(const struct mw_conf *conf, struct mw_local **lp, struct mw_err *err)
 {
 	struct mw_local *l = calloc(1, sizeof(*l));
-	enum mw_code rc;
+	enum mw_code code;
 
 	*lp = NULL;
 	if (l == NULL)
 		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
 	l->base.ops = &mw_sandbox_local;
 	l->base.flags = MW_SB_FILES_ASLEEP | MW_SB_CAN_STOP | MW_SB_CAN_CREATE;
-	rc = set_up(l, conf, err);
-	if (rc != MW_OK) {
+	code = set_up(l, conf, err);
+	if (code != MW_OK) {
 		mw_local_close(l);
-		return rc;
+		return code;
 	}
 	*lp = l;
 	return MW_OK;
@@ -118,10 +118,10 @@ static enum mw_code
 local_open(const struct mw_conf *conf, struct mw_sandbox **sp, struct mw_err *err)
 {
 	struct mw_local *l;
-	enum mw_code rc = mw_local_open(conf, &l, err);
+	enum mw_code code = mw_local_open(conf, &l, err);
 
-	*sp = rc == MW_OK ? &l->base : NULL;
-	return rc;
+	*sp = code == MW_OK ? &l->base : NULL;
+	return code;
 }
 
 static void
@@ -143,7 +143,7 @@ static enum mw_code
 local_enumerate(struct mw_sandbox *s, struct mw_ctx *ctx, mw_user_fn fn, void *arg)
 {
 	struct mw_local *l = (struct mw_local *)s;
-	enum mw_code rc = MW_OK;
+	enum mw_code code = MW_OK;
 	struct dirent *de;
 	DIR *dir = opendir(l->path);
 
@@ -151,20 +151,20 @@ local_enumerate(struct mw_sandbox *s, struct mw_ctx *ctx, mw_user_fn fn, void *a
 		return MW_OK;
 	if (dir == NULL)
 		return mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE, "%s: %s", l->path, strerror(errno));
-	while (rc == MW_OK) {
+	while (code == MW_OK) {
 		errno = 0;
 		de = readdir(dir);
 		if (de == NULL) {
 			if (errno != 0)
-				rc = mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE, "%s: %s", l->path,
+				code = mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE, "%s: %s", l->path,
 				    strerror(errno));
 			break;
 		}
 		if (is_user_dir(dirfd(dir), de->d_name))
-			rc = fn(arg, de->d_name);
+			code = fn(arg, de->d_name);
 	}
 	(void)closedir(dir);
-	return rc;
+	return code;
 }
 
 static enum mw_code
@@ -174,7 +174,7 @@ local_status(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
 	struct mw_local *l = (struct mw_local *)s;
 	int64_t deadline = mw_now() + STATUS_WAIT;
 	int dir = mw_local_user_dir(l, user);
-	enum mw_code rc;
+	enum mw_code code;
 
 	*st = (struct mw_sandbox_status){ .state = MW_SB_ABSENT, .memory = -1, .processes = -1 };
 	if (dir < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
@@ -182,14 +182,14 @@ local_status(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
 	if (dir < 0)
 		return mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE, "%s: %s", l->path, strerror(errno));
 	(void)close(dir);
-	rc = mw_local_state(l, user, deadline < ctx->deadline ? deadline : ctx->deadline, st);
-	if (rc == MW_SANDBOX_HIBERNATING) {
+	code = mw_local_state(l, user, deadline < ctx->deadline ? deadline : ctx->deadline, st);
+	if (code == MW_SANDBOX_HIBERNATING) {
 		/* Nobody listens: not yet, or not any more. */
 		st->state = mw_local_held(l, ctx, user) ? MW_SB_STARTING : MW_SB_ASLEEP;
 		return MW_OK;
 	}
-	if (rc != MW_OK)
-		return mw_ctx_fail(ctx, rc, "the sandbox's agent does not answer");
+	if (code != MW_OK)
+		return mw_ctx_fail(ctx, code, "the sandbox's agent does not answer");
 	st->state = MW_SB_RUNNING;
 	return MW_OK;
 }

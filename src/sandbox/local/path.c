@@ -184,22 +184,22 @@ is_marker(int fd)
 static int
 proven(const struct mw_local *l, const char *user)
 {
-	int dir = mw_local_run_dir(l, user), fd, rc, e;
+	int dir = mw_local_run_dir(l, user), fd, code, e;
 	char name[MW_PATH_MAX + 16];
 	struct stat st;
 
 	if (dir < 0)
 		return errno == ENOENT ? 0 : -1;
-	rc = snprintf(name, sizeof(name), "%s/instance", l->run_tail);
-	fd = rc < 0 || (size_t)rc >= sizeof(name) ? -1 :
+	code = snprintf(name, sizeof(name), "%s/instance", l->run_tail);
+	fd = code < 0 || (size_t)code >= sizeof(name) ? -1 :
 	    mw_local_openat_nolink(dir, name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 	e = errno;
 	(void)close(dir);
 	if (fd < 0)
 		return e == EMFILE || e == ENFILE || e == ENOMEM ? (errno = e, -1) : 0;
-	rc = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && is_marker(fd);
+	code = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && is_marker(fd);
 	(void)close(fd);
-	return rc;
+	return code;
 }
 
 enum mw_code

@@ -66,12 +66,12 @@ static enum mw_code
 take_start(const struct mw_local *l, struct mw_ctx *ctx, const char *user, int *fd)
 {
 	struct mw_err err = { .code = MW_OK };
-	enum mw_code rc = take(l, ctx, user, "start", ctx->deadline, fd, &err);
+	enum mw_code code = take(l, ctx, user, "start", ctx->deadline, fd, &err);
 
-	if (rc == MW_DEADLINE_EXCEEDED)
+	if (code == MW_DEADLINE_EXCEEDED)
 		return mw_ctx_fail(ctx, MW_SANDBOX_TIMEOUT,
 		    "another start or stop of this sandbox takes long");
-	return rc == MW_OK ? rc : mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE, "%s", err.msg);
+	return code == MW_OK ? code : mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE, "%s", err.msg);
 }
 
 /* Does nothing of it run?  Waits until `deadline` for that. */
@@ -240,7 +240,7 @@ run_holder(struct mw_ctx *ctx, const char *user)
 	const char *moltctl = getenv(PREFIX "MOLTCTL");
 	char *argv[4] = { NULL };
 	char **env = holder_env(ctx);
-	enum mw_code rc;
+	enum mw_code code;
 	int out;
 
 	argv[0] = mw_arena_strdup(ctx->arena, moltctl != NULL && *moltctl != '\0' ? moltctl :
@@ -252,9 +252,9 @@ run_holder(struct mw_ctx *ctx, const char *user)
 	if (!detach(argv, env, &out))
 		return mw_ctx_fail(ctx, MW_SANDBOX_CAPACITY, "cannot start moltctl hold: %s",
 		    strerror(errno));
-	rc = hear(ctx, out);
+	code = hear(ctx, out);
 	(void)close(out);
-	return rc;
+	return code;
 }
 
 /* ---- stop ---- */
@@ -319,7 +319,7 @@ mw_local_stop(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user)
 {
 	const struct mw_local *l = (const struct mw_local *)s;
 	int dir = mw_local_run_dir(l, user), lock;
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (dir < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return MW_OK;
@@ -327,12 +327,12 @@ mw_local_stop(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user)
 		return mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE, "%s/.run: %s", l->path,
 		    strerror(errno));
 	(void)close(dir);
-	rc = take_start(l, ctx, user, &lock);
-	if (rc != MW_OK)
-		return rc;
-	rc = end_it(l, ctx, user);
+	code = take_start(l, ctx, user, &lock);
+	if (code != MW_OK)
+		return code;
+	code = end_it(l, ctx, user);
 	mw_lockfile_give(lock);
-	return rc;
+	return code;
 }
 
 /* ---- start ---- */
@@ -343,13 +343,13 @@ static enum mw_code
 make_root(const struct mw_local *l, struct mw_ctx *ctx, const char *user, int run)
 {
 	const char *root = mw_arena_printf(ctx->arena, "%s/%s", l->path, user);
-	enum mw_code rc;
+	enum mw_code code;
 
 	if (root == NULL)
 		return mw_ctx_nomem(ctx);
-	rc = end_it(l, ctx, user);
-	if (rc != MW_OK)
-		return rc;
+	code = end_it(l, ctx, user);
+	if (code != MW_OK)
+		return code;
 	if (!mw_local_wipe(run, "tmp") || !mw_local_wipe(run, "run") ||
 	    !mw_local_wipe(run, "in") || mkdir(root, 0700) != 0)
 		return mw_ctx_fail(ctx, errno == ENOSPC || errno == EDQUOT ? MW_STORAGE_FULL :
@@ -364,28 +364,28 @@ make_root(const struct mw_local *l, struct mw_ctx *ctx, const char *user, int ru
 static enum mw_code
 start_it(const struct mw_local *l, struct mw_ctx *ctx, const char *user)
 {
-	enum mw_code rc;
+	enum mw_code code;
 
 	for (;;) {
-		rc = mw_local_ping(l, user, ctx->deadline);
-		if (rc == MW_OK)
+		code = mw_local_ping(l, user, ctx->deadline);
+		if (code == MW_OK)
 			return MW_OK;
 		if (mw_stopping())
 			return mw_local_stopping(ctx);
-		if (rc != MW_SANDBOX_HIBERNATING && mw_left(ctx->deadline) == 0)
+		if (code != MW_SANDBOX_HIBERNATING && mw_left(ctx->deadline) == 0)
 			return mw_ctx_fail(ctx, MW_SANDBOX_UNREACHABLE,
 			    "the sandbox's agent does not answer");
 		if (mw_left(ctx->deadline) == 0)
 			return mw_ctx_fail(ctx, MW_SANDBOX_TIMEOUT, "the sandbox is still starting");
-		rc = is_free(l, ctx, user, 0) ? run_holder(ctx, user) : MW_CONFLICT;
-		if (rc == MW_OK)
+		code = is_free(l, ctx, user, 0) ? run_holder(ctx, user) : MW_CONFLICT;
+		if (code == MW_OK)
 			break;
-		if (rc != MW_CONFLICT)
-			return rc;
+		if (code != MW_CONFLICT)
+			return code;
 		mw_sleep_ms(NAP);
 	}
-	rc = mw_local_ping(l, user, ctx->deadline);
-	return rc == MW_OK ? rc : mw_ctx_fail(ctx, MW_SANDBOX_UNREACHABLE,
+	code = mw_local_ping(l, user, ctx->deadline);
+	return code == MW_OK ? code : mw_ctx_fail(ctx, MW_SANDBOX_UNREACHABLE,
 	    "the sandbox started and ended at once");
 }
 
@@ -393,28 +393,28 @@ enum mw_code
 mw_local_start(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user)
 {
 	const struct mw_local *l = (const struct mw_local *)s;
-	enum mw_code rc = mw_local_may_run(l, &ctx->err);
+	enum mw_code code = mw_local_may_run(l, &ctx->err);
 	int run, lock, root;
 
-	if (rc != MW_OK)
-		return rc;
+	if (code != MW_OK)
+		return code;
 	run = mw_local_make_run_dir(l, user);
 	if (run < 0)
 		return mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE, "cannot make %s/.run/%s: %s",
 		    l->path, user, strerror(errno));
-	rc = take_start(l, ctx, user, &lock);
-	if (rc == MW_OK) {
+	code = take_start(l, ctx, user, &lock);
+	if (code == MW_OK) {
 		root = mw_local_user_dir(l, user);
 		if (root < 0)
-			rc = errno == ENOENT ? make_root(l, ctx, user, run) :
+			code = errno == ENOENT ? make_root(l, ctx, user, run) :
 			    mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE, "%s/%s: %s", l->path, user,
 			    strerror(errno));
 		else
 			(void)close(root);
-		if (rc == MW_OK)
-			rc = start_it(l, ctx, user);
+		if (code == MW_OK)
+			code = start_it(l, ctx, user);
 		mw_lockfile_give(lock);
 	}
 	(void)close(run);
-	return rc;
+	return code;
 }
