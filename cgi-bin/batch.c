@@ -12,6 +12,7 @@
 #include "files.h"
 #include "ops/files/batch.h"
 #include "ops/files/params.h"
+#include "app/responder.h"
 
 #define PIECE (16 * 1024)
 #define TIMED_MAX 10		/* operations whose time limits add up */

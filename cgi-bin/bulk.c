@@ -14,6 +14,7 @@
 #include "ops/sync/answer.h"
 #include "ops/fleet/users.h"
 #include "app/longwait.h"
+#include "app/responder.h"
 
 #define PIECE (16 * 1024)
 

@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/str.h"
-#include "app/app.h"
+#include "app/responder.h"
 #include "ops/config/document.h"
 #include "ops/config/history.h"
 #include "ops/files/params.h"

@@ -14,6 +14,7 @@
 #include "base/utf8.h"
 #include "ops/exec/answer.h"
 #include "app/longwait.h"
+#include "app/responder.h"
 
 #define EXEC "/api/super/users/{user}/exec"
 #define MAX_WAIT 60000		/* ms that a status may be held */

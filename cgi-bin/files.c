@@ -2,7 +2,7 @@
 /* files.fcgi: read, write, delete and list a user's files. */
 #include "files.h"
 
-#include "app/app.h"
+#include "app/responder.h"
 
 static const struct mw_route routes[] = {
 	MW_FILES_ROWS,

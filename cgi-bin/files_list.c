@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "ops/files/list.h"
 #include "ops/files/params.h"
+#include "app/responder.h"
 
 static struct json_object *
 time_or_null(struct mw_req *req, int64_t ms)

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/utf8.h"
 #include "ops/files/params.h"
+#include "app/responder.h"
 
 struct answer {
 	struct mw_req *req;

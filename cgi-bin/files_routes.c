@@ -4,7 +4,7 @@
 
 #include <json.h>
 
-#include "app/app.h"
+#include "app/responder.h"
 #include "ops/files/read.h"
 
 const char *

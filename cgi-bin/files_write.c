@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "ops/files/upload.h"
 #include "ops/files/params.h"
+#include "app/responder.h"
 
 static enum mw_code
 write_params(struct mw_req *req, struct mw_write *w)

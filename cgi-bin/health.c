@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "app/app.h"
+#include "app/responder.h"
 #include "ops/fleet/health.h"
 #include "app/retry.h"
 

@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "base/utf8.h"
-#include "app/app.h"
+#include "app/responder.h"
 #include "ops/fleet/lifecycle.h"
 #include "ops/wake/gateway.h"
 #include "ops/ready/user_state.h"

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "app/app.h"
+#include "app/responder.h"
 #include "ops/sync/sync.h"
 #include "ops/sync/answer.h"
 

@@ -77,7 +77,7 @@ sandbox/agent
 sandbox/local base conf sandbox sandbox/agent
 sandbox/engine base conf net sandbox sandbox/local
 sandbox/remote base net sandbox sandbox/engine
-app base conf http net store state sandbox ops/files
+app base conf http net store state sandbox
 ops/ready base conf state sandbox app
 ops/job base app
 ops/files base app ops/ready ops/sync

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* One process of the product: what is opened once, kept, and opened anew by a new configuration. */
 #include "app/app.h"
 
 #include <errno.h>
@@ -11,17 +12,6 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/log.h"
-#include "base/str.h"
-#include "base/supervise.h"
-#include "net/net.h"
-#include "ops/files/drain.h"
-#include "app/lanes.h"
-#include "app/request_log.h"
-
-/* The longest a request may take beside its own time limit and its wake. */
-#define DEADLINE_SLACK 10000
-
-#define WAIT 60000	/* ms; how often a pool looks round unasked */
 
 static void
 open_log(const char *name, const struct mw_conf *conf)
@@ -122,12 +112,56 @@ out:
 	return code;
 }
 
+/* ---- handles of further threads ---- */
+
+enum mw_code
+mw_lane_app(struct mw_app *app, struct mw_ctx *ctx, size_t i, struct mw_app **lane)
+{
+	struct mw_app *l, mine = *app;
+
+	*lane = NULL;
+	if (i >= MW_LANES_MAX)
+		return mw_ctx_fail(ctx, MW_INTERNAL_ERROR, "too many threads");
+	if (app->lanes == NULL &&
+	    (app->lanes = calloc(MW_LANES_MAX, sizeof(*app->lanes))) == NULL)
+		return mw_ctx_nomem(ctx);
+	l = &app->lanes[i];
+	mine.lanes = NULL;
+	mine.store = l->store;
+	mine.sandbox = l->sandbox;
+	mw_err_clear(&mine.store_err);
+	mw_err_clear(&mine.sandbox_err);
+	if (mine.store == NULL &&
+	    mw_store_open(app->conf, &mine.store, &mine.store_err) != MW_OK)
+		mine.store = NULL;
+	if (mine.sandbox == NULL &&
+	    mw_app_open_sandbox(app, &mine.sandbox, &mine.sandbox_err) != MW_OK)
+		mine.sandbox = NULL;
+	*l = mine;
+	*lane = l;
+	return MW_OK;
+}
+
+/* The configuration changed, or the end. */
+static void
+lanes_close(struct mw_app *app)
+{
+	size_t i;
+
+	for (i = 0; app->lanes != NULL && i < MW_LANES_MAX; i++) {
+		mw_sandbox_close(app->lanes[i].sandbox);
+		mw_store_close(app->lanes[i].store);
+	}
+	free(app->lanes);
+	app->lanes = NULL;
+}
+
 void
 mw_app_close(struct mw_app *a)
 {
 	if (a == NULL)
 		return;
-	mw_lanes_close(a);
+	lanes_close(a);
 	mw_sandbox_close(a->sandbox);
 	mw_store_close(a->store);
 	mw_process_db_close(a->processes);
@@ -165,7 +199,7 @@ reopen(struct mw_app *a)
 	open_log(a->name, a->conf);
 	mw_outbox_limit(a->outbox, a->conf->outbox.max_bytes);
 	mw_secret_watch_close(a->secret);
-	mw_lanes_close(a);
+	lanes_close(a);
 	mw_sandbox_close(a->sandbox);
 	mw_store_close(a->store);
 	a->secret = NULL;
@@ -193,14 +227,33 @@ retry_open(struct mw_app *a)
 		a->sandbox_err = err;
 }
 
+/* The secret of the file in force; the last good one stays while it cannot be read. */
 static void
-begin(struct mw_req *req)
+refresh_secret(struct mw_app *a)
 {
-	struct mw_app *a = req->app;
-	const struct mw_conf *conf = mw_conf_watch_get(a->watch);
 	const struct mw_secret *secret;
-	struct mw_err err;
+	struct mw_err err = { .code = MW_OK };
 	unsigned gen;
+
+	if (a->secret == NULL) {
+		if (mw_secret_watch_open(a->conf->auth.secret_file, &a->secret, &err) != MW_OK)
+			mw_log(MW_ERROR, "auth.secret_file: %s; the last good secret stays", err.msg);
+		else
+			a->secret_gen = 0;
+	}
+	if (a->secret == NULL)
+		return;
+	secret = mw_secret_watch_get(a->secret, &gen);
+	if (gen != a->secret_gen) {
+		digest_secrets(a, secret);
+		a->secret_gen = gen;
+	}
+}
+
+void
+mw_app_refresh(struct mw_app *a)
+{
+	const struct mw_conf *conf = mw_conf_watch_get(a->watch);
 
 	if (conf != a->conf) {
 		a->conf = conf;
@@ -208,164 +261,5 @@ begin(struct mw_req *req)
 	} else {
 		retry_open(a);
 	}
-	if (a->secret == NULL) {
-		mw_err_clear(&err);
-		if (mw_secret_watch_open(conf->auth.secret_file, &a->secret, &err) != MW_OK)
-			mw_log(MW_ERROR, "auth.secret_file: %s; the last good secret stays", err.msg);
-		else
-			a->secret_gen = 0;
-	}
-	if (a->secret != NULL) {
-		secret = mw_secret_watch_get(a->secret, &gen);
-		if (gen != a->secret_gen) {
-			digest_secrets(a, secret);
-			a->secret_gen = gen;
-		}
-	}
-	req->max_body = conf->http.max_body;
-	mw_req_resolve_address(req, &conf->http.trusted_proxies);
-	req->ctx.deadline = req->started + conf->wake.max_wait + conf->sandbox.timeout +
-	    DEADLINE_SLACK;
-}
-
-static bool
-authorised(struct mw_req *req, const char *secret, size_t n)
-{
-	struct mw_app *a = req->app;
-	unsigned char digest[32];
-	bool first, second;
-
-	if (n == 0 || !mw_sha256(secret, n, "", 0, digest))
-		return false;
-	first = mw_str_equal_ct(digest, a->digest[0], sizeof(digest));
-	second = mw_str_equal_ct(digest, a->digest[1], sizeof(digest));
-	return (first && a->has_first) || (second && a->has_second);
-}
-
-static bool
-refused(struct mw_req *req)
-{
-	bool first, over;
-
-	over = mw_shm_refused(req->app->shm, req->address, &first);
-	if (first)
-		mw_log(MW_WARN, "too many wrong secrets from %s: further ones get 429 for a while",
-		    req->address);
-	return over;
-}
-
-/* The next request must not wait for us: what is left to do is another process's. */
-static void
-end(struct mw_req *req)
-{
-	mw_request_log(req);
-	mw_drain_kick(req->app);
-}
-
-struct responder {
-	const char *name;
-	const struct mw_route *routes;
-	unsigned procs;		/* of the pool, 0 = not known */
-};
-
-static int
-serve(void *arg)
-{
-	const struct responder *r = arg;
-	struct mw_err err = { .code = MW_OK };
-	struct mw_app *a;
-	struct mw_http http = {
-		.name = r->name, .routes = r->routes, .begin = begin,
-		.authorised = authorised, .refused = refused, .end = end,
-	};
-	int status;
-
-	if (mw_app_open(r->name, &a, &err) != MW_OK) {
-		(void)fprintf(stderr, "%s.fcgi: %s\n", r->name, err.msg);
-		return 1;
-	}
-	http.app = a;
-	a->procs = r->procs;
-	status = mw_http_serve(&http);
-	mw_app_close(a);
-	return status;
-}
-
-/* What every process would load and set up for itself. */
-static void
-warm_up(void)
-{
-	struct mw_err err = { .code = MW_OK };
-	unsigned char digest[32];
-	struct mw_net *net;
-
-	(void)!mw_sha256("", 0, "", 0, digest);
-	if (mw_net_open(&net, &err) == MW_OK)
-		mw_net_close(net);
-}
-
-static int
-serve_pool(struct responder *r)
-{
-	struct mw_err err = { .code = MW_OK };
-	struct mw_supervisor sup;
-
-	(void)mw_log_open(r->name, "", MW_INFO, false);
-	warm_up();
-	if (mw_sup_init(&sup, environ, &err) != MW_OK ||
-	    mw_sup_add_run(&sup, r->name, serve, r, STDIN_FILENO, r->procs, &err) != MW_OK) {
-		(void)fprintf(stderr, "%s.fcgi: %s\n", r->name, err.msg);
-		return 1;
-	}
-	while (mw_sup_step(&sup, WAIT))
-		continue;
-	mw_sup_stop(&sup);
-	mw_sup_free(&sup);
-	return 0;
-}
-
-/* A number of processes in the environment; 0 = none. */
-static unsigned
-count_of(const char *variable, int64_t max)
-{
-	const char *s = getenv(variable);
-	int64_t n;
-
-	return s != NULL && mw_str_uint(s, strlen(s), max, &n) ? (unsigned)n : 0;
-}
-
-int
-mw_app_main(const char *name, const struct mw_route *routes)
-{
-	struct responder r = { .name = name, .routes = routes };
-
-	/* Plain CGI may inherit the variables from the server's environment. */
-	if (!mw_http_listening())
-		return serve(&r);
-	if ((r.procs = count_of("MOLTWORKER_PROCS", MW_SERVICE_PROCS_MAX)) > 0)
-		return serve_pool(&r);
-	r.procs = count_of("MOLTWORKER_POOL", INT32_MAX);
-	return serve(&r);
-}
-
-void
-mw_app_deadline(struct mw_req *req, int64_t max_wake, int64_t own)
-{
-	req->ctx.deadline = mw_now() + max_wake + own + DEADLINE_SLACK;
-}
-
-void
-mw_app_limit(struct mw_ctx *ctx, int64_t max_wake, int64_t own)
-{
-	int64_t deadline = mw_now() + max_wake + own + DEADLINE_SLACK;
-
-	if (deadline < ctx->deadline)
-		ctx->deadline = deadline;
-}
-
-enum mw_code
-mw_app_max_wake(struct mw_req *req, int64_t *max_wake)
-{
-	*max_wake = req->app->conf->wake.max_wait;
-	return mw_req_query_int(req, "maxWakeTime", 0, MW_MAX_WAKE, true, max_wake);
+	refresh_secret(a);
 }

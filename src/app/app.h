@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One process of the product: configuration, secrets, shared state, store and
- * sandbox, opened once and kept; and the hooks that plug it into http/.
+ * sandbox, opened once and kept.
  */
 #ifndef MW_APP_APP_H
 #define MW_APP_APP_H
@@ -39,7 +39,7 @@ struct mw_app {
 	struct mw_err store_err;
 	struct mw_sandbox *sandbox;	/* NULL likewise */
 	struct mw_err sandbox_err;
-	struct mw_app *lanes;		/* of further threads: app/lanes.h; NULL until needed */
+	struct mw_app *lanes;		/* of further threads: mw_lane_app(); NULL until needed */
 	struct mw_awake awake;		/* of all sandbox handles: kept in shm */
 	unsigned procs;			/* of this responder's pool, 0 = not known; see wait.h */
 	struct mw_chance chance;
@@ -53,26 +53,8 @@ struct mw_app {
 enum mw_code mw_app_open(const char *name, struct mw_app **ap, struct mw_err *err) MW_MUST;
 void mw_app_close(struct mw_app *a);
 
-/*
- * main() of a responder.  With MOLTWORKER_PROCS=N in the environment it becomes
- * N processes on the one listening socket, forked after the libraries are loaded,
- * so that their pages are shared, and respawned when they die.  MOLTWORKER_POOL=N
- * tells it how many of it another master keeps (mod_fcgid).
- */
-int mw_app_main(const char *name, const struct mw_route *routes);
-
-/*
- * Set the request's deadline from now: its wake, its own time limit and a little
- * more (ms).  Counts from the moment the body is in, not from its first byte.
- */
-void mw_app_deadline(struct mw_req *req, int64_t max_wake, int64_t own);
-
-/* The same for one of several things that a request does: never after the request's own. */
-void mw_app_limit(struct mw_ctx *ctx, int64_t max_wake, int64_t own);
-
-/* The query's maxWakeTime, ms: 0 = do not wake; more than the maximum is the maximum. */
-#define MW_MAX_WAKE 180000
-enum mw_code mw_app_max_wake(struct mw_req *req, int64_t *max_wake) MW_MUST;
+/* Before each request: the configuration and secret in force, and what they changed opened anew. */
+void mw_app_refresh(struct mw_app *a);
 
 /* A sandbox handle of one's own, for another thread: closed before the app. */
 enum mw_code mw_app_open_sandbox(const struct mw_app *a, struct mw_sandbox **sp,
@@ -81,5 +63,21 @@ enum mw_code mw_app_open_sandbox(const struct mw_app *a, struct mw_sandbox **sp,
 /* The store / the sandbox, or the failure to open it. */
 enum mw_code mw_app_store(struct mw_app *a, struct mw_ctx *ctx, struct mw_store **s) MW_MUST;
 enum mw_code mw_app_sandbox(struct mw_app *a, struct mw_ctx *ctx, struct mw_sandbox **s) MW_MUST;
+
+/*
+ * Handles for threads.  A store or sandbox handle is used by one thread at a
+ * time, so each further thread of a request works with a copy of the app that
+ * has its own.  They are kept, with their connections, for the next request.
+ */
+#define MW_LANES_MAX 64		/* beside the app itself */
+
+/*
+ * The app of further thread number i (0...), with everything else as `app` has it
+ * now; good until the end of the request.  Called by the request's own thread,
+ * before the threads are started.  A store or sandbox that cannot be opened fails
+ * only what needs it, as in the app itself.
+ */
+enum mw_code mw_lane_app(struct mw_app *app, struct mw_ctx *ctx, size_t i,
+    struct mw_app **lane) MW_MUST;
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Detached moltctl processes, and when a drain is started so. */
 #include "app/helper.h"
 
 #include <errno.h>
@@ -9,6 +10,9 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
 
 #define ARGS_MAX 16
 #define ENV_MAX 256
@@ -125,4 +129,28 @@ mw_detach_with(const char *const *args, int keep, struct mw_err *err)
 	if (!wait_for(pid))
 		return mw_fail(err, MW_INTERNAL_ERROR, "%s could not be started", file);
 	return MW_OK;
+}
+
+/* ---- drains ---- */
+
+void
+mw_drain_start(struct mw_app *app)
+{
+	static const char *const args[] = { "drain", "--detached", NULL };
+	struct mw_err err = { .code = MW_OK };
+	int64_t now = mw_now(), last = atomic_load(&app->shm->last_drain);
+
+	if (last != 0 && now - last < app->conf->outbox.drain_interval)
+		return;
+	if (!atomic_compare_exchange_strong(&app->shm->last_drain, &last, now))
+		return;
+	if (mw_detach(args, &err) != MW_OK)
+		mw_log(MW_ERROR, "[SYNC] no drain was started: %s", err.msg);
+}
+
+void
+mw_drain_kick(struct mw_app *app)
+{
+	if (mw_shm_queued(app->shm))
+		mw_drain_start(app);
 }

@@ -6,7 +6,7 @@
 #ifndef MW_APP_HELPER_H
 #define MW_APP_HELPER_H
 
-#include "base/err.h"
+#include "app/app.h"
 
 /*
  * Start moltctl with these arguments (argv[0] is added; NULL-terminated),
@@ -19,5 +19,11 @@ enum mw_code mw_detach(const char *const *args, struct mw_err *err) MW_MUST;
  * from its first moment.  The caller's own copy stays open. */
 #define MW_DETACH_FD 3
 enum mw_code mw_detach_with(const char *const *args, int keep, struct mw_err *err) MW_MUST;
+
+/* Start a detached drain, if none was started within outbox.drain_interval. */
+void mw_drain_start(struct mw_app *app);
+
+/* After an answer: the same, if rows wait.  Costs nothing when none does. */
+void mw_drain_kick(struct mw_app *app);
 
 #endif

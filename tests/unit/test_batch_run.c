@@ -5,7 +5,6 @@
  */
 #include "local_fixture.h"
 #include "ops/files/batch.h"
-#include "app/lanes.h"
 #include "app/pathlock.h"
 
 #define PATHS 12

@@ -15,6 +15,7 @@
 #include "app/app.h"
 #include "app/helper.h"
 #include "ops/files/drain.h"
+#include "app/helper.h"
 #include "app/pathlock.h"
 #include "tap.h"
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "ops/config/document.h"
+#include "app/responder.h"
 #include "ops/fleet/bulk.h"
 #include "tap.h"
 

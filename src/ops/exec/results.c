@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/lockfile.h"
 #include "base/log.h"
-#include "ops/files/drain.h"
+#include "app/helper.h"
 #include "ops/exec/exec.h"
 #include "app/retry.h"
 #include "ops/ready/ready.h"

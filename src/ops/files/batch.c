@@ -10,7 +10,6 @@
 #include "base/log.h"
 #include "base/stop.h"
 #include "base/threads.h"
-#include "app/lanes.h"
 
 #define LANE_ARENA (64 * 1024 * 1024)	/* bytes, at most */
 #define NONE SIZE_MAX

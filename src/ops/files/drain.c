@@ -388,25 +388,3 @@ mw_drain(struct mw_app *app, struct mw_ctx *ctx, unsigned flags, struct mw_drain
 	counted = count(app, ctx, out);
 	return code != MW_OK ? code : counted;
 }
-
-void
-mw_drain_start(struct mw_app *app)
-{
-	static const char *const args[] = { "drain", "--detached", NULL };
-	struct mw_err err = { .code = MW_OK };
-	int64_t now = mw_now(), last = atomic_load(&app->shm->last_drain);
-
-	if (last != 0 && now - last < app->conf->outbox.drain_interval)
-		return;
-	if (!atomic_compare_exchange_strong(&app->shm->last_drain, &last, now))
-		return;
-	if (mw_detach(args, &err) != MW_OK)
-		mw_log(MW_ERROR, "[SYNC] no drain was started: %s", err.msg);
-}
-
-void
-mw_drain_kick(struct mw_app *app)
-{
-	if (mw_shm_queued(app->shm))
-		mw_drain_start(app);
-}

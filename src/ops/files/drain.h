@@ -33,10 +33,4 @@ struct mw_drain_result {
 enum mw_code mw_drain(struct mw_app *app, struct mw_ctx *ctx, unsigned flags,
     struct mw_drain_result *out) MW_MUST;
 
-/* Start a detached drain, if none was started within outbox.drain_interval. */
-void mw_drain_start(struct mw_app *app);
-
-/* After an answer: the same, if rows wait.  Costs nothing when none does. */
-void mw_drain_kick(struct mw_app *app);
-
 #endif

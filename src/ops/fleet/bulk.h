@@ -10,7 +10,6 @@
 
 #include "base/json.h"
 #include "ops/exec/exec.h"
-#include "app/lanes.h"
 #include "ops/sync/sync.h"
 
 #define MW_FLEET_USERS_MAX 10000

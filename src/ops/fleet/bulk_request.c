@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "ops/config/document.h"
 #include "ops/fleet/bulk.h"
+#include "app/responder.h"
 
 const char *const mw_fleet_words[] = { "wake", "restart", "exec", "sync", "config-patch", NULL };
 
