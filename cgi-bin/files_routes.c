@@ -4,6 +4,7 @@
 
 #include <json.h>
 
+#include "base/json.h"
 #include "app/responder.h"
 #include "ops/files/read.h"
 
@@ -18,18 +19,14 @@ mw_file_shown(struct mw_req *req, const char *path)
 enum mw_code
 mw_file_failed(struct mw_req *req, enum mw_code code, unsigned tried)
 {
-	struct json_object *list;
-
 	if (code != MW_FILE_NOT_FOUND)
 		return code;
-	list = json_object_new_array();
+	(void)mw_json_open(&req->extra, "triedSources", '[');
 	if (tried & MW_TRIED_R2)
-		json_object_array_add(list, json_object_new_string("r2"));
+		(void)mw_json_add(&req->extra, NULL, "r2");
 	if (tried & MW_TRIED_CONTAINER)
-		json_object_array_add(list, json_object_new_string("container"));
-	if (req->extra == NULL)
-		req->extra = json_object_new_object();
-	json_object_object_add(req->extra, "triedSources", list);
+		(void)mw_json_add(&req->extra, NULL, "container");
+	(void)mw_json_close(&req->extra, ']');
 	return code;
 }
 

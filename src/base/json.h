@@ -28,12 +28,24 @@ bool mw_base64_write(mw_write_fn write, void *arg, const void *p, size_t n) MW_M
 /* Adds to a struct mw_buf, with the signature of mw_write_fn. */
 bool mw_buf_writer(void *buf, const void *p, size_t n);
 
-/* ,"name":"text" for valid UTF-8; false past the buffer's cap.  add: NULL is null. */
+/*
+ * Writing a document into a buffer.  A comma goes before what is not the first of its
+ * object or array, so members can be added in any order and by anybody.  `name` is a
+ * plain ASCII word, or NULL for an element of an array and for the document itself.
+ * All return false past the buffer's cap, and ever after: check once, at the end.
+ */
 struct mw_buf;
-bool mw_json_add_text(struct mw_buf *b, const char *name, const char *s, size_t n);
-bool mw_json_add(struct mw_buf *b, const char *name, const char *s);
+bool mw_json_open(struct mw_buf *b, const char *name, char bracket);	/* '{' or '[' */
+bool mw_json_close(struct mw_buf *b, char bracket);			/* '}' or ']' */
+bool mw_json_add_text(struct mw_buf *b, const char *name, const char *s, size_t n);	/* UTF-8 */
+bool mw_json_add(struct mw_buf *b, const char *name, const char *s);	/* NULL is null */
 bool mw_json_add_int(struct mw_buf *b, const char *name, int64_t value);
+bool mw_json_add_known(struct mw_buf *b, const char *name, int64_t value);	/* < 0 is null */
 bool mw_json_add_bool(struct mw_buf *b, const char *name, bool value);
+bool mw_json_add_raw(struct mw_buf *b, const char *name, const char *json);	/* as it is */
+bool mw_json_add_base64(struct mw_buf *b, const char *name, const void *p, size_t n);
+/* The members or elements that were written into `more`, which may be empty. */
+bool mw_json_add_all(struct mw_buf *b, const struct mw_buf *more);
 
 /*
  * Strict base64 decoding in pieces.  Zero the state first.  White space, bad

@@ -68,7 +68,7 @@ add_failure(struct mw_buf *b, const struct mw_err *err, enum mw_code code, bool 
 	if (wait > 0)
 		(void)mw_json_add_int(b, "retryAfter", wait);
 	if (err->details != NULL)
-		(void)mw_buf_addf(b, ",\"details\":%s", err->details);
+		(void)mw_json_add_raw(b, "details", err->details);
 	if (skipped)
 		(void)mw_json_add_bool(b, "notRun", true);
 }
@@ -80,11 +80,10 @@ make_line(struct mw_buf *b, const struct mw_fleet_turn *t, enum mw_code code, bo
 	char now[MW_RFC3339_LEN];
 
 	mw_rfc3339(mw_wall(), now);
-	(void)mw_buf_addf(b, "{\"userId\":\"%s\",\"success\":%s,\"status\":%d", t->user,
-	    code == MW_OK ? "true" : "false",
-	    code == MW_OK ? t->status : mw_code_info(code)->status);
-	if (t->more.len > 0)
-		(void)mw_buf_add(b, t->more.data, t->more.len);
+	(void)(mw_json_open(b, NULL, '{') && mw_json_add(b, "userId", t->user) &&
+	    mw_json_add_bool(b, "success", code == MW_OK) &&
+	    mw_json_add_int(b, "status", code == MW_OK ? t->status : mw_code_info(code)->status));
+	(void)mw_json_add_all(b, &t->more);
 	if (code != MW_OK)
 		add_failure(b, &t->ctx->err, code, skipped);
 	return mw_json_add_int(b, "attempts", t->ctx->attempts) &&
