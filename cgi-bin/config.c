@@ -126,14 +126,8 @@ failed(struct mw_req *req, const struct mw_document *d, enum mw_code code)
 {
 	if (code == MW_CONFLICT && d->etag != NULL)
 		mw_res_header(req, "ETag", d->etag);
-	if (code != MW_FILE_NOT_FOUND || d->tried == 0)
-		return code;
-	(void)mw_json_open(&req->extra, "triedSources", '[');
-	if (d->tried & MW_TRIED_R2)
-		(void)mw_json_add(&req->extra, NULL, "r2");
-	if (d->tried & MW_TRIED_CONTAINER)
-		(void)mw_json_add(&req->extra, NULL, "container");
-	(void)mw_json_close(&req->extra, ']');
+	if (code == MW_FILE_NOT_FOUND && d->tried != 0)
+		mw_add_tried(&req->extra, d->tried);
 	return code;
 }
 

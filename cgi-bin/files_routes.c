@@ -2,33 +2,8 @@
 /* The files routes: which file is meant, in the path or in the query. */
 #include "files.h"
 
-#include <json.h>
-
-#include "base/json.h"
 #include "app/responder.h"
 #include "ops/files/read.h"
-
-const char *
-mw_file_shown(struct mw_req *req, const char *path)
-{
-	const char *s = mw_arena_cat(req->ctx.arena, "/", path, (char *)NULL);
-
-	return s != NULL ? s : path;
-}
-
-enum mw_code
-mw_file_failed(struct mw_req *req, enum mw_code code, unsigned tried)
-{
-	if (code != MW_FILE_NOT_FOUND)
-		return code;
-	(void)mw_json_open(&req->extra, "triedSources", '[');
-	if (tried & MW_TRIED_R2)
-		(void)mw_json_add(&req->extra, NULL, "r2");
-	if (tried & MW_TRIED_CONTAINER)
-		(void)mw_json_add(&req->extra, NULL, "container");
-	(void)mw_json_close(&req->extra, ']');
-	return code;
-}
 
 /* The path in the query; "" (the root) if none was sent and `dir` allows it. */
 static enum mw_code

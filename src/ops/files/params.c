@@ -51,3 +51,14 @@ mw_add_r2_sync(struct mw_buf *b, const struct mw_write *w)
 	(void)mw_json_add(b, "error", w->r2_error);
 	(void)mw_json_close(b, '}');
 }
+
+void
+mw_add_tried(struct mw_buf *b, unsigned tried)
+{
+	(void)mw_json_open(b, "triedSources", '[');
+	if (tried & MW_TRIED_R2)
+		(void)mw_json_add(b, NULL, "r2");
+	if (tried & MW_TRIED_CONTAINER)
+		(void)mw_json_add(b, NULL, "container");
+	(void)mw_json_close(b, ']');
+}
