@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "ops/exec/exec.h"
+#include "app/workers.h"
 #include "ops/sync/sync.h"
 
 #define MW_FLEET_USERS_MAX 10000

@@ -39,7 +39,7 @@ static const struct {
 	[PATCH] = { "patch", "an object (RFC 7396)", OP(CONFIG) },
 };
 _Static_assert(MW_FLEET_CONCURRENCY_MAX == 64, "the text says so");
-_Static_assert(MW_FLEET_CONCURRENCY_MAX <= MW_LANES_MAX + 1, "each thread needs a lane");
+_Static_assert(MW_FLEET_CONCURRENCY_MAX <= MW_WORKERS_MAX, "each needs a worker");
 _Static_assert(MW_MAX_WAKE == 180000, "the text says so");
 
 /* ---- failures ---- */
