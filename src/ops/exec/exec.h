@@ -10,7 +10,7 @@
 #ifndef MW_OPS_EXEC_EXEC_H
 #define MW_OPS_EXEC_EXEC_H
 
-#include "base/json.h"
+#include "app/fields.h"
 #include "ops/job/job.h"
 
 #define MW_EXEC_STEP 1800	/* ms */
@@ -49,9 +49,7 @@ struct mw_exec_in {
 	const struct mw_conf *conf;
 	struct mw_exec_request *r;
 	/* private */
-	unsigned member;	/* whose value comes next */
-	unsigned seen;		/* members, bits */
-	struct mw_buf text;	/* of a small string */
+	struct mw_fields fields;
 	struct mw_buf env;	/* "NAME=value" NUL, and on */
 	size_t nenv;
 	size_t name_at;		/* where the variable in hand begins in env */

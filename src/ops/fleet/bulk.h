@@ -8,7 +8,8 @@
 
 #include <pthread.h>
 
-#include "base/json.h"
+#include "app/fields.h"
+#include "app/workers.h"
 #include "ops/exec/exec.h"
 #include "ops/sync/sync.h"
 
@@ -57,9 +58,7 @@ struct mw_fleet_in {
 	/* private */
 	struct mw_json json;
 	struct mw_exec_in exec;
-	unsigned member;		/* whose value comes next */
-	unsigned seen;			/* members, bits */
-	bool in_users;			/* within the array */
+	struct mw_fields fields;
 	size_t room;			/* of f->user */
 	int64_t patch_from, patch_to;	/* offsets in the body; -1 = not seen yet */
 	size_t len;			/* of text */
