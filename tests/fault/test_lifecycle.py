@@ -92,7 +92,7 @@ def test_the_death_of_idle_processes_is_not_seen(make, kind, procs):
     (["--config", "/nonexistent.conf"], "/nonexistent.conf")])
 def test_bad_arguments(make, args, says):
     gw = make()
-    status, _, err = gw.moltctl("serve", *args)
+    status, _, err = gw.moltctl("serve", "--port", str(mw.free_port()), *args)
     assert status not in (0, None) and says in err, (status, err)
 
 
