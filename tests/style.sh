@@ -34,7 +34,7 @@ has_spdx()
 	# shellcheck disable=SC2046
 	nothing "$({
 		sources
-		find tests -name '*.sh' -o -name '*.py' -o -path tests/http/run
+		find tests -name '*.sh' -o -name '*.py' -o -path tests/http/run -o -path tests/contain
 		echo bootstrap .ci/run configure.ac Makefile.am m4/moltworker.m4 doc/moltctl.1
 	} | xargs grep -L 'SPDX-License-Identifier: BSD-2-Clause')"
 }
