@@ -42,7 +42,6 @@ enum mw_code mw_exec_read(struct mw_req *req, struct mw_exec_request *r) MW_MUST
  * ignores.  `max`: bytes of a command, of an input.  After finish nothing points
  * into `in`; free it in any case.
  */
-#define MW_EXEC_FOLDER ".moltworker/jobs/"	/* of the outputs in R2 */
 
 struct mw_exec_in {
 	struct mw_ctx *ctx;

@@ -13,6 +13,7 @@
 #include "app/retry.h"
 #include "ops/ready/ready.h"
 #include "state/spool.h"
+#include "app/names.h"
 
 #define PIECE (1 << 20)		/* bytes of each stream in one call */
 #define SPARE (1 << 20)		/* beyond exec.max_stored, then somebody is lying */
@@ -33,7 +34,7 @@ struct keep {
 static const char *
 key_of(struct mw_app *app, struct mw_ctx *ctx, const struct mw_process *row, const char *stream)
 {
-	const char *path = mw_arena_printf(ctx->arena, MW_EXEC_FOLDER "%s.%s", row->id, stream);
+	const char *path = mw_arena_printf(ctx->arena, MW_NAME_JOBS "%s.%s", row->id, stream);
 
 	return path == NULL ? NULL : mw_store_key(app->conf, ctx->arena, row->user, path);
 }

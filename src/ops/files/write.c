@@ -11,7 +11,7 @@
 #include "ops/ready/quiesce.h"
 #include "app/pathlock.h"
 #include "ops/files/read.h"
-#include "ops/sync/restore.h"
+#include "ops/files/marks.h"
 #include "app/retry.h"
 #include "ops/ready/ready.h"
 

@@ -6,6 +6,7 @@
 #include "app/workers.h"
 #include "base/clock.h"
 #include "ops/ready/probe.h"
+#include "app/names.h"
 
 #define CHECKS 4
 #define ANSWER_MAX 8192		/* bytes that the filesystem's check may say */
@@ -104,7 +105,7 @@ check_filesystem(struct check *c)
 static enum mw_code
 check_r2(struct check *c)
 {
-	const char *key = mw_store_key(c->app->conf, c->ctx->arena, c->user, ".last-sync");
+	const char *key = mw_store_key(c->app->conf, c->ctx->arena, c->user, MW_NAME_LAST_SYNC);
 	struct mw_store *store;
 	struct mw_object obj;
 	enum mw_code code;
