@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Attempts, backoff, retry budget and breakers around a call to an upstream. */
 #include "app/retry.h"
 
 #include <stdlib.h>

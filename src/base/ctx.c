@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Failing through a context. */
 #include "base/ctx.h"
 
 enum mw_code

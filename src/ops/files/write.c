@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Writing and deleting a file, in the sandbox and in R2. */
 #include "ops/files/write.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mime.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
