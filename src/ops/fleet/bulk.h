@@ -10,7 +10,7 @@
 
 #include "app/fields.h"
 #include "app/workers.h"
-#include "ops/exec/exec.h"
+#include "ops/exec/request.h"
 #include "ops/sync/sync.h"
 
 #define MW_FLEET_USERS_MAX 10000

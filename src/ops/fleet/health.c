@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "app/names.h"
 #include "app/workers.h"
 #include "base/clock.h"
 #include "ops/ready/probe.h"
