@@ -190,13 +190,14 @@ follow(struct run *x, uint64_t marker)
 static void
 abandon(struct run *x)
 {
-	struct mw_err err = x->ctx->err;
+	struct mw_aside aside;
 
 	if (!x->claimed || x->known || x->job.doubts > 0)
 		return;
+	mw_ctx_aside_begin(x->ctx, x->ctx->deadline, &aside);
 	if (mw_process_abandon(x->app->processes, x->ctx, x->v->row.id) == MW_OK)
 		x->claimed = false;
-	x->ctx->err = err;
+	mw_ctx_aside_end(x->ctx, &aside);
 }
 
 /*

@@ -17,7 +17,7 @@ enum mw_code mw_exec_take(struct mw_app *app, struct mw_ctx *ctx, struct mw_job_
 
 /*
  * MW_PROCESS_LOST, and the row says so.  One that cannot be written stays as it was:
- * whoever looks next finds out the same.
+ * the next look finds out the same.
  */
 enum mw_code mw_exec_lost(struct mw_app *app, struct mw_ctx *ctx, struct mw_process *row,
     const char *how) MW_MUST;
@@ -32,7 +32,7 @@ const char *mw_exec_key(struct mw_app *app, struct mw_ctx *ctx, const struct mw_
     const char *stream);
 
 /*
- * The lock of whoever keeps a command's output or forgets it.  With `until` 0 another
+ * The lock of the process that keeps a command's output or forgets it.  With `until` 0 another
  * holder is no failure: *lock is -1.
  */
 enum mw_code mw_exec_lock(struct mw_app *app, struct mw_ctx *ctx, const char *id, int64_t until,

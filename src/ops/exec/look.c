@@ -204,7 +204,7 @@ refresh_one(void *arg, const struct mw_process *row)
 }
 
 /* One that nobody saw run may wait for the gate, and run later.  If it was started all the
- * same, whoever looks next finds its sandbox replaced. */
+ * same, the next look finds its sandbox replaced. */
 static enum mw_code
 stopped_one(void *arg, const struct mw_process *row)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* How commands are, whoever started them. */
+/* How commands are, those of this request and all others. */
 #ifndef MW_OPS_EXEC_LOOK_H
 #define MW_OPS_EXEC_LOOK_H
 

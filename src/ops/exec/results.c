@@ -18,7 +18,7 @@
 #include "app/names.h"
 
 #define PIECE (1 << 20)		/* bytes of each stream in one call */
-#define SPARE (1 << 20)		/* beyond exec.max_stored, then somebody is lying */
+#define SPARE (1 << 20)		/* beyond exec.max_stored, then the sandbox is lying */
 #define ASIDE 2000		/* ms of it that a request bears which only wanted to look */
 
 struct keep {
@@ -126,13 +126,13 @@ store(struct keep *k, struct mw_spool *s, const char *stream)
 static enum mw_code
 give_up(struct keep *k)
 {
-	struct mw_err err = k->ctx->err;
+	struct mw_aside aside;
 	enum mw_code code;
 
-	mw_err_clear(&k->ctx->err);
+	mw_ctx_aside_begin(k->ctx, k->ctx->deadline, &aside);
 	if ((code = mw_process_gone(k->app->processes, k->ctx, k->row)) != MW_OK)
 		return code;
-	k->ctx->err = err;
+	mw_ctx_aside_end(k->ctx, &aside);
 	return MW_PROCESS_LOST;
 }
 
@@ -156,7 +156,7 @@ keep_locked(struct keep *k)
 	return code == MW_PROCESS_LOST ? give_up(k) : code;
 }
 
-/* Whoever had the lock may have kept it, or the drain forgotten it. */
+/* The process that had the lock may have kept it, or the drain forgotten it. */
 static enum mw_code
 keep_if_due(struct keep *k)
 {
