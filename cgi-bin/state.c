@@ -39,7 +39,7 @@ static enum mw_code
 look(struct mw_req *req, struct mw_user_state *out)
 {
 	req->touched = true;
-	return mw_user_state_of(req->app, &req->ctx, req->user, out);
+	return mw_user_state(req->app, &req->ctx, req->user, out);
 }
 
 static void

@@ -9,6 +9,29 @@ mw_ctx_nomem(struct mw_ctx *ctx)
 }
 
 void
+mw_ctx_count(struct mw_ctx *ctx)
+{
+	ctx->attempts++;
+	ctx->counted = true;
+}
+
+void
+mw_ctx_aside_begin(struct mw_ctx *ctx, int64_t limit, struct mw_aside *a)
+{
+	*a = (struct mw_aside){ .deadline = ctx->deadline, .err = ctx->err };
+	if (limit < ctx->deadline)
+		ctx->deadline = limit;
+	mw_err_clear(&ctx->err);
+}
+
+void
+mw_ctx_aside_end(struct mw_ctx *ctx, const struct mw_aside *a)
+{
+	ctx->deadline = a->deadline;
+	ctx->err = a->err;
+}
+
+void
 mw_ctx_call(struct mw_ctx *ctx)
 {
 	if (!ctx->counted)
