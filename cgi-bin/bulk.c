@@ -11,6 +11,7 @@
 #include "ops/exec/answer.h"
 #include "ops/exec/exec.h"
 #include "ops/fleet/bulk.h"
+#include "ops/fleet/bulk_request.h"
 #include "ops/sync/answer.h"
 #include "ops/fleet/users.h"
 #include "app/longwait.h"

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ops/job/job.h"
+#include "ops/job/answer.h"
 
 #define MAX 100
 

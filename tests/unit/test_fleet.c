@@ -8,6 +8,7 @@
 #include <json.h>
 #include <stdatomic.h>
 
+#include "base/json.h"
 #include "base/stop.h"
 #include "ops/fleet/bulk.h"
 

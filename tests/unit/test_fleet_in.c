@@ -4,7 +4,7 @@
 
 #include "ops/config/document.h"
 #include "app/responder.h"
-#include "ops/fleet/bulk.h"
+#include "ops/fleet/bulk_request.h"
 #include "tap.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "ops/job/job.h"
+#include "ops/job/answer.h"
 #include "tap.h"
 
 #define HEAD "mw1 exited 3 100 250 300 -\n"

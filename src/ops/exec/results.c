@@ -12,10 +12,12 @@
 #include "base/log.h"
 #include "app/helper.h"
 #include "app/names.h"
+#include "app/object.h"
 #include "app/retry.h"
 #include "ops/exec/internal.h"
 #include "state/spool.h"
 #include "app/names.h"
+#include "app/object.h"
 
 #define PIECE (1 << 20)		/* bytes of each stream in one call */
 #define SPARE (1 << 20)		/* beyond exec.max_stored, then the sandbox is lying */
@@ -30,10 +32,16 @@ struct keep {
 	int64_t patience;	/* no further piece is begun after this, 0 = the deadline's */
 };
 
+static const char *
+path_of(struct mw_ctx *ctx, const struct mw_process *row, const char *stream)
+{
+	return mw_arena_printf(ctx->arena, MW_NAME_JOBS "%s.%s", row->id, stream);
+}
+
 const char *
 mw_exec_key(struct mw_app *app, struct mw_ctx *ctx, const struct mw_process *row, const char *stream)
 {
-	const char *path = mw_arena_printf(ctx->arena, MW_NAME_JOBS "%s.%s", row->id, stream);
+	const char *path = path_of(ctx, row, stream);
 
 	return path == NULL ? NULL : mw_store_key(app->conf, ctx->arena, row->user, path);
 }
@@ -86,43 +94,23 @@ fetch(struct keep *k)
 
 /* ---- to the store ---- */
 
-struct put {
-	struct keep *k;
-	struct mw_store *store;
-	const char *key;
-	const struct mw_spool *body;
-};
-
-static enum mw_code
-try_put(void *arg)
-{
-	struct put *p = arg;
-	struct mw_put put = {
-		.fd = p->body->fd, .size = p->body->size, .sha256 = p->body->sha256,
-		.md5 = p->body->md5, .content_type = "application/octet-stream",
-		.mode = -1, .mtime = -1,
-	};
-	const char *etag;
-
-	return p->store->ops->put(p->store, p->k->ctx, p->key, &put, &etag);
-}
-
 static enum mw_code
 store(struct keep *k, struct mw_spool *s, const char *stream)
 {
-	struct put p = { .k = k, .body = s, .key = mw_exec_key(k->app, k->ctx, k->row, stream) };
+	const char *path = path_of(k->ctx, k->row, stream);
+	struct mw_store *store;
 	enum mw_code code;
 
-	if (p.key == NULL)
+	if (path == NULL)
 		return mw_ctx_nomem(k->ctx);
-	if ((code = mw_spool_finish(s, &k->ctx->err)) != MW_OK || s->size == 0)
+	if ((code = mw_spool_finish(s, &k->ctx->err)) != MW_OK || s->size == 0 ||
+	    (code = mw_app_store(k->app, k->ctx, &store)) != MW_OK)
 		return code;
-	if ((code = mw_app_store(k->app, k->ctx, &p.store)) != MW_OK)
-		return code;
-	return mw_retry(k->app, k->ctx, MW_UP_STORE, try_put, &p);
+	return mw_put_ours(k->app, k->ctx, store, k->row->user, path, s,
+	    "application/octet-stream");
 }
 
-/* Nobody need try again; the failure is the same. */
+/* Nobody need try again; the failure is the same, unless that cannot be written down. */
 static enum mw_code
 give_up(struct keep *k)
 {

@@ -4,7 +4,9 @@
 
 #include <string.h>
 
+#include "app/workers.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/stop.h"
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The body of POST bulk/…: whom, how many at a time, and the operation's own members. */
+#include "ops/fleet/bulk_request.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +9,6 @@
 #include "app/responder.h"
 #include "base/path.h"
 #include "ops/config/document.h"
-#include "ops/fleet/bulk.h"
 #include "app/responder.h"
 
 const char *const mw_fleet_words[] = { "wake", "restart", "exec", "sync", "config-patch", NULL };

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The answer of job.sh: its grammar is described there. */
+#include "ops/job/answer.h"
+
 #include <string.h>
 
 #include "base/json.h"
 #include "base/str.h"
-#include "ops/job/job.h"
 
 #define LINE_MAX_LEN 200	/* of the first line; the shell's numbers are short */
 #define TICK 10			/* ms of the wrapper's clock */

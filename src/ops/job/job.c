@@ -9,6 +9,7 @@
 #include "base/lockfile.h"
 #include "base/str.h"
 #include "app/retry.h"
+#include "ops/job/answer.h"
 
 #define INPUT_MAX_DEFAULT 65536		/* bytes; of a driver that names no limit */
 #define PAYLOAD_MAX (1 << 30)

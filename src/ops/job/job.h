@@ -84,14 +84,4 @@ enum mw_code mw_job_wait(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandb
 enum mw_code mw_job_kill(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb,
     const struct mw_job_ask *ask, struct mw_job_view *v) MW_MUST;
 
-/* ---- job_answer.c ---- */
-
-/*
- * The wrapper's answer p[0..n) about job `id` into v (state, times, streams).
- * False when it is anything else than one whole answer with streams of at most
- * `max` bytes each.
- */
-bool mw_job_answer(const char *p, size_t n, const char *id, size_t max,
-    struct mw_job_view *v) MW_MUST;
-
 #endif

@@ -230,14 +230,12 @@ out_of_time(struct mw_leader *l, unsigned generation)
 {
 	enum mw_phase phase = l->phase;
 	enum mw_job_state state;
-	struct mw_err none;
 	int exit_code;
 
 	l->ctx->deadline = mw_now() + LAST_LOOK;
 	(void)look(l, generation, &state, &exit_code);
 	l->ctx->deadline = 0;
-	mw_err_clear(&none);
-	l->ctx->err = none;
+	mw_err_clear(&l->ctx->err);
 	l->phase = phase;
 	return MW_WAKE_TIMEOUT;
 }
