@@ -227,6 +227,7 @@ mw_bwrap_argv(const struct mw_local *l, const struct mw_conf *conf, const char *
 	/* All namespaces, also the network's: a sandbox that shared it would reach the
 	 * web server, the other users' gateways and every service bound to 127.0.0.1. */
 	add(&a, "--unshare-all");
+	add(&a, "--die-with-parent");	/* whoever kills the holder ends the sandbox */
 	add(&a, "--new-session");
 	add(&a, "--as-pid-1");	/* nothing inside can kill the agent */
 	add(&a, "--cap-drop");
