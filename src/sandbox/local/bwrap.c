@@ -44,7 +44,7 @@ struct args {
 static void
 add(struct args *a, const char *s)
 {
-	char *copy = mw_arena_strdup(a->arena, s);
+	char *copy = s == NULL ? NULL : mw_arena_strdup(a->arena, s);
 
 	if (copy == NULL || a->n + 1 >= ARGS_MAX) {
 		a->failed = true;
@@ -234,6 +234,8 @@ mw_bwrap_argv(const struct mw_local *l, const struct mw_conf *conf, const char *
 	add(&a, "ALL");
 	add(&a, "--hostname");
 	add(&a, "sandbox");
+	add(&a, "--seccomp");
+	add(&a, mw_arena_printf(arena, "%d", MW_BWRAP_FD_FILTER));
 	add_host(&a);
 	code = add_covers(&a, conf, err);
 	if (code != MW_OK)

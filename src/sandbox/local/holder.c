@@ -41,6 +41,7 @@ struct hold {
 	const char *cwd;	/* isolation "none": the user's root */
 	int run;		/* PATH/.run/USER */
 	int lock, listen, log, null;
+	int filter;		/* of system calls; -1 with isolation "none" */
 	int ready;		/* read end; the agent has the other */
 	int alive;		/* write end; its reader, the agent, ends when it is closed */
 	pid_t child;
@@ -180,6 +181,10 @@ make_command(struct hold *h)
 		return mw_fail(&h->err, MW_SANDBOX_UNAVAILABLE, "%s: %s", agent, strerror(errno));
 	if (h->l->plain)
 		return make_plain(h, agent);
+	h->filter = mw_local_syscalls();
+	if (h->filter < 0)
+		return mw_fail(&h->err, MW_SANDBOX_UNAVAILABLE,
+		    "the filter of system calls cannot be made");
 	code = mw_bwrap_argv(h->l, h->conf, h->user, agent, h->arena, &h->argv, &h->err);
 	return code == MW_OK ? make_env(h, h->l->root, h->l->run_dir, "/tmp") : code;
 }
@@ -188,18 +193,19 @@ make_command(struct hold *h)
 static _Noreturn void
 become(const struct hold *h, int ready, int holder)
 {
-	const int from[] = { h->null, h->null, h->log, h->listen, ready, h->lock, holder };
-	int high[MW_AG_FD_FREE], i;
+	const int from[] = { h->null, h->null, h->log, h->listen, ready, h->lock, holder,
+	    h->filter };
+	int high[MW_BWRAP_FD_FILTER + 1], i, n = h->filter < 0 ? MW_AG_FD_FREE : MW_AG_FD_FREE + 1;
 
-	_Static_assert(sizeof(from) / sizeof(from[0]) == MW_AG_FD_FREE, "all places");
+	_Static_assert(sizeof(from) / sizeof(from[0]) == MW_BWRAP_FD_FILTER + 1, "all places");
 	(void)umask(022);	/* bubblewrap makes the tree's own directories with it */
-	for (i = 0; i < MW_AG_FD_FREE; i++)
-		high[i] = fcntl(from[i], F_DUPFD, MW_AG_FD_FREE);
-	for (i = 0; i < MW_AG_FD_FREE; i++) {
+	for (i = 0; i < n; i++)
+		high[i] = fcntl(from[i], F_DUPFD, n);
+	for (i = 0; i < n; i++) {
 		if (high[i] < 0 || dup2(high[i], i) != i)
 			_exit(127);
 	}
-	if (close_range(MW_AG_FD_FREE, ~0u, 0) == 0 && (h->cwd == NULL || chdir(h->cwd) == 0))
+	if (close_range((unsigned)n, ~0u, 0) == 0 && (h->cwd == NULL || chdir(h->cwd) == 0))
 		(void)execve(h->argv[0], h->argv, h->env);
 	(void)!write(2, "cannot be executed\n", 19);
 	_exit(127);
@@ -350,7 +356,7 @@ report(const struct hold *h, enum mw_code code)
 static void
 release(struct hold *h)
 {
-	const int fds[] = { h->ready, h->alive, h->listen, h->log, h->null, h->run };
+	const int fds[] = { h->ready, h->alive, h->listen, h->log, h->null, h->run, h->filter };
 	size_t i;
 
 	for (i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
@@ -365,7 +371,8 @@ int
 mw_local_hold(const struct mw_conf *conf, const char *user)
 {
 	struct hold h = { .conf = conf, .user = user, .run = -1, .lock = -1, .listen = -1,
-	    .log = -1, .null = -1, .ready = -1, .alive = -1, .child = -1 };
+	    .log = -1, .null = -1, .ready = -1, .alive = -1, .filter = -1,
+	    .child = -1 };
 	enum mw_code code = prepare(&h);
 
 	if (code == MW_OK)
