@@ -4,6 +4,8 @@ import base64
 import ctypes
 import json
 import os
+import shutil
+import subprocess
 
 import pytest
 
@@ -81,6 +83,35 @@ DENIED = [
 def test_denied(own):
     got = calls(own, "a", *[c for _, c in DENIED])
     assert [(n, g[0]) for (n, _), g in zip(DENIED, got)] == [(n, "EPERM") for n, _ in DENIED]
+
+
+def is_limited(gw, user):
+    """The limit is the outer namespace's, not to be seen inside, where the filter answers first."""
+    mw.check_json(gw.exec(user, "true"))
+    lines = [c for c in gw.leftovers(0).values() if "bwrap " in c]
+    assert lines
+    return all(" --disable-userns " in c for c in lines)
+
+
+def bwrap(*args):
+    return subprocess.run(["bwrap", *args, "--ro-bind", "/", "/", "true"],
+                          capture_output=True).returncode == 0
+
+
+def test_no_more_user_namespaces(own):
+    """The kernel's own limit, besides the filter, where bubblewrap can set it."""
+    if not bwrap("--unshare-user", "--disable-userns"):
+        pytest.skip("this bubblewrap cannot do it here")
+    assert is_limited(own, "a")
+
+
+def test_a_bubblewrap_that_cannot_limit_them(own):
+    """An older one: the sandbox starts, and the filter is there all the same."""
+    own.write("tmp/bwrap", "#!/bin/sh\ncase \"$*\" in *--disable-userns*) exit 1 ;; esac\n"
+              "exec %s \"$@\"\n" % shutil.which("bwrap"), 0o755)
+    own.extra_env["PATH"] = own.path("tmp") + ":" + os.environ["PATH"]
+    assert not is_limited(own, "a")
+    assert calls(own, "a", (272, 0x10000000)) == [["EPERM", ""]]
 
 
 def test_programs_run(own):
