@@ -16,6 +16,9 @@ static const struct mw_verb verbs[] = {
 	{ "drain", "[--if-idle] [--parked] [--config FILE]",
 	  "send what waits for the object store; 0 nothing is left, 1 rows left, 2 parked rows",
 	  mw_verb_drain, false },
+	{ "stop-all", "[--config FILE]",
+	  "stop every local sandbox; 0 none runs any more, 1 some could not be stopped",
+	  mw_verb_stop_all, false },
 	{ "hold", "USER", "hold a running local sandbox", mw_verb_hold, true },
 	{ "wake", "USER LEVEL LIMIT REQUEST-ID [insist]", "lead a wake", mw_verb_wake, true },
 };

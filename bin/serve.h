@@ -131,5 +131,7 @@ void mw_running_get(const struct mw_conf *conf, struct mw_running *r);
 /* Stop those that run now and are not in `before`. */
 void mw_running_stop(const struct mw_conf *conf, const struct mw_running *before);
 void mw_running_free(struct mw_running *r);
+/* End the wakes in hand: one that went on would start a sandbox again. */
+void mw_wakes_end(const struct mw_conf *conf);
 
 #endif

@@ -97,9 +97,8 @@ mw_running_get(const struct mw_conf *conf, struct mw_running *r)
 	session_close(&x);
 }
 
-/* A wake that goes on would start one again. */
-static void
-stop_wakes(const struct mw_conf *conf)
+void
+mw_wakes_end(const struct mw_conf *conf)
 {
 	struct mw_err err = { 0 };
 	struct mw_shm *shm = NULL;
@@ -117,7 +116,7 @@ mw_running_stop(const struct mw_conf *conf, const struct mw_running *before)
 	struct mw_running now = { 0 };
 	struct session x;
 
-	stop_wakes(conf);
+	mw_wakes_end(conf);
 	if (!session_open(conf, &x))
 		return;
 	enumerate(&x, &now);

@@ -26,6 +26,7 @@ int mw_verb_config(int argc, char **argv);
 int mw_verb_drain(int argc, char **argv);
 int mw_verb_hold(int argc, char **argv);
 int mw_verb_serve(int argc, char **argv);
+int mw_verb_stop_all(int argc, char **argv);
 int mw_verb_wake(int argc, char **argv);
 
 /* NULL: there is no such verb. */

@@ -38,5 +38,6 @@ sqlite3 libsqlite3-dev
 libcrypto libssl-dev
 libutf8proc libutf8proc-dev
 expat libexpat1-dev
+libseccomp libseccomp-dev
 TABLE
 done_testing

@@ -178,6 +178,7 @@ check "an SPDX line in every source" has_spdx
 check "no file of more than 500 lines" not_long
 check "only net/ knows curl" only_in 'curl/' src/net
 check "only http/ knows libfcgi" only_in 'fcgi' src/http
+check "only sandbox/local knows libseccomp" only_in 'seccomp' src/sandbox/local
 check "only state/ knows SQLite" only_in 'sqlite3' src/state
 check "only conf/ knows libconfig" only_in 'libconfig' src/conf
 check "layers include downwards only" layers

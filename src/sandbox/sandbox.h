@@ -150,4 +150,9 @@ extern const struct mw_sandbox_ops mw_sandbox_engine;
 /* The holder of one running local sandbox: `moltctl hold USER`.  Returns its exit status. */
 int mw_local_hold(const struct mw_conf *conf, const char *user);
 
+/* Stop every local sandbox of which anything runs; `fn` hears of each, why NULL = stopped. */
+typedef void (*mw_stopped_fn)(void *arg, const char *user, const char *why);
+enum mw_code mw_local_stop_all(const struct mw_conf *conf, mw_stopped_fn fn, void *arg,
+    struct mw_err *err) MW_MUST;
+
 #endif

@@ -181,16 +181,17 @@ reap(struct agent *a)
 static int
 loop(struct agent *a)
 {
-	struct pollfd pfd[3] = {
+	struct pollfd pfd[4] = {
 		{ .fd = a->stop[0], .events = POLLIN },
 		{ .fd = a->children, .events = POLLIN },
 		{ .fd = a->listen, .events = POLLIN },
+		{ .fd = MW_AG_FD_HOLDER, .events = POLLIN },
 	};
 
 	for (;;) {
-		if (poll(pfd, 3, -1) < 0 && errno != EINTR)
+		if (poll(pfd, 4, -1) < 0 && errno != EINTR)
 			return 1;
-		if (pfd[0].revents != 0) {
+		if (pfd[0].revents != 0 || pfd[3].revents != 0) {
 			/* Whoever asks from now on finds nobody. */
 			(void)close(a->listen);
 			mw_proc_kill_all();
@@ -228,6 +229,7 @@ set_up(struct agent *a)
 	    fcntl(MW_AG_FD_LISTEN, F_SETFD, FD_CLOEXEC) == 0 &&
 	    fcntl(MW_AG_FD_LISTEN, F_SETFL, O_NONBLOCK) == 0 &&
 	    fcntl(MW_AG_FD_LOCK, F_SETFD, FD_CLOEXEC) == 0 &&
+	    fcntl(MW_AG_FD_HOLDER, F_SETFD, FD_CLOEXEC) == 0 &&
 	    dup2(null, 0) == 0 && dup2(null, 1) == 1 && dup2(null, 2) == 2 &&
 	    listen(MW_AG_FD_LISTEN, BACKLOG) == 0;
 }

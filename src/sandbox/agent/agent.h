@@ -56,6 +56,7 @@ enum mw_ag_fd {
 	MW_AG_FD_LISTEN = 3,	/* bound, not yet listening: connecting fails until we are up */
 	MW_AG_FD_READY,		/* gets one byte, "R", and is closed */
 	MW_AG_FD_LOCK,		/* kept open: the sandbox's lock lives as long as the agent */
+	MW_AG_FD_HOLDER,	/* a pipe's end; at its end the holder is gone: end as by STOP */
 	MW_AG_FD_FREE		/* and from here on nothing */
 };
 

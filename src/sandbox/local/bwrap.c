@@ -7,10 +7,13 @@
  */
 #include "sandbox/local/local.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "sandbox/agent/agent.h"
@@ -44,7 +47,7 @@ struct args {
 static void
 add(struct args *a, const char *s)
 {
-	char *copy = mw_arena_strdup(a->arena, s);
+	char *copy = s == NULL ? NULL : mw_arena_strdup(a->arena, s);
 
 	if (copy == NULL || a->n + 1 >= ARGS_MAX) {
 		a->failed = true;
@@ -78,6 +81,32 @@ mw_bwrap_find(char *out, size_t size)
 			return true;
 	}
 	return false;
+}
+
+/*
+ * Can no user namespace be made inside, by the kernel's own limit?  Older versions, and
+ * one that is set-user-id, cannot do it; nor can they where /proc/sys is read-only.  The
+ * filter of system calls refuses them in any case.
+ */
+static bool
+can_disable_userns(const char *bwrap)
+{
+	char *const env[] = { NULL };
+	int status, null;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		null = open("/dev/null", O_RDWR);
+		if (null >= 0 && dup2(null, 0) == 0 && dup2(null, 1) == 1 && dup2(null, 2) == 2)
+			(void)execle(bwrap, bwrap, "--unshare-user", "--disable-userns",
+			    "--ro-bind", "/", "/", "--", "/bin/true", (char *)NULL, env);
+		_exit(127);
+	}
+	while (pid > 0 && waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR)
+			return false;
+	}
+	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 static void
@@ -227,12 +256,19 @@ mw_bwrap_argv(const struct mw_local *l, const struct mw_conf *conf, const char *
 	/* All namespaces, also the network's: a sandbox that shared it would reach the
 	 * web server, the other users' gateways and every service bound to 127.0.0.1. */
 	add(&a, "--unshare-all");
+	if (can_disable_userns(bwrap)) {
+		add(&a, "--unshare-user");
+		add(&a, "--disable-userns");
+	}
+	add(&a, "--die-with-parent");	/* whoever kills the holder ends the sandbox */
 	add(&a, "--new-session");
 	add(&a, "--as-pid-1");	/* nothing inside can kill the agent */
 	add(&a, "--cap-drop");
 	add(&a, "ALL");
 	add(&a, "--hostname");
 	add(&a, "sandbox");
+	add(&a, "--seccomp");
+	add(&a, mw_arena_printf(arena, "%d", MW_BWRAP_FD_FILTER));
 	add_host(&a);
 	code = add_covers(&a, conf, err);
 	if (code != MW_OK)

@@ -3,8 +3,8 @@
  * The holder of one running local sandbox: takes its lock, makes its socket, starts
  * the agent inside and waits for its end.  It tells its starter on standard output
  * whether the agent is up ("ok"), another holder is there (MW_LOCAL_HELD) or why it
- * cannot be.  The agent does not need it: kill the holder, and the sandbox still
- * answers and can still be stopped.
+ * cannot be.  The sandbox ends with it, however it ends: the agent sees the end of a
+ * pipe that only the holder has, and the kernel kills bubblewrap (--die-with-parent).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -27,6 +28,7 @@
 #include "sandbox/local/local.h"
 
 #define READY_WAIT 60000	/* ms for the agent to come up */
+#define END_WAIT 5000		/* ms for the agent to end everything before it is killed */
 #define ARENA_MAX (1 << 20)
 
 struct hold {
@@ -39,7 +41,9 @@ struct hold {
 	const char *cwd;	/* isolation "none": the user's root */
 	int run;		/* PATH/.run/USER */
 	int lock, listen, log, null;
+	int filter;		/* of system calls; -1 with isolation "none" */
 	int ready;		/* read end; the agent has the other */
+	int alive;		/* write end; its reader, the agent, ends when it is closed */
 	pid_t child;
 };
 
@@ -177,26 +181,31 @@ make_command(struct hold *h)
 		return mw_fail(&h->err, MW_SANDBOX_UNAVAILABLE, "%s: %s", agent, strerror(errno));
 	if (h->l->plain)
 		return make_plain(h, agent);
+	h->filter = mw_local_syscalls();
+	if (h->filter < 0)
+		return mw_fail(&h->err, MW_SANDBOX_UNAVAILABLE,
+		    "the filter of system calls cannot be made");
 	code = mw_bwrap_argv(h->l, h->conf, h->user, agent, h->arena, &h->argv, &h->err);
 	return code == MW_OK ? make_env(h, h->l->root, h->l->run_dir, "/tmp") : code;
 }
 
 /* In the new process: put the descriptors in their places, close all others, go. */
 static _Noreturn void
-become(const struct hold *h, int ready)
+become(const struct hold *h, int ready, int holder)
 {
-	const int from[] = { h->null, h->null, h->log, h->listen, ready, h->lock };
-	int high[MW_AG_FD_FREE], i;
+	const int from[] = { h->null, h->null, h->log, h->listen, ready, h->lock, holder,
+	    h->filter };
+	int high[MW_BWRAP_FD_FILTER + 1], i, n = h->filter < 0 ? MW_AG_FD_FREE : MW_AG_FD_FREE + 1;
 
-	_Static_assert(sizeof(from) / sizeof(from[0]) == MW_AG_FD_FREE, "all places");
+	_Static_assert(sizeof(from) / sizeof(from[0]) == MW_BWRAP_FD_FILTER + 1, "all places");
 	(void)umask(022);	/* bubblewrap makes the tree's own directories with it */
-	for (i = 0; i < MW_AG_FD_FREE; i++)
-		high[i] = fcntl(from[i], F_DUPFD, MW_AG_FD_FREE);
-	for (i = 0; i < MW_AG_FD_FREE; i++) {
+	for (i = 0; i < n; i++)
+		high[i] = fcntl(from[i], F_DUPFD, n);
+	for (i = 0; i < n; i++) {
 		if (high[i] < 0 || dup2(high[i], i) != i)
 			_exit(127);
 	}
-	if (close_range(MW_AG_FD_FREE, ~0u, 0) == 0 && (h->cwd == NULL || chdir(h->cwd) == 0))
+	if (close_range((unsigned)n, ~0u, 0) == 0 && (h->cwd == NULL || chdir(h->cwd) == 0))
 		(void)execve(h->argv[0], h->argv, h->env);
 	(void)!write(2, "cannot be executed\n", 19);
 	_exit(127);
@@ -205,15 +214,21 @@ become(const struct hold *h, int ready)
 static enum mw_code
 launch(struct hold *h)
 {
-	int fds[2];
+	int ready[2], alive[2];
 
-	if (pipe2(fds, O_CLOEXEC) != 0)
+	if (pipe2(ready, O_CLOEXEC) != 0)
 		return fail_errno(h, "pipe");
-	h->ready = fds[0];
+	h->ready = ready[0];
+	if (pipe2(alive, O_CLOEXEC) != 0) {
+		(void)close(ready[1]);
+		return fail_errno(h, "pipe");
+	}
+	h->alive = alive[1];
 	h->child = fork();
 	if (h->child == 0)
-		become(h, fds[1]);
-	(void)close(fds[1]);
+		become(h, ready[1], alive[0]);
+	(void)close(ready[1]);
+	(void)close(alive[0]);
 	/* Only the agent may keep the socket: when it is gone, connecting must fail. */
 	(void)close(h->listen);
 	h->listen = -1;
@@ -254,15 +269,41 @@ wait_ready(struct hold *h)
 
 /* ---- the whole ---- */
 
-/* Wait for the sandbox's end.  With isolation "none" what the agent could not end,
- * because it was killed itself, has come to us. */
+/* Let go of the agent: it ends everything, then itself. */
+static void
+let_go(struct hold *h)
+{
+	if (h->alive >= 0)
+		(void)close(h->alive);
+	h->alive = -1;
+}
+
+/*
+ * Wait for the sandbox's end, or for a signal to bring it about.  Up to here such a
+ * signal has killed this process, with the same result.
+ */
 static void
 wait_end(struct hold *h)
 {
-	while (waitpid(h->child, NULL, 0) < 0 && errno == EINTR)
-		;
-	if (h->l->plain)
-		mw_proc_kill_all();
+	struct timespec t = { .tv_sec = END_WAIT / 1000 };
+	sigset_t set;
+	int sig;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGCHLD);
+	(void)sigaddset(&set, SIGHUP);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	while (waitpid(h->child, NULL, WNOHANG) == 0) {
+		sig = sigtimedwait(&set, NULL, h->alive < 0 ? &t : NULL);
+		if (sig < 0 && errno == EAGAIN)
+			(void)kill(h->child, SIGKILL);
+		else if (sig > 0 && sig != SIGCHLD)
+			let_go(h);
+	}
+	/* What the agent or bubblewrap could not end, having been killed, has come to us. */
+	mw_proc_kill_all();
 	(void)unlinkat(h->run, "sock", 0);
 }
 
@@ -315,7 +356,7 @@ report(const struct hold *h, enum mw_code code)
 static void
 release(struct hold *h)
 {
-	const int fds[] = { h->ready, h->listen, h->log, h->null, h->run };
+	const int fds[] = { h->ready, h->alive, h->listen, h->log, h->null, h->run, h->filter };
 	size_t i;
 
 	for (i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
@@ -330,7 +371,8 @@ int
 mw_local_hold(const struct mw_conf *conf, const char *user)
 {
 	struct hold h = { .conf = conf, .user = user, .run = -1, .lock = -1, .listen = -1,
-	    .log = -1, .null = -1, .ready = -1, .child = -1 };
+	    .log = -1, .null = -1, .ready = -1, .alive = -1, .filter = -1,
+	    .child = -1 };
 	enum mw_code code = prepare(&h);
 
 	if (code == MW_OK)

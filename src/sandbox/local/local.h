@@ -129,6 +129,11 @@ bool mw_local_held(const struct mw_local *l, struct mw_ctx *ctx, const char *use
 /* May anything be run here at all?  MW_SANDBOX_UNAVAILABLE says why not. */
 enum mw_code mw_local_may_run(const struct mw_local *l, struct mw_err *err) MW_MUST;
 
+/* ---- syscalls.c ---- */
+
+/* A descriptor of the filter of system calls for bubblewrap, -1 on failure. */
+int mw_local_syscalls(void) MW_MUST;
+
 /* ---- bwrap.c ---- */
 
 /* The path of bubblewrap; false when there is none. */
@@ -137,7 +142,9 @@ bool mw_bwrap_find(char *out, size_t size) MW_MUST;
 /* Where the agent is found inside. */
 #define MW_BWRAP_AGENT "/run/moltworker/agent"
 
-/* The command line that runs `agent` inside, allocated in the arena. */
+/* The command line that runs `agent` inside, allocated in the arena.  The filter of
+ * system calls is read from MW_BWRAP_FD_FILTER. */
+#define MW_BWRAP_FD_FILTER MW_AG_FD_FREE
 enum mw_code mw_bwrap_argv(const struct mw_local *l, const struct mw_conf *conf,
     const char *user, const char *agent, struct mw_arena *arena, char ***argvp,
     struct mw_err *err) MW_MUST;
