@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "sandbox/engine/engine.h"
+#include "sandbox/engine/internal.h"
 
 #include <json-c/json.h>
 #include <stdio.h>

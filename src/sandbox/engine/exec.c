@@ -7,7 +7,7 @@
  * Standard input is uploaded as a file first: that works alike everywhere, and needs no
  * connection that is half closed.
  */
-#include "sandbox/engine/engine.h"
+#include "sandbox/engine/internal.h"
 
 #include <json-c/json.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
  * '*' cannot be quoted in it: these files are read by a command, which needs the sandbox
  * awake.  Docker has no such names.
  */
-#include "sandbox/engine/engine.h"
+#include "sandbox/engine/internal.h"
 
 #include <string.h>
 
@@ -22,12 +22,6 @@ static const char script[] =
     "[ -L \"$f\" ] || [ -e \"$f\" ] || exit 23\n"
     "stat -c '%f %s %Y [%y] ' \"$f\" || exit 24\n"
     "[ \"$5\" = stat ] || { [ -f \"$f\" ] || exit 21; cat \"$f\" || exit 24; }\n";
-
-bool
-mw_engine_starred(const struct mw_engine *e, const char *path)
-{
-	return e->podman && strchr(path, '*') != NULL;
-}
 
 static enum mw_code
 run(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const char *path,

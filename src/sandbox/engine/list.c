@@ -4,7 +4,7 @@
  * taken for anything else.  Asleep, or where the image has no find: an archive of the
  * directory, whose contents are skipped.
  */
-#include "sandbox/engine/engine.h"
+#include "sandbox/engine/internal.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Writing and removing.  Awake: a script moves the uploaded file into its place, seen and
- * resolved by the sandbox's own kernel.  Asleep: see engine_upload.c.
+ * resolved by the sandbox's own kernel.  Asleep: see upload.c.
  */
-#include "sandbox/engine/engine.h"
+#include "sandbox/engine/internal.h"
 
 #include <stdio.h>
 #include <string.h>
