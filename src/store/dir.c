@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/etag.h"
 #include "base/lockfile.h"
 #include "base/range.h"
-#include "http/http.h"
 
 #define SWEEP_AGE 3600		/* s; a file being written is locked anyway */
 

@@ -4,6 +4,8 @@
 #include <json.h>
 #include <string.h>
 
+#include "base/etag.h"
+
 enum mw_source
 mw_source_default(const struct mw_conf *conf)
 {

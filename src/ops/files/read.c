@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/etag.h"
 #include "base/log.h"
 #include "base/range.h"
 #include "base/str.h"

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/etag.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "app/classify.h"
