@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Calls over libcurl: one handle, its callbacks, and how a call ended. */
 #include "net/internal.h"
 
 #include <errno.h>

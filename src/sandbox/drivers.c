@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The drivers of sandboxes, by name. */
 #include <string.h>
 
 #include "sandbox/sandbox.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The directory store: reading, removing, its table of operations. */
 #include "store/dir.h"
 
 #include <errno.h>

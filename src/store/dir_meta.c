@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The sidecar of an object: its entity tag, type and times. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The XML that S3 answers with, into rows and errors. */
 #include "store/s3_xml.h"
 
 #include <expat.h>

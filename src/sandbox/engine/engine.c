@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The engine driver: opening it, its tables of operations, whose containers there are. */
 #include "sandbox/engine/internal.h"
 
 #include <json-c/json.h>

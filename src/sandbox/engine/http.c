@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Calls of the engine: the request, the JSON answer, and what a refusal means. */
 #include "sandbox/engine/internal.h"
 
 #include <errno.h>

@@ -167,10 +167,6 @@ enum mw_code mw_engine_bound_list(struct mw_sandbox *s, struct mw_ctx *ctx, cons
 enum mw_code mw_engine_exec(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
     const struct mw_exec *x, struct mw_exec_result *r);
 
-/* Run a script of ours: sh -c SCRIPT sh ARGS...; MW_OK when it ran, whatever its status. */
-enum mw_code mw_engine_script(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
-    const char *script, const char *const *args, struct mw_exec_result *r) MW_MUST;
-
 /* ---- path.c: where a path leads ---- */
 
 struct mw_engine_place {
@@ -237,11 +233,6 @@ enum mw_code mw_engine_remove(struct mw_sandbox *s, struct mw_ctx *ctx, const ch
 enum mw_code mw_engine_list(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
     const char *path, bool recursive, mw_entry_fn fn, void *arg);
 
-/* The line "MODE SIZE MTIME [DATE] NAME" of stat -c '%f %s %Y [%y] %n' for this name, if it
- * is the next one.  Only the date has a fraction of the second. */
-bool mw_engine_stat_line(const char **p, const char *end, const char *name, size_t n,
-    struct mw_stat *st);
-
 /* ---- glob.c ---- */
 
 /* What the archive calls cannot name, awake only. */
@@ -251,9 +242,29 @@ enum mw_code mw_engine_star_read(struct mw_engine *e, struct mw_ctx *ctx, const 
 enum mw_code mw_engine_star_stat(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
     const char *path, struct mw_stat *st) MW_MUST;
 
-/* The statuses of our scripts, and the part that walks to a directory: see engine_write.c. */
-extern const char mw_engine_walk[];
+/* ---- script.c: files.sh ---- */
+
+enum {				/* how it ends, when not well */
+	MW_SCRIPT_UNPROVEN = 20, MW_SCRIPT_CONFLICT, MW_SCRIPT_OUTSIDE, MW_SCRIPT_MISSING,
+	MW_SCRIPT_FAILED,
+	MW_SCRIPT_NO_TOOLS = 30,	/* of a list: no find, or no stat */
+	MW_SCRIPT_COMPLAINED		/* of a list: find had something to say */
+};
+
+/*
+ * Run it with ARGS; at most `max` bytes of output are kept.  The caller frees r's buffers in
+ * either case.  MW_OK: it ended well, or as only a list can; r->exit_code tells.
+ */
+enum mw_code mw_engine_script(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
+    const char *path, const char *const *args, size_t max, struct mw_exec_result *r) MW_MUST;
+
+/* What an end of it means. */
 enum mw_code mw_engine_script_code(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
     const char *path, const struct mw_exec_result *r) MW_MUST;
+
+/* The line "MODE SIZE MTIME [DATE] NAME" of stat -c '%f %s %Y [%y] %n' for this name, if it
+ * is the next one.  Only the date has a fraction of the second. */
+bool mw_engine_stat_line(const char **p, const char *end, const char *name, size_t n,
+    struct mw_stat *st);
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Tar archives, read and written piece by piece. */
 #include "sandbox/engine/tar.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The local driver: opening it, its table of operations, whose sandboxes there are. */
 #include "sandbox/local/local.h"
 
 #include <dirent.h>

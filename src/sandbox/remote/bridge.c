@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The bridge driver: requests to the Worker, and its table of operations. */
 #include "sandbox/remote/bridge.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The container driver: commands, uploads, and its table of operations. */
 #include "sandbox/remote/container.h"
 
 #include <stdlib.h>
@@ -71,7 +72,6 @@ container_run(struct mw_remote *r, struct mw_ctx *ctx, const char *user,
 	} else {
 		q.body = body.data;
 		q.body_size = (int64_t)body.len;
-		mw_ctx_call(ctx);
 		code = mw_container_request(c, ctx, user, "/api/execute/stream", &q, &res);
 	}
 	if (g.stuck)
@@ -121,7 +121,6 @@ container_upload(struct mw_remote *r, struct mw_ctx *ctx, const char *user, cons
 	if (code == MW_OK) {
 		q.body = body.data;
 		q.body_size = (int64_t)body.len;
-		mw_ctx_call(ctx);
 		code = mw_container_request(c, ctx, user, "/api/write", &q, &res);
 	}
 	if (code == MW_OK)

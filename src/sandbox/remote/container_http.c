@@ -55,6 +55,7 @@ mw_container_request(struct mw_container *c, struct mw_ctx *ctx, const char *use
 	enum mw_code code = mw_container_may_be(c, ctx, user);
 	struct mw_buf url;
 
+	mw_ctx_call(ctx);
 	mw_buf_init(&url, 8192);
 	if (code == MW_OK && !url_of(&c->remote, user, tail, &url))
 		code = mw_ctx_nomem(ctx);
@@ -112,7 +113,6 @@ mw_container_ping(struct mw_container *c, struct mw_ctx *ctx, const char *user,
 
 	mw_remote_exchange_init(&e, &q, NULL, NULL);
 	*state = MW_SB_RUNNING;
-	mw_ctx_call(ctx);
 	code = mw_container_request(c, ctx, user, "/api/ping", &q, &res);
 	if (code == MW_OK && res.end == MW_NET_NO_CONNECT)
 		*state = MW_SB_ASLEEP;

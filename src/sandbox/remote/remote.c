@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* What the drivers behind an HTTP API share: opening, closing, errors by table. */
 #include "sandbox/remote/internal.h"
 
 #include <json-c/json.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Server-sent events, cut out of bytes as they come. */
 #include "sandbox/remote/sse.h"
 
 #include <string.h>
