@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/range.h"
 #include "base/utf8.h"
 #include "ops/files/params.h"
 #include "app/responder.h"

@@ -70,7 +70,7 @@ base
 conf base
 http base conf
 net base
-store base conf http net
+store base conf net
 state base
 sandbox base conf
 sandbox/agent

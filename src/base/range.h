@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A byte range against a length, RFC 9110 14.1.2. */
+/* Byte ranges, RFC 9110 14.1.2 and 14.2. */
 #ifndef MW_BASE_RANGE_H
 #define MW_BASE_RANGE_H
 
@@ -7,6 +7,16 @@
 #include <stdint.h>
 
 #include "base/err.h"
+
+/*
+ * One byte range of RFC 9110 14.1.2. from = -1: the last `to` bytes (0 of them
+ * is never satisfiable); to = -1: up to the end.  Numbers past INT64_MAX are
+ * INT64_MAX.
+ */
+struct mw_range { int64_t from, to; };
+/* False if the header asks for something else than one satisfiable-looking byte
+ * range (several, other units, malformed): then it is ignored. */
+bool mw_range_parse(const char *s, struct mw_range *out) MW_MUST;
 
 /*
  * Resolve a range against `size` bytes, in place: from = -1 means the last `to`

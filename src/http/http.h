@@ -183,27 +183,6 @@ void mw_res_error(struct mw_req *req, enum mw_code code);
 /* RFC 3339 now / of wall_ms in the request's arena. */
 const char *mw_req_time(struct mw_req *req, int64_t wall_ms);
 
-/* ---- header grammar ---- */
-
-/*
- * One byte range of RFC 9110 14.1.2. from = -1: the last `to` bytes (0 of them
- * is never satisfiable); to = -1: up to the end.  Numbers past INT64_MAX are
- * INT64_MAX.
- */
-struct mw_range { int64_t from, to; };
-/* False if the header asks for something else than one satisfiable-looking byte
- * range (several, other units, malformed): then it is ignored. */
-bool mw_range_parse(const char *s, struct mw_range *out) MW_MUST;
-
-/*
- * Does the comma-separated entity-tag list (or "*") hold `etag`?  weak: compare
- * weakly (If-None-Match).  etag is quoted, or NULL = nothing is there, which
- * nothing matches.
- */
-bool mw_etag_in(const char *list, const char *etag, bool weak);
-/* Is it a well-formed If-Match / If-None-Match value? */
-bool mw_etag_list_valid(const char *list);
-
 /* ---- routes ---- */
 
 enum mw_route_flags {

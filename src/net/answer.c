@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The parser of an HTTP answer: head and chunked body. */
+/* HTTP/1.1 answers, read from bytes as they come (RFC 9112). */
 #include "net/answer.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Calls to upstreams by libcurl. */
+/* Calls over libcurl: one handle, its callbacks, and how a call ended. */
 #include "net/internal.h"
 
 #include <errno.h>

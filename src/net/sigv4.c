@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Request signing, AWS Signature Version 4. */
+/* AWS Signature Version 4: the canonical request, and what is signed of it. */
 #include "net/sigv4.h"
 
 #include <ctype.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Which driver is which word of the configuration. */
+/* The drivers of sandboxes, by name. */
 #include <string.h>
 
 #include "sandbox/sandbox.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The directory store: its handle, opening it, and its table of operations. */
+/* The directory store: reading, removing, its table of operations. */
 #include "store/dir.h"
 
 #include <errno.h>
@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/etag.h"
 #include "base/lockfile.h"
 #include "base/range.h"
-#include "http/http.h"
 
 #define SWEEP_AGE 3600		/* s; a file being written is locked anyway */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Keys as paths of the directory store, and its failures as our codes. */
+/* From a key to a file of the directory, through no link that leads out. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>

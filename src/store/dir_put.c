@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/etag.h"
 #include "base/lockfile.h"
 #include "base/str.h"
-#include "http/http.h"
 #include "store/dir.h"
 
 #define FILE_MODE 0640

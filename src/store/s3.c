@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The S3 store: its handle, opening it, and its table of operations. */
+/* The S3 store: opening, removing, and its table of operations. */
 #include "store/s3.h"
 
 #include <stdlib.h>
 #include <string.h>
-
 
 #define SCRATCH_MAX ((size_t)32 << 20)
 

@@ -103,11 +103,11 @@ bool mw_s3_put_meta(struct mw_s3 *s, struct mw_s3_req *r, const struct mw_put *p
 bool mw_s3_put_hashes(struct mw_s3 *s, struct mw_s3_req *r,
     const unsigned char sha256[32], const unsigned char md5[16]);
 
-/* The answer's ETag, quoted, in the arena; where it is an MD5, it must be ours. */
 /* Is the ETag of the last answer the content's MD5?  Not of a multipart object,
  * and not where the server encrypts with a key of its own or of the client's. */
 bool mw_s3_etag_is_md5(struct mw_s3 *s, const char *etag);
 
+/* The answer's ETag, quoted, in the arena; where it is an MD5, it must be ours. */
 enum mw_code mw_s3_put_etag(struct mw_s3 *s, struct mw_arena *a, const char *key,
     const unsigned char md5[16], const char **etag, struct mw_err *err) MW_MUST;
 

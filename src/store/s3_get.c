@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/etag.h"
 #include "base/range.h"
 #include "base/str.h"
-#include "http/http.h"
 #include "store/s3.h"
 
 /* x-amz-meta-mode: octal, perhaps with the type bits of a regular file. */

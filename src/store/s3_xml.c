@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Reading S3's XML: listings, errors, multipart answers. */
+/* The XML that S3 answers with, into rows and errors. */
 #include "store/s3_xml.h"
 
 #include <expat.h>

@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/etag.h"
+#include "base/range.h"
 #include "base/utf8.h"
 #include "conf/conf.h"
-#include "http/mem.h"
+#include "../unit/mem.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
-#include "http/mem.h"
+#include "../unit/mem.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 

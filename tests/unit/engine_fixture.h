@@ -20,7 +20,7 @@
 
 #include "base/clock.h"
 #include "conf/conf.h"
-#include "sandbox/engine/engine.h"
+#include "sandbox/engine/internal.h"
 #include "tap.h"
 
 static char top[128];		/* the test's directory, "" = an engine from outside */

@@ -8,7 +8,7 @@
 #include <json-c/json.h>
 #include <stdlib.h>
 
-#include "http/mem.h"
+#include "mem.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define SECRET "HTTP_X_ADMIN_SECRET=right"

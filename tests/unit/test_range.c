@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tap.h"
 
-#include "http/http.h"
+#include "base/etag.h"
+#include "base/range.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 

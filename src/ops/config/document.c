@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/etag.h"
 #include "base/json_merge.h"
 #include "base/log.h"
 #include "app/classify.h"

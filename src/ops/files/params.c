@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/etag.h"
 #include "base/json.h"
 
 enum mw_source

@@ -4,6 +4,7 @@
 #define MW_OPS_FILES_READ_H
 
 #include "app/app.h"
+#include "base/range.h"
 
 enum mw_source { MW_SRC_AUTO, MW_SRC_R2, MW_SRC_CONTAINER };
 

@@ -7,6 +7,7 @@
 
 #include "base/mime.h"
 #include "base/clock.h"
+#include "base/etag.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "app/classify.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* One command of the agent: started, its output sent, its end told. */
 #include "sandbox/agent/exec.h"
 
 #include <errno.h>

@@ -14,7 +14,7 @@
 /* main() of the agent. */
 int mw_agent_main(int argc, char *argv[]);
 
-/* ---- agent_exec.c ---- */
+/* ---- exec.c ---- */
 
 /* One frame to the client.  False when the client is gone. */
 bool mw_agent_send(int client, enum mw_ag_type type, const void *p, size_t n);

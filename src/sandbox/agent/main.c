@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The program that runs inside a local sandbox. */
 #include "sandbox/agent/exec.h"
 
 int

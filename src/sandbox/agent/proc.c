@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* What /proc says of the processes inside the sandbox. */
 #include "sandbox/agent/agent.h"
 
 #include <dirent.h>

@@ -13,7 +13,7 @@
 
 #include "base/lockfile.h"
 #include "base/tmpfile.h"
-#include "sandbox/engine/engine.h"
+#include "sandbox/engine/internal.h"
 #include "sandbox/local/local.h"
 
 static enum mw_code
@@ -102,16 +102,6 @@ mw_engine_bound_mounts(const struct mw_engine *e, struct mw_ctx *ctx, const char
 	    add_mount(list, run, e->run_dir))
 		return list;
 	json_object_put(list);
-	return NULL;
-}
-
-const char *
-mw_engine_bound_lacks(const struct mw_engine *e, const struct mw_engine_state *st)
-{
-	if (strcmp(mw_engine_mount(st, e->root), e->root) != 0)
-		return "sandbox.engine.files is set, and nothing is mounted at sandbox.root";
-	if (strcmp(mw_engine_mount(st, e->run_dir), e->run_dir) != 0)
-		return "sandbox.engine.files is set, and nothing is mounted at sandbox.run_dir";
 	return NULL;
 }
 

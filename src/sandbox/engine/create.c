@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Making a user's container: as little right as a shell needs, and no more. */
-#include "sandbox/engine/engine.h"
+#include "sandbox/engine/internal.h"
 
 #include <json-c/json.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The driver of Docker and Podman: its handle and its tables of operations. */
-#include "sandbox/engine/engine.h"
+/* The engine driver: opening it, its tables of operations, whose containers there are. */
+#include "sandbox/engine/internal.h"
 
 #include <json-c/json.h>
 #include <stdio.h>

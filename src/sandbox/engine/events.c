@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "sandbox/engine/engine.h"
+#include "sandbox/engine/internal.h"
 
 #define NAP_MAX 200		/* ms; a longer wait is for events */
 #define WAIT_MAX 1000		/* ms of one wait for an event */

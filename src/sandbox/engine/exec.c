@@ -7,7 +7,7 @@
  * Standard input is uploaded as a file first: that works alike everywhere, and needs no
  * connection that is half closed.
  */
-#include "sandbox/engine/engine.h"
+#include "sandbox/engine/internal.h"
 
 #include <json-c/json.h>
 #include <stdio.h>
@@ -23,26 +23,10 @@
 #define PREAMBLE_MAX 512	/* bytes of stderr that are looked at for the wrapper's word */
 #define STRINGS_MAX 4096	/* of argv, and of the environment */
 
-/*
- * Every command runs behind this wrapper: $1 a nonce, $2 the directory, $3 the file that
- * is its input ("" = none), then the command.  Its first line on stderr says whether the
- * command was started, which neither status 127 nor any text of the engine's could.  It
- * uses no variable: those of the environment are the command's.
- */
+/* See there: its first line on stderr tells whether the command was started. */
 static const char wrapper[] =
-    "[ -d \"$MW_ROOT\" ] || mkdir -p \"$MW_ROOT\" 2>/dev/null\n"
-    "cd \"$2\" 2>/dev/null || { echo \"$1 cwd\" >&2; exit 126; }\n"
-    "if [ -n \"$3\" ]; then\n"
-    "	[ -r \"$3\" ] || { echo \"$1 in\" >&2; exit 126; }\n"
-    "	exec <\"$3\"; rm -f \"$3\"\n"
-    "fi\n"
-    "case $4 in\n"
-    "*/*) [ -f \"$4\" ] && [ -x \"$4\" ] ;;\n"
-    "*) command -v \"$4\" >/dev/null 2>&1 ;;\n"
-    "esac || { echo \"$1 cmd\" >&2; exit 126; }\n"
-    "echo \"$1 ok\" >&2\n"
-    "shift 3\n"
-    "exec \"$@\"\n";
+#include "sandbox/engine/launch.sh.h"
+;
 
 struct stream {
 	struct mw_engine *e;
@@ -429,17 +413,4 @@ mw_engine_exec(struct mw_sandbox *sb, struct mw_ctx *ctx, const char *user,
 	code = run(e, ctx, user, x, r);
 	ctx->deadline = deadline;
 	return code;
-}
-
-enum mw_code
-mw_engine_script(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const char *script,
-    const char *const *args, struct mw_exec_result *r)
-{
-	const char *argv[16] = { "sh", "-c", script, "sh" };
-	struct mw_exec x = { .argv = argv, .timeout = e->timeout };
-	size_t n = 4;
-
-	while (*args != NULL && n + 1 < sizeof(argv) / sizeof(argv[0]))
-		argv[n++] = *args++;
-	return mw_engine_exec(&e->base, ctx, user, &x, r);
 }

@@ -4,7 +4,7 @@
  * '*' cannot be quoted in it: these files are read by a command, which needs the sandbox
  * awake.  Docker has no such names.
  */
-#include "sandbox/engine/engine.h"
+#include "sandbox/engine/internal.h"
 
 #include <string.h>
 
@@ -12,39 +12,19 @@
 
 #define STAR_MAX (64 << 20)	/* bytes of such a file; it is held in memory */
 
-/* After the walk; $4 the name, $5 "read" or "stat".  A line of stat, and the content. */
-static const char script[] =
-    "f=./$4\n"
-    "if [ \"$5\" = read ] && [ -L \"$f\" ]; then\n"
-    "	f=$(readlink -f \"$f\") || exit 23\n"
-    "	case $f in \"$top\"/*) ;; *) exit 22 ;; esac\n"
-    "fi\n"
-    "[ -L \"$f\" ] || [ -e \"$f\" ] || exit 23\n"
-    "stat -c '%f %s %Y [%y] ' \"$f\" || exit 24\n"
-    "[ \"$5\" = stat ] || { [ -f \"$f\" ] || exit 21; cat \"$f\" || exit 24; }\n";
-
-bool
-mw_engine_starred(const struct mw_engine *e, const char *path)
-{
-	return e->podman && strchr(path, '*') != NULL;
-}
-
 static enum mw_code
 run(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const char *path,
-    const char *what, struct mw_exec_result *r)
+    const char *verb, size_t max, struct mw_exec_result *r)
 {
 	const char *slash = strrchr(path, '/');
 	const char *dir = slash == NULL ? "" : mw_arena_dup(ctx->arena, path,
 	    (size_t)(slash - path));
-	const char *args[] = { e->base.allow_unproven ? "1" : "0", dir, "0",
-	    slash == NULL ? path : slash + 1, what, NULL };
-	char *whole = mw_arena_printf(ctx->arena, "%s%s", mw_engine_walk, script);
-	enum mw_code code;
+	const char *args[] = { e->base.allow_unproven ? "1" : "0", dir, "0", verb,
+	    slash == NULL ? path : slash + 1, NULL };
 
-	if (dir == NULL || whole == NULL)
-		return mw_ctx_nomem(ctx);
-	code = mw_engine_script(e, ctx, user, whole, args, r);
-	return code == MW_OK ? mw_engine_script_code(e, ctx, user, path, r) : code;
+	*r = (struct mw_exec_result){ .exit_code = -1 };
+	return dir == NULL ? mw_ctx_nomem(ctx) :
+	    mw_engine_script(e, ctx, user, path, args, max, r);
 }
 
 static enum mw_code
@@ -77,12 +57,9 @@ enum mw_code
 mw_engine_star_read(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
     const char *path, bool ranged, int64_t from, int64_t to, const struct mw_file_sink *sink)
 {
-	struct mw_exec_result r = { .exit_code = -1 };
-	enum mw_code code;
+	struct mw_exec_result r;
+	enum mw_code code = run(e, ctx, user, path, "read", STAR_MAX, &r);
 
-	mw_buf_init(&r.out, STAR_MAX);
-	mw_buf_init(&r.err, 2048);
-	code = run(e, ctx, user, path, "read", &r);
 	if (code == MW_OK)
 		code = pass_on(ctx, path, &r, ranged, from, to, sink);
 	mw_buf_free(&r.out);
@@ -94,14 +71,10 @@ enum mw_code
 mw_engine_star_stat(struct mw_engine *e, struct mw_ctx *ctx, const char *user,
     const char *path, struct mw_stat *st)
 {
-	struct mw_exec_result r = { .exit_code = -1 };
-	const char *p;
-	enum mw_code code;
+	struct mw_exec_result r;
+	enum mw_code code = run(e, ctx, user, path, "stat", 256, &r);
+	const char *p = r.out.len > 0 ? r.out.data : "";
 
-	mw_buf_init(&r.out, 256);
-	mw_buf_init(&r.err, 2048);
-	code = run(e, ctx, user, path, "stat", &r);
-	p = r.out.len > 0 ? r.out.data : "";
 	if (code == MW_OK && !mw_engine_stat_line(&p, p + r.out.len, "", 0, st))
 		code = mw_ctx_fail(ctx, MW_SANDBOX_UNREACHABLE, "%s: cannot be looked at", path);
 	mw_buf_free(&r.out);

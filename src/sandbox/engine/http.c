@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Calls to the engine's API, and its failures as our codes. */
-#include "sandbox/engine/engine.h"
+/* Calls of the engine: the request, the JSON answer, and what a refusal means. */
+#include "sandbox/engine/internal.h"
 
 #include <errno.h>
 #include <json-c/json.h>
@@ -198,6 +198,12 @@ mw_engine_archive(struct mw_engine *e, struct mw_ctx *ctx, const char *user, con
 		out = mw_engine_path(e, ctx, user, "/archive?path=%s", b.data);
 	mw_buf_free(&b);
 	return out;
+}
+
+bool
+mw_engine_starred(const struct mw_engine *e, const char *path)
+{
+	return e->podman && strchr(path, '*') != NULL;
 }
 
 /* There was no connection: is there an engine at all? */

@@ -4,7 +4,7 @@
  * taken for anything else.  Asleep, or where the image has no find: an archive of the
  * directory, whose contents are skipped.
  */
-#include "sandbox/engine/engine.h"
+#include "sandbox/engine/internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,91 +16,8 @@
 #define OUTPUT_MAX (64 << 20)	/* of find and stat */
 #define ARCHIVE_MAX (INT64_C(256) << 20)	/* of a sleeping sandbox; above it is woken */
 #define SEEN_MAX (16 << 20)	/* bytes of names kept for hard links */
-#define NO_TOOLS 30
-
-#define COMPLAINED 31
-
-/*
- * After the walk; $4 "1": all levels.  In batches: names, each with its NUL, an empty one,
- * and for each of them a line "MODE SIZE MTIME [DATE] NAME" unless it is gone.
- */
-static const char list_script[] =
-    "for x in find stat; do command -v $x >/dev/null 2>&1 || exit 30; done\n"
-    "[ \"$4\" = 1 ] && d=999999 || d=1\n"
-    "find . -mindepth 1 -maxdepth $d -exec sh -c '\n"
-    "	printf \"%s\\000\" \"$@\"; printf \"\\000\"\n"
-    "	stat -c \"%f %s %Y [%y] %n\" \"$@\" 2>/dev/null; :' sh {} + || exit 31\n";
 
 /* ---- awake ---- */
-
-/* One number of base 10 or 16, and the blank behind it. */
-static bool
-field(const char **p, const char *end, int base, int64_t *out)
-{
-	const char *s = *p;
-	int64_t v = 0;
-	int d;
-
-	for (; s < end && *s != ' '; s++) {
-		d = *s >= '0' && *s <= '9' ? *s - '0' : *s >= 'a' && *s <= 'f' ? *s - 'a' + 10 : 99;
-		if (d >= base || v > (INT64_MAX - d) / base)
-			return false;
-		v = v * base + d;
-	}
-	if (s == *p || s == end)
-		return false;
-	*out = v;
-	*p = s + 1;
-	return true;
-}
-
-/* "[2023-11-14 22:13:20.123456789 +0000] ": its milliseconds, 0 if it tells none. */
-static bool
-fraction(const char **p, const char *end, int64_t *ms)
-{
-	const char *close = memchr(*p, ']', (size_t)(end - *p)), *dot;
-	int i;
-
-	*ms = 0;
-	if (close == NULL || **p != '[' || close + 1 == end || close[1] != ' ')
-		return false;
-	dot = memchr(*p, '.', (size_t)(close - *p));
-	for (i = 1; dot != NULL && i <= 3; i++) {
-		if (dot[i] < '0' || dot[i] > '9') {
-			*ms = 0;
-			break;
-		}
-		*ms = *ms * 10 + (dot[i] - '0');
-	}
-	*p = close + 2;
-	return true;
-}
-
-bool
-mw_engine_stat_line(const char **p, const char *end, const char *name, size_t n, struct mw_stat *st)
-{
-	const char *s = *p;
-	int64_t mode, size, mtime = 0, ms;
-	bool before;
-
-	if (!field(&s, end, 16, &mode) || !field(&s, end, 10, &size))
-		return false;
-	before = s < end && *s == '-';	/* before 1970 */
-	if (before)
-		s++;
-	if (!field(&s, end, 10, &mtime) || s == end || !fraction(&s, end, &ms) ||
-	    (size_t)(end - s) < n + 1 || memcmp(s, name, n) != 0 ||
-	    s[n] != '\n')
-		return false;
-	*p = s + n + 1;
-	mode &= 0xffff;
-	st->type = (mode & 0170000) == 0100000 ? MW_FT_FILE : (mode & 0170000) == 0040000 ?
-	    MW_FT_DIR : (mode & 0170000) == 0120000 ? MW_FT_SYMLINK : MW_FT_OTHER;
-	st->mode = (int)(mode & 07777);
-	st->size = size;
-	st->mtime = (before ? -mtime * 1000 : mtime * 1000) + ms;
-	return true;
-}
 
 /* The batch from *pp on. */
 static enum mw_code
@@ -163,21 +80,14 @@ static enum mw_code
 list_awake(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const char *path,
     bool recursive, mw_entry_fn fn, void *arg, bool *no_tools)
 {
-	const char *args[] = { e->base.allow_unproven ? "1" : "0", path, "2",
-	    recursive ? "1" : "0", NULL };
-	char *script = mw_arena_printf(ctx->arena, "%s%s", mw_engine_walk, list_script);
-	struct mw_exec_result r = { .exit_code = -1 };
-	enum mw_code code;
+	const char *args[] = { e->base.allow_unproven ? "1" : "0", path, "2", "list",
+	    recursive ? "999999" : "1", NULL };
+	struct mw_exec_result r;
+	enum mw_code code = mw_engine_script(e, ctx, user, path, args, OUTPUT_MAX, &r);
+	bool complained = code == MW_OK && r.exit_code == MW_SCRIPT_COMPLAINED;
 
-	if (script == NULL)
-		return mw_ctx_nomem(ctx);
-	mw_buf_init(&r.out, OUTPUT_MAX);
-	mw_buf_init(&r.err, 2048);
-	code = mw_engine_script(e, ctx, user, script, args, &r);
-	*no_tools = code == MW_OK && r.exit_code == NO_TOOLS;
-	if (code == MW_OK && r.exit_code == COMPLAINED && only_unreadable(&r.err))
-		r.exit_code = 0;
-	if (code == MW_OK && !*no_tools)
+	*no_tools = code == MW_OK && r.exit_code == MW_SCRIPT_NO_TOOLS;
+	if (complained && !only_unreadable(&r.err))
 		code = mw_engine_script_code(e, ctx, user, path, &r);
 	if (code == MW_OK && !*no_tools) {
 		if (r.out_cut)

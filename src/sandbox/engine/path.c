@@ -5,7 +5,7 @@
  * taken.  The tree belongs to the sandbox, which may change it between two looks: what
  * it gains is a byte of its own container, never one of anybody else's.
  */
-#include "sandbox/engine/engine.h"
+#include "sandbox/engine/internal.h"
 
 #include <json-c/json.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Reading by the engine's archive call, which works alike asleep and awake. */
-#include "sandbox/engine/engine.h"
+#include "sandbox/engine/internal.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Reading and writing the tar archives that files travel in. */
+/* Tar archives, read and written piece by piece. */
 #include "sandbox/engine/tar.h"
 
 #include <stdio.h>

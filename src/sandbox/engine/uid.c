@@ -4,7 +4,7 @@
  * An archive has numbers, the container's settings may have names, and only the container
  * knows what they stand for.  (The engines' own "copyUIDGID" asks the host: Docker.)
  */
-#include "sandbox/engine/engine.h"
+#include "sandbox/engine/internal.h"
 
 #include <stdio.h>
 #include <string.h>

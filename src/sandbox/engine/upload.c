@@ -5,7 +5,7 @@
  * the archive itself goes on with a hard link to the place wanted, which the engine makes
  * when it has the whole content, and not before.
  */
-#include "sandbox/engine/engine.h"
+#include "sandbox/engine/internal.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -289,3 +289,17 @@ mw_bwrap_argv(const struct mw_local *l, const struct mw_conf *conf, const char *
 	*argvp = a.v;
 	return a.failed ? mw_fail(err, MW_INTERNAL_ERROR, "out of memory") : MW_OK;
 }
+
+enum mw_code
+mw_local_may_run(const struct mw_local *l, struct mw_err *err)
+{
+	char path[PATH_MAX];
+
+	if (geteuid() == 0)
+		return mw_fail(err, MW_SANDBOX_UNAVAILABLE,
+		    "nothing is run as root: run the gateway as a user of its own");
+	if (!l->plain && !mw_bwrap_find(path, sizeof(path)))
+		return mw_fail(err, MW_SANDBOX_UNAVAILABLE, "bubblewrap (bwrap) is not installed: "
+		    "nothing can be run with " MW_LOCAL_SETTING " = \"auto\" or \"bwrap\"");
+	return MW_OK;
+}

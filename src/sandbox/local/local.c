@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The driver of sandboxes on this host: its handle and its table of operations. */
+/* The local driver: opening it, its table of operations, whose sandboxes there are. */
 #include "sandbox/local/local.h"
 
 #include <dirent.h>

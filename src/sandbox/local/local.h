@@ -51,7 +51,7 @@ void mw_local_close(struct mw_local *l);	/* accepts NULL */
 enum mw_code mw_local_open_files(const char *files, const struct mw_conf *conf,
     struct mw_local **lp, struct mw_err *err) MW_MUST;
 
-/* ---- local_path.c: descriptors of directories, -1 and errno on failure ---- */
+/* ---- path.c: descriptors of directories, -1 and errno on failure ---- */
 
 int mw_local_user_dir(const struct mw_local *l, const char *user);	/* the user's root, O_PATH */
 int mw_local_run_dir(const struct mw_local *l, const char *user);	/* PATH/.run/USER */
@@ -71,7 +71,7 @@ int mw_local_openat(const struct mw_local *l, int root, const char *path, int fl
 /* Open `path` below `dir` through no symbolic link at all. */
 int mw_local_openat_nolink(int dir, const char *path, int flags);
 
-/* ---- local_classify.c: the tables from this driver's failures to codes ---- */
+/* ---- classify.c: the tables from this driver's failures to codes ---- */
 
 /* An errno of a file operation; of connecting to the agent; the stage at which the
  * agent could not start a command (enum mw_ag_stage). */
@@ -85,7 +85,7 @@ enum mw_code mw_local_errno(struct mw_ctx *ctx, int e, const char *path);
 /* Remove `name` in `dir` and all below it, however deep.  False with errno. */
 bool mw_local_wipe(int dir, const char *name) MW_MUST;
 
-/* ---- local_files.c ---- */
+/* ---- files.c ---- */
 
 enum mw_code mw_local_read(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
     const char *path, bool ranged, int64_t from, int64_t to, const struct mw_file_sink *sink);
@@ -96,7 +96,7 @@ enum mw_code mw_local_remove(struct mw_sandbox *s, struct mw_ctx *ctx, const cha
 enum mw_code mw_local_stat(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
     const char *path, struct mw_stat *st);
 
-/* ---- local_list.c ---- */
+/* ---- list.c ---- */
 
 enum mw_code mw_local_list(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
     const char *path, bool recursive, mw_entry_fn fn, void *arg);
@@ -104,7 +104,7 @@ enum mw_code mw_local_list(struct mw_sandbox *s, struct mw_ctx *ctx, const char 
 struct stat;
 void mw_local_stat_fill(const struct stat *sb, struct mw_stat *st);
 
-/* ---- local_exec.c: the agent's client ---- */
+/* ---- agent_client.c: the agent's client ---- */
 
 /* A connection to the user's agent, or -1 and errno: ENOENT, ECONNREFUSED = none is there. */
 int mw_local_connect(const struct mw_local *l, const char *user, int64_t deadline);
@@ -120,14 +120,12 @@ enum mw_code mw_local_stopping(struct mw_ctx *ctx);
 enum mw_code mw_local_exec(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
     const struct mw_exec *x, struct mw_exec_result *r);
 
-/* ---- local_run.c ---- */
+/* ---- start_stop.c ---- */
 
 enum mw_code mw_local_start(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user);
 enum mw_code mw_local_stop(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user);
 /* Is there a holder, or something of a sandbox that it has left? */
 bool mw_local_held(const struct mw_local *l, struct mw_ctx *ctx, const char *user);
-/* May anything be run here at all?  MW_SANDBOX_UNAVAILABLE says why not. */
-enum mw_code mw_local_may_run(const struct mw_local *l, struct mw_err *err) MW_MUST;
 
 /* ---- syscalls.c ---- */
 
@@ -135,6 +133,9 @@ enum mw_code mw_local_may_run(const struct mw_local *l, struct mw_err *err) MW_M
 int mw_local_syscalls(void) MW_MUST;
 
 /* ---- bwrap.c ---- */
+
+/* May anything be run here at all?  MW_SANDBOX_UNAVAILABLE says why not. */
+enum mw_code mw_local_may_run(const struct mw_local *l, struct mw_err *err) MW_MUST;
 
 /* The path of bubblewrap; false when there is none. */
 bool mw_bwrap_find(char *out, size_t size) MW_MUST;

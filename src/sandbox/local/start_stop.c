@@ -27,20 +27,6 @@
 
 extern char **environ;
 
-enum mw_code
-mw_local_may_run(const struct mw_local *l, struct mw_err *err)
-{
-	char path[PATH_MAX];
-
-	if (geteuid() == 0)
-		return mw_fail(err, MW_SANDBOX_UNAVAILABLE,
-		    "nothing is run as root: run the gateway as a user of its own");
-	if (!l->plain && !mw_bwrap_find(path, sizeof(path)))
-		return mw_fail(err, MW_SANDBOX_UNAVAILABLE, "bubblewrap (bwrap) is not installed: "
-		    "nothing can be run with " MW_LOCAL_SETTING " = \"auto\" or \"bwrap\"");
-	return MW_OK;
-}
-
 /* ---- locks ---- */
 
 static int64_t

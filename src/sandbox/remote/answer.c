@@ -2,7 +2,7 @@
 /* The answer of remote.sh: see there for what it is made of. */
 #include <string.h>
 
-#include "sandbox/remote/remote.h"
+#include "sandbox/remote/internal.h"
 
 #define PIECE 32768		/* letters decoded at once */
 

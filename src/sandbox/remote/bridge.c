@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Cloudflare's bridge: what its API is told and says. */
+/* The bridge driver: requests to the Worker, and its table of operations. */
 #include "sandbox/remote/bridge.h"
 
 #include <stdlib.h>

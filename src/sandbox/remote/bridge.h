@@ -8,7 +8,7 @@
 #ifndef MW_SANDBOX_REMOTE_BRIDGE_H
 #define MW_SANDBOX_REMOTE_BRIDGE_H
 
-#include "sandbox/remote/remote.h"
+#include "sandbox/remote/internal.h"
 
 #define MW_BRIDGE_ID_MAX 128
 
@@ -25,7 +25,7 @@ void mw_bridge_id(const char *user, char out[MW_BRIDGE_ID_MAX + 1]);
 
 extern const struct mw_remote_error mw_bridge_errors[];
 
-/* ---- bridge_answer.c: the events of one exec ---- */
+/* ---- bridge_events.c: the events of one exec ---- */
 
 bool mw_bridge_event(void *events, const char *name, const char *data, size_t n);
 

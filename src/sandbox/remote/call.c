@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/str.h"
-#include "sandbox/remote/remote.h"
+#include "sandbox/remote/internal.h"
 
 #define PROGRAM_MAX (8 << 20)		/* bytes of script, arguments and environment */
 #define LINE_SPARE 1024			/* of a command line beside program and input */
@@ -186,6 +186,27 @@ upload(const struct mw_remote_call *c, const char *name, const char *p, int fd, 
 	return c->r->ops->upload(c->r, c->ctx, c->user, path->data, p, fd, at, n);
 }
 
+enum mw_code
+mw_remote_encode(struct mw_ctx *ctx, struct mw_buf *b, const void *p, int fd, int64_t at,
+    int64_t size)
+{
+	char block[3 * 8192];
+	int64_t n;
+
+	if (p != NULL)
+		return mw_base64_write(mw_buf_writer, b, p, (size_t)size) ? MW_OK :
+		    mw_ctx_nomem(ctx);
+	for (; size > 0; at += n, size -= n) {
+		n = size < (int64_t)sizeof(block) ? size : (int64_t)sizeof(block);
+		if (pread(fd, block, (size_t)n, at) != (ssize_t)n)
+			return mw_ctx_fail(ctx, MW_INTERNAL_ERROR,
+			    "what is to be sent to the sandbox cannot be read");
+		if (!mw_base64_write(mw_buf_writer, b, block, (size_t)n))
+			return mw_ctx_nomem(ctx);
+	}
+	return MW_OK;
+}
+
 /* What goes along, as files IN/NONCE.1 and on. */
 static enum mw_code
 send_pieces(const struct mw_remote_call *c, struct mw_buf *path, int64_t *pieces)
@@ -274,4 +295,16 @@ mw_remote_call(struct mw_remote_call *c, const char *path)
 	mw_buf_free(&program);
 	mw_buf_free(&text);
 	return code;
+}
+
+enum mw_code
+mw_remote_ping(struct mw_remote *r, struct mw_ctx *ctx, const char *user)
+{
+	static const char *const args[] = { "ping", NULL };
+	struct mw_remote_call c = {
+		.r = r, .ctx = ctx, .user = user, .args = args, .timeout = r->timeout,
+		.input_fd = -1,
+	};
+
+	return mw_remote_call(&c, "ping");
 }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* One request and its answer: a status with a document, or the events of a command. */
 #include <string.h>
-#include <unistd.h>
 
-#include "sandbox/remote/remote.h"
+#include "sandbox/remote/internal.h"
 
 #define SAID_MAX 8192		/* bytes of a refusal that are read */
 
@@ -102,25 +101,4 @@ mw_remote_unfinished(struct mw_ctx *ctx, const char *what)
 {
 	return mw_ctx_fail(ctx, MW_SANDBOX_UNREACHABLE,
 	    "%s ended its answer without saying how the command ended", what);
-}
-
-enum mw_code
-mw_remote_encode(struct mw_ctx *ctx, struct mw_buf *b, const void *p, int fd, int64_t at,
-    int64_t size)
-{
-	char block[3 * 8192];
-	int64_t n;
-
-	if (p != NULL)
-		return mw_base64_write(mw_buf_writer, b, p, (size_t)size) ? MW_OK :
-		    mw_ctx_nomem(ctx);
-	for (; size > 0; at += n, size -= n) {
-		n = size < (int64_t)sizeof(block) ? size : (int64_t)sizeof(block);
-		if (pread(fd, block, (size_t)n, at) != (ssize_t)n)
-			return mw_ctx_fail(ctx, MW_INTERNAL_ERROR,
-			    "what is to be sent to the sandbox cannot be read");
-		if (!mw_base64_write(mw_buf_writer, b, block, (size_t)n))
-			return mw_ctx_nomem(ctx);
-	}
-	return MW_OK;
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "sandbox/remote/remote.h"
+#include "sandbox/remote/internal.h"
 
 #define ARGS_MAX 4096
 

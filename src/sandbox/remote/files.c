@@ -6,7 +6,7 @@
 #include "base/path.h"
 #include "base/range.h"
 #include "base/str.h"
-#include "sandbox/remote/remote.h"
+#include "sandbox/remote/internal.h"
 
 #define READ_PIECE (8 << 20)	/* bytes that one call reads: the upstream may hold them all */
 #define ID_MAX 128

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "sandbox/remote/remote.h"
+#include "sandbox/remote/internal.h"
 
 #define CARRY_MAX (1 << 20)	/* bytes of entries not yet handed over */
 #define REST_MAX 32768		/* more than two entries with the longest paths there are */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What both drivers behind HTTP share: the handle, and opening it. */
-#include "sandbox/remote/remote.h"
+/* What the drivers behind an HTTP API share: opening, closing, errors by table. */
+#include "sandbox/remote/internal.h"
 
 #include <json-c/json.h>
 #include <stdio.h>
@@ -50,18 +50,6 @@ mw_remote_enumerate(struct mw_sandbox *s, struct mw_ctx *ctx, mw_user_fn fn, voi
 	(void)fn;
 	(void)arg;
 	return MW_OK;
-}
-
-enum mw_code
-mw_remote_ping(struct mw_remote *r, struct mw_ctx *ctx, const char *user)
-{
-	static const char *const args[] = { "ping", NULL };
-	struct mw_remote_call c = {
-		.r = r, .ctx = ctx, .user = user, .args = args, .timeout = r->timeout,
-		.input_fd = -1,
-	};
-
-	return mw_remote_call(&c, "ping");
 }
 
 enum mw_code

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A reader of server-sent events. */
+/* Server-sent events, cut out of bytes as they come. */
 #include "sandbox/remote/sse.h"
 
 #include <string.h>

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/str.h"
-#include "sandbox/remote/remote.h"
+#include "sandbox/remote/internal.h"
 
 bool
 mw_remote_field(const char **p, const char **s, size_t *n)

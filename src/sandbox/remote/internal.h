@@ -7,8 +7,8 @@
  * are exact, the marker is looked at in the same call, and a missing file is told
  * from an empty one.  What is too large for a command line is uploaded before.
  */
-#ifndef MW_SANDBOX_REMOTE_REMOTE_H
-#define MW_SANDBOX_REMOTE_REMOTE_H
+#ifndef MW_SANDBOX_REMOTE_INTERNAL_H
+#define MW_SANDBOX_REMOTE_INTERNAL_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -72,9 +72,6 @@ void mw_remote_free(struct mw_remote *r);
 enum mw_code mw_remote_enumerate(struct mw_sandbox *s, struct mw_ctx *ctx, mw_user_fn fn,
     void *arg);
 
-/* Run `true` in it. */
-enum mw_code mw_remote_ping(struct mw_remote *r, struct mw_ctx *ctx, const char *user) MW_MUST;
-
 /* An answer that did not come, or not to its end, as a code; `what` was called. */
 enum mw_code mw_remote_net_fail(struct mw_ctx *ctx, const struct mw_net_res *res,
     const char *what);
@@ -100,7 +97,7 @@ struct mw_remote_said {
 void mw_remote_said(const char *json, size_t n, const char *word, const char *text,
     struct mw_remote_said *out);
 
-/* ---- remote_exchange.c: one request and its answer ---- */
+/* ---- exchange.c: one request and its answer ---- */
 
 /* The events of one command; fed through sse, whose function is the upstream's. */
 struct mw_remote_events {
@@ -142,11 +139,7 @@ enum mw_code mw_remote_refused(struct mw_ctx *ctx, const struct mw_remote_error 
     const struct mw_remote_exchange *e, const char *what);
 enum mw_code mw_remote_unfinished(struct mw_ctx *ctx, const char *what);
 
-/* size bytes of p, or, if that is NULL, of fd from `at` on, in base64. */
-enum mw_code mw_remote_encode(struct mw_ctx *ctx, struct mw_buf *b, const void *p, int fd,
-    int64_t at, int64_t size) MW_MUST;
-
-/* ---- remote_call.c ---- */
+/* ---- call.c ---- */
 
 /* One operation of remote.sh. */
 struct mw_remote_call {
@@ -175,10 +168,17 @@ struct mw_remote_call {
  * words of success.  `path` is for messages. */
 enum mw_code mw_remote_call(struct mw_remote_call *c, const char *path) MW_MUST;
 
+/* Run `true` in it. */
+enum mw_code mw_remote_ping(struct mw_remote *r, struct mw_ctx *ctx, const char *user) MW_MUST;
+
+/* size bytes of p, or, if that is NULL, of fd from `at` on, in base64. */
+enum mw_code mw_remote_encode(struct mw_ctx *ctx, struct mw_buf *b, const void *p, int fd,
+    int64_t at, int64_t size) MW_MUST;
+
 /* s in single quotes, for a shell. */
 bool mw_remote_quote(struct mw_buf *b, const char *s);
 
-/* ---- remote_answer.c: the script's answer, in pieces ---- */
+/* ---- answer.c: the script's answer, in pieces ---- */
 
 #define MW_REMOTE_HEAD_MAX 1023
 
@@ -218,7 +218,7 @@ enum mw_code mw_remote_stat(struct mw_sandbox *s, struct mw_ctx *ctx, const char
 enum mw_code mw_remote_list(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,
     const char *path, bool recursive, mw_entry_fn fn, void *arg);
 
-/* ---- remote_stat.c ---- */
+/* ---- stat.c ---- */
 
 /* The next field of *p, up to a space or the end; false when there is none. */
 bool mw_remote_field(const char **p, const char **s, size_t *n) MW_MUST;

@@ -1,16 +1,35 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A request and its answer in memory, for tests. */
-#include "http/mem.h"
+/* A transport in memory: for the tests and the fuzzers. */
+#ifndef MW_TESTS_MEM_H
+#define MW_TESTS_MEM_H
 
 #include <string.h>
 #include <strings.h>
 
 #include "base/str.h"
+#include "http/http.h"
 
-#define OUT_MAX (64 * 1024 * 1024)
+#define MEM_OUT_MAX (64 * 1024 * 1024)
+
+struct mw_mem {
+	const char *const *params;	/* "NAME=value", NULL-terminated; borrowed */
+	const char *body;		/* borrowed */
+	size_t body_len;
+	size_t step;			/* most bytes of one read, 0 = no limit */
+	bool body_breaks;		/* the end of the body is a failure */
+	size_t write_max;		/* bytes until writes fail, 0 = never */
+	bool gone;			/* what gone() says */
+
+	/* what came out */
+	struct mw_buf out;		/* head and body */
+	size_t off;			/* bytes of the body that were read */
+	unsigned flushes;
+	bool was_cut;
+	struct mw_io io;
+};
 
 static const char *
-param(void *t, const char *name)
+mem_param(void *t, const char *name)
 {
 	const struct mw_mem *m = t;
 	size_t i, n = strlen(name);
@@ -23,7 +42,7 @@ param(void *t, const char *name)
 }
 
 static const char *
-param_at(void *t, size_t i)
+mem_param_at(void *t, size_t i)
 {
 	const struct mw_mem *m = t;
 
@@ -31,7 +50,7 @@ param_at(void *t, size_t i)
 }
 
 static long
-body_read(void *t, void *p, size_t n)
+mem_body_read(void *t, void *p, size_t n)
 {
 	struct mw_mem *m = t;
 
@@ -47,7 +66,7 @@ body_read(void *t, void *p, size_t n)
 }
 
 static bool
-out_write(void *t, const void *p, size_t n)
+mem_out_write(void *t, const void *p, size_t n)
 {
 	struct mw_mem *m = t;
 
@@ -57,7 +76,7 @@ out_write(void *t, const void *p, size_t n)
 }
 
 static bool
-out_flush(void *t)
+mem_out_flush(void *t)
 {
 	struct mw_mem *m = t;
 
@@ -66,7 +85,7 @@ out_flush(void *t)
 }
 
 static bool
-gone(void *t)
+mem_gone(void *t)
 {
 	const struct mw_mem *m = t;
 
@@ -74,40 +93,41 @@ gone(void *t)
 }
 
 static void
-cut(void *t)
+mem_cut(void *t)
 {
 	struct mw_mem *m = t;
 
 	m->was_cut = true;
 }
 
-void
+__attribute__((unused)) static void
 mw_mem_init(struct mw_mem *m, const char *const *params, const char *body, size_t n)
 {
 	memset(m, 0, sizeof(*m));
 	m->params = params;
 	m->body = body;
 	m->body_len = n;
-	mw_buf_init(&m->out, OUT_MAX);
+	mw_buf_init(&m->out, MEM_OUT_MAX);
 	m->io = (struct mw_io){
-		.param = param,
-		.read = body_read,
-		.write = out_write,
-		.flush = out_flush,
-		.gone = gone,
-		.param_at = param_at,
+		.param = mem_param,
+		.read = mem_body_read,
+		.write = mem_out_write,
+		.flush = mem_out_flush,
+		.gone = mem_gone,
+		.param_at = mem_param_at,
 		.t = m,
-		.cut = cut,
+		.cut = mem_cut,
 	};
 }
 
-void
+__attribute__((unused)) static void
 mw_mem_free(struct mw_mem *m)
 {
 	mw_buf_free(&m->out);
 }
 
-bool
+/* A header of the answer, copied into out (cut at its size); false if it is not there. */
+__attribute__((unused)) static bool
 mw_mem_header(const struct mw_mem *m, const char *name, char *out, size_t size)
 {
 	const char *s = m->out.len > 0 ? m->out.data : "", *end;
@@ -128,7 +148,8 @@ mw_mem_header(const struct mw_mem *m, const char *name, char *out, size_t size)
 	return false;
 }
 
-int
+/* The number after "Status:", 0 if there is none. */
+__attribute__((unused)) static int
 mw_mem_status(const struct mw_mem *m)
 {
 	char text[64];
@@ -140,10 +161,13 @@ mw_mem_status(const struct mw_mem *m)
 	return (int)status;
 }
 
-const char *
+/* The body of the answer; "" if there is none. */
+__attribute__((unused)) static const char *
 mw_mem_body(const struct mw_mem *m)
 {
 	const char *s = m->out.len > 0 ? strstr(m->out.data, "\r\n\r\n") : NULL;
 
 	return s != NULL ? s + 4 : "";
 }
+
+#endif
