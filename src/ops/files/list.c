@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "app/classify.h"
-#include "app/retry.h"
+#include "app/object.h"
 #include "ops/ready/ready.h"
 
 #define CURSOR_MAX 4096
@@ -29,8 +29,7 @@ struct gather {
 	/* R2 */
 	struct rows over;		/* pending rows; etag NULL and size -1 in a file: a delete */
 	struct rows doubtful;		/* directories that pending deletes may have emptied */
-	const char *prefix;
-	const char *last_key;
+	struct mw_list_req req;		/* the next page */
 	bool more;
 };
 
@@ -110,9 +109,9 @@ r2_row(void *arg, const struct mw_list_row *row)
 	struct mw_listed e = { .size = -1, .modified = -1, .mode = -1 };
 	size_t n;
 
-	if ((g->last_key = mw_arena_strdup(g->ctx->arena, row->key)) == NULL)
+	if ((g->req.after = mw_arena_strdup(g->ctx->arena, row->key)) == NULL)
 		return mw_ctx_nomem(g->ctx);
-	(void)snprintf(name, sizeof(name), "%s", row->key + strlen(g->prefix));
+	(void)snprintf(name, sizeof(name), "%s", row->key + strlen(g->req.prefix));
 	n = strlen(name);
 	if (row->group && n > 0)
 		name[n - 1] = '\0';
@@ -125,28 +124,6 @@ r2_row(void *arg, const struct mw_list_row *row)
 		e.etag = row->etag;
 	}
 	return add(g, &g->rows, &e);
-}
-
-static enum mw_code
-try_r2_page(void *arg)
-{
-	struct gather *g = arg;
-	struct mw_store *store = g->app->store;
-	struct mw_list_req req = {
-		.prefix = g->prefix, .recursive = g->l->recursive, .after = g->last_key,
-		.max = MW_LIST_MAX,
-	};
-	size_t n = g->rows.n, skipped = g->l->skipped;
-	const char *last = g->last_key;
-	enum mw_code code;
-
-	code = store->ops->list(store, g->ctx, &req, r2_row, g, &g->more);
-	if (code != MW_OK) {		/* the next attempt begins where this one did */
-		g->rows.n = n;
-		g->l->skipped = skipped;
-		g->last_key = last;
-	}
-	return code;
 }
 
 /* Deletes are told from directories, whose size is not known either, by their type. */
@@ -164,7 +141,7 @@ overlay_row(void *arg, const struct mw_outbox_row *row)
 	const char *slash;
 	struct mw_listed e = { .path = row->path + (base > 0 ? base + 1 : 0),
 	    .type = MW_FT_FILE, .size = -1, .modified = -1, .mode = -1 };
-	char hex[33], etag[40];
+	char etag[MW_ETAG_LEN];
 
 	if (!g->l->recursive && (slash = strchr(e.path, '/')) != NULL) {
 		e.type = MW_FT_DIR;
@@ -174,8 +151,7 @@ overlay_row(void *arg, const struct mw_outbox_row *row)
 		if (row->op == MW_OUTBOX_DELETE)
 			return add_new(g, &g->doubtful, &e);
 	} else if (row->op == MW_OUTBOX_PUT) {
-		mw_str_hex(row->md5, sizeof(row->md5), hex);
-		(void)snprintf(etag, sizeof(etag), "\"%s\"", hex);
+		mw_object_etag(row->md5, etag);
 		e.size = row->size;
 		e.modified = row->created;
 		e.etag = etag;
@@ -187,7 +163,7 @@ overlay_row(void *arg, const struct mw_outbox_row *row)
 
 struct look {
 	struct gather *g;
-	const char *prefix, *last;
+	struct mw_list_req req;
 	bool more, found;
 };
 
@@ -196,7 +172,7 @@ look_row(void *arg, const struct mw_list_row *row)
 {
 	struct look *k = arg;
 	struct gather *g = k->g;
-	const char *path = row->key + strlen(g->prefix) - strlen(g->l->path);
+	const char *path = row->key + strlen(g->req.prefix) - strlen(g->l->path);
 	const struct mw_outbox_row *pending;
 	enum mw_code code;
 
@@ -204,35 +180,25 @@ look_row(void *arg, const struct mw_list_row *row)
 		path--;			/* the '/' between the two */
 	if (k->found)
 		return MW_OK;
-	if ((k->last = mw_arena_strdup(g->ctx->arena, row->key)) == NULL)
+	if ((k->req.after = mw_arena_strdup(g->ctx->arena, row->key)) == NULL)
 		return mw_ctx_nomem(g->ctx);
 	code = mw_outbox_find(g->app->outbox, g->ctx, g->l->user, path, &pending);
 	k->found = pending == NULL || pending->op != MW_OUTBOX_DELETE;
 	return code;
 }
 
-static enum mw_code
-try_look(void *arg)
-{
-	struct look *k = arg;
-	struct mw_store *store = k->g->app->store;
-	struct mw_list_req req = { .prefix = k->prefix, .recursive = true, .after = k->last,
-	    .max = MW_LIST_MAX };
-
-	return store->ops->list(store, k->g->ctx, &req, look_row, k, &k->more);
-}
-
 /* Does R2 keep anything in this directory once the pending deletes are done? */
 static enum mw_code
 keeps(struct gather *g, const char *dir, bool *kept)
 {
-	struct look k = { .g = g, .more = true };
+	struct look k = { .g = g, .more = true, .req = { .recursive = true, .max = MW_LIST_MAX } };
 	enum mw_code code = MW_OK;
 
-	if ((k.prefix = mw_arena_printf(g->ctx->arena, "%s%s/", g->prefix, dir)) == NULL)
+	k.req.prefix = mw_arena_printf(g->ctx->arena, "%s%s/", g->req.prefix, dir);
+	if (k.req.prefix == NULL)
 		return mw_ctx_nomem(g->ctx);
 	while (code == MW_OK && k.more && !k.found)
-		code = mw_retry(g->app, g->ctx, MW_UP_STORE, try_look, &k);
+		code = mw_object_list(g->app, g->ctx, &k.req, look_row, &k, &k.more);
 	*kept = k.found;
 	return code;
 }
@@ -318,10 +284,11 @@ read_r2(struct gather *g)
 	do {
 		g->rows.n = 0;
 		do {
-			if ((code = mw_retry(g->app, g->ctx, MW_UP_STORE, try_r2_page, g)) != MW_OK)
+			code = mw_object_list(g->app, g->ctx, &g->req, r2_row, g, &g->more);
+			if (code != MW_OK)
 				return code;
 		} while (g->more && (!g->l->recursive || g->rows.n < (size_t)g->l->limit));
-		bound = g->more ? g->last_key + strlen(g->prefix) : NULL;
+		bound = g->more ? g->req.after + strlen(g->req.prefix) : NULL;
 		if (g->doubtful.n > 0 && (code = drop_emptied(g)) != MW_OK)
 			return code;
 		if ((code = merge(g, bound)) != MW_OK)
@@ -330,52 +297,42 @@ read_r2(struct gather *g)
 	return MW_OK;
 }
 
-/* Is the path itself an object?  Then it is no directory. */
-static enum mw_code
-try_object(void *arg)
-{
-	struct gather *g = arg;
-	struct mw_object obj;
-	char *key = mw_store_key(g->app->conf, g->ctx->arena, g->l->user, g->l->path);
-
-	if (key == NULL)
-		return mw_ctx_nomem(g->ctx);
-	return g->app->store->ops->head(g->app->store, g->ctx, key, &obj);
-}
-
 static enum mw_code
 nothing_there(struct gather *g)
 {
-	enum mw_code code = MW_FILE_NOT_FOUND;
+	char *key = mw_store_key(g->app->conf, g->ctx->arena, g->l->user, g->l->path);
+	enum mw_code code = MW_OK;
+	struct mw_object obj;
+	bool there = false;
 
+	if (key == NULL)
+		return mw_ctx_nomem(g->ctx);
 	if (g->l->path[0] != '\0')
-		code = mw_retry(g->app, g->ctx, MW_UP_STORE, try_object, g);
-	if (code == MW_OK)
-		return mw_ctx_fail(g->ctx, MW_CONFLICT, "/%.200s is a file", g->l->path);
-	if (code != MW_FILE_NOT_FOUND)
+		code = mw_object_there(g->app, g->ctx, key, &obj, &there);
+	if (code != MW_OK)
 		return code;
-	mw_err_clear(&g->ctx->err);
+	if (there)	/* it is no directory */
+		return mw_ctx_fail(g->ctx, MW_CONFLICT, "/%.200s is a file", g->l->path);
 	return mw_ctx_fail(g->ctx, MW_FILE_NOT_FOUND, "Nothing is at /%.200s in R2", g->l->path);
 }
 
 static enum mw_code
 from_r2(struct gather *g)
 {
-	struct mw_store *store;
 	enum mw_code code;
 	const char *below;
 
 	g->l->tried |= MW_TRIED_R2;
 	g->l->from_source = "r2";
-	if ((code = mw_app_store(g->app, g->ctx, &store)) != MW_OK)
-		return code;
+	g->req.recursive = g->l->recursive;
+	g->req.max = MW_LIST_MAX;
 	below = g->l->path[0] != '\0' ?
 	    mw_arena_printf(g->ctx->arena, "%s/", g->l->path) : g->l->path;
 	if (below == NULL ||
-	    (g->prefix = mw_store_key(g->app->conf, g->ctx->arena, g->l->user, below)) == NULL)
+	    (g->req.prefix = mw_store_key(g->app->conf, g->ctx->arena, g->l->user, below)) == NULL)
 		return mw_ctx_nomem(g->ctx);
-	if (g->l->recursive && g->after != NULL && (g->last_key =
-	    mw_arena_printf(g->ctx->arena, "%s%s", g->prefix, g->after)) == NULL)
+	if (g->l->recursive && g->after != NULL && (g->req.after =
+	    mw_arena_printf(g->ctx->arena, "%s%s", g->req.prefix, g->after)) == NULL)
 		return mw_ctx_nomem(g->ctx);
 	code = mw_outbox_each(g->app->outbox, g->ctx, g->l->user, below, overlay_row, g);
 	if (code != MW_OK)

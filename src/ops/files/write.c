@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "ops/files/write.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/str.h"
 #include "app/classify.h"
 #include "ops/ready/quiesce.h"
+#include "app/object.h"
 #include "app/pathlock.h"
 #include "ops/files/read.h"
-#include "ops/sync/restore.h"
-#include "app/retry.h"
 #include "ops/ready/ready.h"
 
 const char *const mw_target_words[] = { "both", "container", "r2", NULL };
@@ -48,40 +45,33 @@ grace(struct job *j)
 
 /* ---- conditions ---- */
 
-static enum mw_code
-try_head(void *arg)
+/* NULL: no memory. */
+static const char *
+etag_of(const struct job *j, const unsigned char md5[16])
 {
-	struct job *j = arg;
-	struct mw_object obj;
-	enum mw_code code;
+	char tag[MW_ETAG_LEN];
 
-	code = j->app->store->ops->head(j->app->store, j->ctx, j->key, &obj);
-	if (code == MW_OK)
-		j->current = obj.etag;
-	return code;
+	mw_object_etag(md5, tag);
+	return mw_arena_strdup(j->ctx->arena, tag);
 }
 
 /* What R2 has, or will have: *there and j->current. */
 static enum mw_code
 look_at_r2(struct job *j, bool *there)
 {
+	struct mw_object obj;
 	enum mw_code code;
-	char hex[33];
 
 	if (j->row != NULL) {
 		*there = j->row->op == MW_OUTBOX_PUT;
 		if (!*there)
 			return MW_OK;
-		mw_str_hex(j->row->md5, sizeof(j->row->md5), hex);
-		j->current = mw_arena_printf(j->ctx->arena, "\"%s\"", hex);
+		j->current = etag_of(j, j->row->md5);
 		return j->current != NULL ? MW_OK : mw_ctx_nomem(j->ctx);
 	}
-	code = mw_retry(j->app, j->ctx, MW_UP_STORE, try_head, j);
-	*there = code == MW_OK;
-	if (code == MW_FILE_NOT_FOUND) {
-		mw_err_clear(&j->ctx->err);
-		code = MW_OK;
-	}
+	code = mw_object_there(j->app, j->ctx, j->key, &obj, there);
+	if (code == MW_OK && *there)
+		j->current = obj.etag;
 	return code;
 }
 
@@ -166,15 +156,12 @@ to_sandbox(struct job *j)
 /* ---- R2's side ---- */
 
 static enum mw_code
-try_r2(void *arg)
+change_r2(struct job *j)
 {
-	struct job *j = arg;
-	struct mw_store *store = j->app->store;
 	struct mw_put put;
-	enum mw_code code;
 
 	if (j->body == NULL)
-		return store->ops->remove(store, j->ctx, j->key);
+		return mw_object_remove(j->app, j->ctx, j->key);
 	put = (struct mw_put){
 		.fd = j->body->fd, .size = j->body->size,
 		.sha256 = j->body->sha256, .md5 = j->body->md5,
@@ -183,9 +170,7 @@ try_r2(void *arg)
 		.if_none_match = j->w->if_none_match != NULL &&
 		    strcmp(j->w->if_none_match, "*") == 0,
 	};
-	code = store->ops->put(store, j->ctx, j->key, &put, &j->w->etag);
-	j->unsure = j->unsure || code == MW_STORE_UNAVAILABLE;
-	return code;
+	return mw_object_put(j->app, j->ctx, j->key, &put, &j->w->etag, &j->unsure);
 }
 
 /*
@@ -216,7 +201,7 @@ r2_mark(const struct job *j)
 	return j->body != NULL ? MW_MARK_NEWER_R2 : MW_MARK_DELETED_R2;
 }
 
-/* The queued twin of try_r2: durable when it returns. */
+/* The queued twin of change_r2: durable when it returns. */
 static enum mw_code
 enqueue(struct job *j)
 {
@@ -225,7 +210,6 @@ enqueue(struct job *j)
 		.op = j->body != NULL ? MW_OUTBOX_PUT : MW_OUTBOX_DELETE,
 		.created = mw_wall(), .mode = -1, .mtime = j->written,
 	};
-	char hex[33];
 	enum mw_code code;
 	int64_t deadline;
 
@@ -234,9 +218,7 @@ enqueue(struct job *j)
 		memcpy(row.md5, j->body->md5, sizeof(row.md5));
 		memcpy(row.sha256, j->body->sha256, sizeof(row.sha256));
 		row.content_type = mw_path_mime(j->w->path);
-		mw_str_hex(row.md5, sizeof(row.md5), hex);
-		j->w->etag = mw_arena_printf(j->ctx->arena, "\"%s\"", hex);
-		if (j->w->etag == NULL)
+		if ((j->w->etag = etag_of(j, row.md5)) == NULL)
 			return mw_ctx_nomem(j->ctx);
 	}
 	bind_row(j, &row);
@@ -264,29 +246,23 @@ static bool
 was_ours(struct job *j)
 {
 	struct mw_err cause = j->ctx->err;
-	char hex[33], tag[36];
-	const char *before = j->current;
-	bool ours = false;
+	struct mw_object obj;
+	char tag[MW_ETAG_LEN];
 
-	mw_str_hex(j->body->md5, sizeof(j->body->md5), hex);
-	(void)snprintf(tag, sizeof(tag), "\"%s\"", hex);
+	mw_object_etag(j->body->md5, tag);
 	mw_err_clear(&j->ctx->err);
-	if (mw_retry(j->app, j->ctx, MW_UP_STORE, try_head, j) == MW_OK)
-		ours = strcmp(j->current, tag) == 0;
-	if (ours)
-		j->w->etag = j->current;
-	j->current = before;
-	if (ours)
-		mw_err_clear(&j->ctx->err);
-	else
-		j->ctx->err = cause;
-	return ours;
+	if (mw_object_head(j->app, j->ctx, j->key, &obj) == MW_OK && strcmp(obj.etag, tag) == 0) {
+		j->w->etag = obj.etag;
+		return true;
+	}
+	j->ctx->err = cause;
+	return false;
 }
 
 static enum mw_code
 send(struct job *j)
 {
-	enum mw_code code = mw_retry(j->app, j->ctx, MW_UP_STORE, try_r2, j);
+	enum mw_code code = change_r2(j);
 
 	if (code == MW_PRECONDITION_FAILED && j->unsure && was_ours(j))
 		code = MW_OK;
@@ -554,42 +530,54 @@ both(struct job *j)
 	return set_mark(j, MW_MARK_NONE);
 }
 
-enum mw_code
-mw_write_file(struct mw_app *app, struct mw_ctx *ctx, struct mw_write *w, struct mw_spool *body)
+/* To R2, or away there; *changed: R2 is to be another than before. */
+static enum mw_code
+change_or_queue(struct job *j, bool *changed)
 {
-	struct job j = { .app = app, .ctx = ctx, .w = w, .body = body };
+	enum mw_code code = j->body != NULL ? to_r2(j) : delete_in_r2(j);
+
+	*changed = code == MW_OK && (j->body != NULL || j->w->existed || j->unknown);
+	return code;
+}
+
+static enum mw_code
+run_job(struct job *j)
+{
 	enum mw_code code;
+	bool changed;
 	int lock;
 
-	if ((code = job_begin(&j, &lock)) == MW_OK) {
-		if (w->target == MW_TARGET_CONTAINER)
-			code = container_only(&j);
-		else if (w->target == MW_TARGET_R2)
-			code = (code = to_r2(&j)) == MW_OK ? follow_r2(&j) : code;
-		else
-			code = both(&j);
+	if ((code = job_begin(j, &lock)) != MW_OK) {
+		mw_path_unlock(lock);
+		return code;
+	}
+	if (j->w->target == MW_TARGET_CONTAINER) {
+		code = container_only(j);
+	} else if (j->w->target == MW_TARGET_R2) {
+		code = change_or_queue(j, &changed);
+		if (changed)
+			code = follow_r2(j);
+	} else {
+		code = both(j);
 	}
 	mw_path_unlock(lock);
 	return code;
 }
 
 enum mw_code
+mw_write_file(struct mw_app *app, struct mw_ctx *ctx, struct mw_write *w, struct mw_spool *body)
+{
+	struct job j = { .app = app, .ctx = ctx, .w = w, .body = body };
+
+	return run_job(&j);
+}
+
+enum mw_code
 mw_delete_file(struct mw_app *app, struct mw_ctx *ctx, struct mw_write *w)
 {
 	struct job j = { .app = app, .ctx = ctx, .w = w };
-	enum mw_code code;
-	int lock;
+	enum mw_code code = run_job(&j);
 
-	if ((code = job_begin(&j, &lock)) == MW_OK) {
-		if (w->target == MW_TARGET_CONTAINER)
-			code = container_only(&j);
-		else if (w->target == MW_TARGET_R2)
-			code = (code = delete_in_r2(&j)) == MW_OK && (w->existed || j.unknown) ?
-			    follow_r2(&j) : code;
-		else
-			code = both(&j);
-	}
-	mw_path_unlock(lock);
 	if (code == MW_OK && !w->existed && !j.unknown)
 		return mw_ctx_fail(ctx, MW_FILE_NOT_FOUND, "File not found: /%.200s", w->path);
 	return code;

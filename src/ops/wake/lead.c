@@ -10,6 +10,7 @@
 #include "base/stop.h"
 #include "app/classify.h"
 #include "ops/wake/gateway.h"
+#include "ops/files/marks.h"
 #include "ops/sync/restore.h"
 #include "app/retry.h"
 
