@@ -9,6 +9,7 @@
 #include "ops/fleet/lifecycle.h"
 #include "ops/config/document.h"
 #include "ops/exec/answer.h"
+#include "ops/exec/exec.h"
 #include "ops/fleet/bulk.h"
 #include "ops/sync/answer.h"
 #include "ops/fleet/users.h"

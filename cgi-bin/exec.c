@@ -12,6 +12,8 @@
 #include "base/str.h"
 #include "base/utf8.h"
 #include "ops/exec/answer.h"
+#include "ops/exec/exec.h"
+#include "ops/exec/look.h"
 #include "app/longwait.h"
 #include "app/responder.h"
 

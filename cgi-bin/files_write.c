@@ -2,6 +2,7 @@
 /* PUT and DELETE of a file. */
 #include "files.h"
 
+#include "base/mime.h"
 #include "base/json.h"
 #include "ops/files/upload.h"
 #include "ops/files/params.h"

@@ -15,6 +15,7 @@
 #include "ops/ready/user_state.h"
 #include "ops/fleet/users.h"
 #include "ops/ready/wake_result.h"
+#include "app/names.h"
 
 #define PAGE 100		/* users of a page that says nothing else */
 #define DASHBOARD_MAX 10000	/* users on the dashboard */
@@ -38,7 +39,7 @@ static enum mw_code
 look(struct mw_req *req, struct mw_user_state *out)
 {
 	req->touched = true;
-	return mw_user_state_of(req->app, &req->ctx, req->user, out);
+	return mw_user_state(req->app, &req->ctx, req->user, out);
 }
 
 static void
@@ -191,7 +192,7 @@ last_sync(struct mw_req *req)
 	int64_t deadline = req->ctx.deadline;
 	struct mw_object obj = { .modified = 0 };
 	struct mw_store *store;
-	const char *key = mw_store_key(req->app->conf, req->ctx.arena, req->user, ".last-sync");
+	const char *key = mw_store_key(req->app->conf, req->ctx.arena, req->user, MW_NAME_LAST_SYNC);
 
 	if (key != NULL && mw_app_store(req->app, &req->ctx, &store) == MW_OK) {
 		if (mw_now() + STORE_TIME < deadline)

@@ -27,7 +27,7 @@
 
 #include "app/app.h"
 
-#define MW_WORKERS_MAX 64
+#define MW_WORKERS_MAX MW_CONF_THREADS_MAX
 
 struct mw_worker {
 	size_t i;		/* 0 = the calling thread */

@@ -11,19 +11,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/base64.h"
 #include "base/err.h"
-
-/* Takes n bytes; false stops the writer. */
-typedef bool (*mw_write_fn)(void *arg, const void *p, size_t n);
 
 /* The inside of a JSON string (no quotes) for valid UTF-8 s[0..n). */
 bool mw_json_escape(mw_write_fn write, void *arg, const char *s, size_t n) MW_MUST;
 
 /* How many bytes mw_json_escape writes, at a fraction of its cost. */
 size_t mw_json_escaped(const char *s, size_t n);
-
-/* s[0..n) in base64 with padding (RFC 4648 4), no line breaks. */
-bool mw_base64_write(mw_write_fn write, void *arg, const void *p, size_t n) MW_MUST;
 
 /* Adds to a struct mw_buf, with the signature of mw_write_fn. */
 bool mw_buf_writer(void *buf, const void *p, size_t n);
@@ -46,20 +41,6 @@ bool mw_json_add_raw(struct mw_buf *b, const char *name, const char *json);	/* a
 bool mw_json_add_base64(struct mw_buf *b, const char *name, const void *p, size_t n);
 /* The members or elements that were written into `more`, which may be empty. */
 bool mw_json_add_all(struct mw_buf *b, const struct mw_buf *more);
-
-/*
- * Strict base64 decoding in pieces.  Zero the state first.  White space, bad
- * letters and misplaced padding are refused; finish fails on a partial group.
- * out needs 3 * ((n + 3) / 4 + 1) bytes; returns bytes written, -1 if bad.
- */
-struct mw_base64 {
-	unsigned acc;
-	unsigned count;		/* letters in acc, 0..3 */
-	bool ended;		/* padding was seen */
-	unsigned pad;
-};
-long mw_base64_decode(struct mw_base64 *b, const char *s, size_t n, unsigned char *out);
-bool mw_base64_finish(const struct mw_base64 *b);
 
 /*
  * The push parser.  Events name what was met; `depth` is the number of open

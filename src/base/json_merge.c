@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* JSON merge patch, RFC 7396, on text: numbers keep their digits. */
 #include "base/json_merge.h"
 
 #include <stdlib.h>

@@ -13,6 +13,8 @@
 
 #include "base/err.h"
 
+#define MW_CONF_THREADS_MAX 64	/* what parallel and concurrency allow */
+
 struct mw_list {
 	char **item;		/* n strings, each owned */
 	size_t n;

@@ -55,7 +55,10 @@ BAD = [
     ("list of ints", "debug: { allow = [ 1, 2 ]; };", ["debug.allow"]),
     ("no address", "debug: { allow = [ \"localhost\" ]; };", ["debug.allow"]),
     ("bad mask", "metrics: { allow = [ \"127.0.0.1/33\" ]; };", ["metrics.allow"]),
-    ("no user in the prefix", "batch: { parallel = 0; };", ["batch.parallel"]),
+    ("no thread", "batch: { parallel = 0; };", ["batch.parallel", "1..64"]),
+    ("threads of a batch", "batch: { parallel = 65; };", ["batch.parallel", "1..64"]),
+    ("threads of a sync", "sync: { parallel = 65; };", ["sync.parallel", "1..64"]),
+    ("threads of a bulk call", "bulk: { concurrency = 65; };", ["bulk.concurrency", "1..64"]),
     ("syntax", "http: { max_body = ; };", []),
 ]
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Commands and their output in JSON answers. */
 #include "ops/exec/answer.h"
 
 #include "base/json.h"

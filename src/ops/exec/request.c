@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The body of POST exec. */
+#include "ops/exec/request.h"
+
 #include <string.h>
 
 #include "app/responder.h"
-#include "ops/exec/exec.h"
 
 #define PIECE (16 * 1024)
 #define MIN_TIMEOUT 1000
@@ -241,6 +242,13 @@ void
 mw_exec_in_free(struct mw_exec_in *r)
 {
 	mw_buf_free(&r->env);
+}
+
+void
+mw_exec_request_free(struct mw_exec_request *r)
+{
+	mw_buf_free(&r->command);
+	mw_buf_free(&r->input);
 }
 
 static enum mw_code

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What was written to R2, or deleted there, while the sandbox slept: brought to the sandbox. */
+/* Bringing to a sandbox what was written to R2, or deleted there, while it slept. */
 #ifndef MW_OPS_FILES_MARKS_H
 #define MW_OPS_FILES_MARKS_H
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Writing and deleting one file, in the sandbox and in R2. */
 #include "ops/files/write.h"
 
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mime.h"
 #include "app/classify.h"
 #include "ops/ready/quiesce.h"
 #include "app/object.h"

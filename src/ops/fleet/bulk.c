@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* One operation for many users: whose turn it is, and the line about it. */
 #include "ops/fleet/bulk.h"
 
 #include <string.h>

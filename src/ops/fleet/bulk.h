@@ -10,11 +10,10 @@
 
 #include "app/fields.h"
 #include "app/workers.h"
-#include "ops/exec/exec.h"
+#include "ops/exec/request.h"
 #include "ops/sync/sync.h"
 
 #define MW_FLEET_USERS_MAX 10000
-#define MW_FLEET_CONCURRENCY_MAX 64
 
 enum mw_fleet_op {
 	MW_FLEET_WAKE, MW_FLEET_RESTART, MW_FLEET_EXEC, MW_FLEET_SYNC, MW_FLEET_CONFIG

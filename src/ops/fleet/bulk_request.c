@@ -167,7 +167,7 @@ static const struct mw_field members[] = {
 	[PATCH] = { .name = "patch", .expected = "an object (RFC 7396)", .kind = MW_FIELD_OWN,
 	    .event = take_patch, .uses = OP(CONFIG) },
 	{ .name = "concurrency", .expected = "an integer from 1 to 64", .kind = MW_FIELD_INT,
-	    .at = AT(concurrency), .min = 1, .max = MW_FLEET_CONCURRENCY_MAX },
+	    .at = AT(concurrency), .min = 1, .max = MW_WORKERS_MAX },
 	{ .name = "maxWakeTime", .expected = MW_EXPECTED_MAX_WAKE, .kind = MW_FIELD_INT,
 	    .at = AT(max_wake), .max = MW_MAX_WAKE, .cap = true, .uses = ~OP(EXEC) },
 	FLAG("wait", wait, OP(WAKE)),
@@ -179,8 +179,7 @@ static const struct mw_field members[] = {
 	FLAG("dryRun", dry_run, OP(SYNC)),
 	{ .name = NULL }
 };
-_Static_assert(MW_FLEET_CONCURRENCY_MAX == 64, "the text says so");
-_Static_assert(MW_FLEET_CONCURRENCY_MAX <= MW_WORKERS_MAX, "each needs a worker");
+_Static_assert(MW_WORKERS_MAX == 64, "the text says so");
 
 /* ---- the query ---- */
 
@@ -235,16 +234,13 @@ void
 mw_fleet_in_init(struct mw_fleet_in *in, struct mw_fleet_request *f, enum mw_fleet_op op,
     struct mw_ctx *ctx, const struct mw_conf *conf, size_t max)
 {
-	int64_t concurrency = conf->bulk.concurrency;
-
 	memset(in, 0, sizeof(*in));
 	memset(f, 0, sizeof(*f));
 	in->f = f;
 	in->ctx = ctx;
 	in->row = in->patch_from = in->patch_to = -1;
 	f->op = op;
-	f->concurrency = concurrency < MW_FLEET_CONCURRENCY_MAX ? concurrency :
-	    MW_FLEET_CONCURRENCY_MAX;
+	f->concurrency = conf->bulk.concurrency;
 	f->max_wake = conf->wake.max_wait;
 	f->wait = f->sync = true;
 	mw_buf_init(&f->patch, MW_DOCUMENT_MAX);

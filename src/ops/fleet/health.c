@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The deep health of one user. */
 #include "ops/fleet/health.h"
 
 #include <string.h>
 
+#include "app/names.h"
+#include "app/script.h"
 #include "app/workers.h"
 #include "base/clock.h"
 #include "ops/ready/probe.h"
+#include "app/names.h"
 
 #define CHECKS 4
 #define ANSWER_MAX 8192		/* bytes that the filesystem's check may say */
@@ -25,13 +29,6 @@ static const char filesystem_script[] =
     "if [ -f \"$MW_CONFIG\" ]; then echo yes; else echo no; fi\n"
     "pwd\n";
 
-static void
-count_call(struct check *c)
-{
-	c->ctx->attempts++;
-	c->ctx->counted = true;
-}
-
 static enum mw_code
 check_sandbox(struct check *c)
 {
@@ -41,7 +38,7 @@ check_sandbox(struct check *c)
 
 	if ((code = mw_app_sandbox(c->app, c->ctx, &sb)) != MW_OK)
 		return code;
-	count_call(c);
+	mw_ctx_count(c->ctx);
 	if ((code = sb->ops->status(sb, c->ctx, c->user, &st)) != MW_OK)
 		return code;
 	c->all->processes = st.state == MW_SB_RUNNING ? st.processes : 0;
@@ -55,15 +52,10 @@ check_sandbox(struct check *c)
 static enum mw_code
 check_gateway(struct check *c)
 {
-	const struct mw_probe_ask ask = { .gateway = true };
-	struct mw_sandbox *sb;
 	struct mw_probe p;
 	enum mw_code code;
 
-	if ((code = mw_app_sandbox(c->app, c->ctx, &sb)) != MW_OK)
-		return code;
-	count_call(c);
-	if ((code = mw_probe_run(c->app->conf, c->ctx, sb, c->user, &ask, &p)) != MW_OK)
+	if ((code = mw_ask(c->app, c->ctx, c->user, true, &p)) != MW_OK)
 		return code;
 	if (p.marker == 0)
 		return mw_ctx_fail(c->ctx, MW_SANDBOX_HIBERNATING,
@@ -87,8 +79,8 @@ check_filesystem(struct check *c)
 	if ((code = mw_app_sandbox(c->app, c->ctx, &sb)) != MW_OK)
 		return code;
 	mw_buf_init(&buf, ANSWER_MAX);
-	count_call(c);
-	code = mw_run_script(c->ctx, sb, c->user, filesystem_script, env,
+	mw_ctx_count(c->ctx);
+	code = mw_run_script(c->ctx, sb, c->user, NULL, filesystem_script, env,
 	    c->app->conf->wake.health_timeout, &buf);
 	nl = code == MW_OK && buf.len > 0 ? memchr(buf.data, '\n', buf.len) : NULL;
 	if (code == MW_OK && nl == NULL)
@@ -104,7 +96,7 @@ check_filesystem(struct check *c)
 static enum mw_code
 check_r2(struct check *c)
 {
-	const char *key = mw_store_key(c->app->conf, c->ctx->arena, c->user, ".last-sync");
+	const char *key = mw_store_key(c->app->conf, c->ctx->arena, c->user, MW_NAME_LAST_SYNC);
 	struct mw_store *store;
 	struct mw_object obj;
 	enum mw_code code;
@@ -113,7 +105,7 @@ check_r2(struct check *c)
 		return mw_ctx_nomem(c->ctx);
 	if ((code = mw_app_store(c->app, c->ctx, &store)) != MW_OK)
 		return code;
-	count_call(c);
+	mw_ctx_count(c->ctx);
 	code = store->ops->head(store, c->ctx, key, &obj);
 	if (code == MW_OK)
 		c->all->last_sync = obj.modified;
@@ -148,7 +140,7 @@ mw_health(struct mw_app *app, struct mw_ctx *ctx, const char *user, struct mw_he
 		&out->sandbox, &out->gateway, &out->filesystem, &out->r2
 	};
 	struct check *c = mw_arena_alloc(ctx->arena, CHECKS * sizeof(*c));
-	int64_t deadline = ctx->deadline, limit = mw_now() + app->conf->wake.health_timeout;
+	struct mw_aside aside;
 	enum mw_code code;
 	size_t i;
 
@@ -158,12 +150,12 @@ mw_health(struct mw_app *app, struct mw_ctx *ctx, const char *user, struct mw_he
 		return mw_ctx_nomem(ctx);
 	for (i = 0; i < CHECKS; i++)
 		c[i] = (struct check){ .user = user, .out = outs[i], .all = out };
-	ctx->deadline = limit < deadline ? limit : deadline;
+	mw_ctx_aside_begin(ctx, mw_now() + app->conf->wake.health_timeout, &aside);
 	code = mw_workers(app, ctx, CHECKS, "[HEALTH]", run, c);
-	ctx->deadline = deadline;
+	mw_ctx_aside_end(ctx, &aside);
 	for (i = 0; i < CHECKS; i++) {
 		if (c[i].dir[0] != '\0')
 			out->working_dir = c[i].dir;
 	}
-	return code;
+	return code == MW_OK ? MW_OK : mw_ctx_nomem(ctx);
 }

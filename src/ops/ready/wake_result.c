@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The record of a wake: how it ended, or how far it is, for other processes. */
 #include "ops/ready/wake_result.h"
 
 #include <errno.h>

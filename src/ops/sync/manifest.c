@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The manifest: reading, checking and writing it. */
 #include "ops/sync/manifest.h"
 
 #include <errno.h>

@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* All of a user into a sandbox without a marker. */
 #include "ops/sync/restore.h"
 
-#include <string.h>
-#include <unistd.h>
-
-#include "base/clock.h"
 #include "base/log.h"
-#include "app/object.h"
-#include "app/pathlock.h"
 #include "ops/sync/internal.h"
 
 /* Files that R2 has never seen yet are restored from their pending rows. */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Bringing a sandbox's files up to R2's: after it was replaced by an empty
- * one, and for what was written to R2 while it slept. */
+/* Bringing a sandbox's files up to R2's after it was replaced by an empty one. */
 #ifndef MW_OPS_SYNC_RESTORE_H
 #define MW_OPS_SYNC_RESTORE_H
 

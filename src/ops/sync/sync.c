@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* A sync, from its lock to its last note. */
 #include "ops/sync/sync.h"
 
 #include <stdio.h>

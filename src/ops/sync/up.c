@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/mime.h"
 #include "base/path.h"
 #include "app/object.h"
 #include "app/pathlock.h"
