@@ -1,84 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Writing and deleting one file, in the sandbox and in R2. */
-#include "ops/files/write.h"
+#include "ops/files/internal.h"
 
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/mime.h"
-#include "app/classify.h"
 #include "ops/ready/quiesce.h"
-#include "app/object.h"
 #include "app/pathlock.h"
 #include "ops/files/read.h"
 #include "ops/ready/ready.h"
 
 const char *const mw_target_words[] = { "both", "container", "r2", NULL };
 
-struct job {
-	struct mw_app *app;
-	struct mw_ctx *ctx;
-	struct mw_write *w;
-	struct mw_spool *body;		/* NULL: a delete */
-	const char *key;
-	const struct mw_outbox_row *row;	/* pending when we came, or NULL */
-	enum mw_mark mark;		/* when we came */
-	const char *current;		/* R2's ETag when we came, NULL = none or not asked */
-	bool unknown;			/* a delete could not learn whether R2 has it */
-	bool unsure;			/* a put had no definite answer: R2 may have taken it */
-	int64_t written;		/* when, by our clock: the content's mtime in R2 */
-	uint32_t restores;		/* of the user, when the sandbox was last asked */
-};
-
-#define GRACE 5000	/* ms */
-
-/* What the outbox must keep it gets time for, even if R2 has used the request's
- * up.  Returns the deadline to go back to. */
-static int64_t
-grace(struct job *j)
-{
-	int64_t deadline = j->ctx->deadline;
-
-	if (deadline < mw_now() + GRACE)
-		j->ctx->deadline = mw_now() + GRACE;
-	return deadline;
-}
-
 /* ---- conditions ---- */
 
-/* NULL: no memory. */
-static const char *
-etag_of(const struct job *j, const unsigned char md5[16])
-{
-	char tag[MW_ETAG_LEN];
-
-	mw_object_etag(md5, tag);
-	return mw_arena_strdup(j->ctx->arena, tag);
-}
-
-/* What R2 has, or will have: *there and j->current. */
 static enum mw_code
-look_at_r2(struct job *j, bool *there)
-{
-	struct mw_object obj;
-	enum mw_code code;
-
-	if (j->row != NULL) {
-		*there = j->row->op == MW_OUTBOX_PUT;
-		if (!*there)
-			return MW_OK;
-		j->current = etag_of(j, j->row->md5);
-		return j->current != NULL ? MW_OK : mw_ctx_nomem(j->ctx);
-	}
-	code = mw_object_there(j->app, j->ctx, j->key, &obj, there);
-	if (code == MW_OK && *there)
-		j->current = obj.etag;
-	return code;
-}
-
-static enum mw_code
-check_conditions(struct job *j)
+check_conditions(struct mw_write_job *j)
 {
 	const struct mw_write *w = j->w;
 	enum mw_code code;
@@ -86,7 +24,7 @@ check_conditions(struct job *j)
 
 	if (w->if_match == NULL && w->if_none_match == NULL)
 		return MW_OK;
-	if ((code = look_at_r2(j, &there)) != MW_OK)
+	if ((code = mw_write_look(j, &there)) != MW_OK)
 		return code;
 	if (w->if_match != NULL && (!there || !mw_etag_in(w->if_match, j->current, false)))
 		return mw_ctx_fail(j->ctx, MW_PRECONDITION_FAILED,
@@ -101,7 +39,7 @@ check_conditions(struct job *j)
 /* ---- the sandbox's side ---- */
 
 static enum mw_code
-change(struct job *j, struct mw_sandbox *sb)
+change(struct mw_write_job *j, struct mw_sandbox *sb)
 {
 	struct mw_stat st;
 	struct mw_object obj;
@@ -126,7 +64,7 @@ change(struct job *j, struct mw_sandbox *sb)
 static enum mw_code
 try_sandbox(void *arg, struct mw_sandbox *sb)
 {
-	struct job *j = arg;
+	struct mw_write_job *j = arg;
 	enum mw_code code;
 	int inside;
 
@@ -140,7 +78,7 @@ try_sandbox(void *arg, struct mw_sandbox *sb)
 }
 
 static enum mw_code
-to_sandbox(struct job *j)
+to_sandbox(struct mw_write_job *j)
 {
 	enum mw_code code;
 
@@ -155,232 +93,17 @@ to_sandbox(struct job *j)
 	return code;
 }
 
-/* ---- R2's side ---- */
-
-static enum mw_code
-change_r2(struct job *j)
-{
-	struct mw_put put;
-
-	if (j->body == NULL)
-		return mw_object_remove(j->app, j->ctx, j->key);
-	put = (struct mw_put){
-		.fd = j->body->fd, .size = j->body->size,
-		.sha256 = j->body->sha256, .md5 = j->body->md5,
-		.content_type = mw_path_mime(j->w->path), .mode = -1, .mtime = j->written,
-		.if_match = j->w->if_match != NULL ? j->current : NULL,
-		.if_none_match = j->w->if_none_match != NULL &&
-		    strcmp(j->w->if_none_match, "*") == 0,
-	};
-	return mw_object_put(j->app, j->ctx, j->key, &put, &j->w->etag, &j->unsure);
-}
-
-/*
- * The state of R2 that a conditional change was made for: what the row says that
- * it replaces, for that row was what the client saw.
- */
-static void
-bind_row(const struct job *j, struct mw_outbox_row *row)
-{
-	const struct mw_write *w = j->w;
-
-	if (w->if_match == NULL && w->if_none_match == NULL)
-		return;
-	if (j->row != NULL) {
-		row->if_match = j->row->if_match;
-		row->if_none_match = j->row->if_none_match;
-	} else if (w->if_match != NULL) {
-		row->if_match = j->current;
-	} else {
-		row->if_none_match = w->if_none_match != NULL && strcmp(w->if_none_match, "*") == 0;
-	}
-}
-
-/* What only R2 has got then. */
-static enum mw_mark
-r2_mark(const struct job *j)
-{
-	return j->body != NULL ? MW_MARK_NEWER_R2 : MW_MARK_DELETED_R2;
-}
-
-/* The queued twin of change_r2: durable when it returns. */
-static enum mw_code
-enqueue(struct job *j)
-{
-	struct mw_outbox_row row = {
-		.user = j->w->user, .path = j->w->path, .store = j->app->store->identity,
-		.op = j->body != NULL ? MW_OUTBOX_PUT : MW_OUTBOX_DELETE,
-		.created = mw_wall(), .mode = -1, .mtime = j->written,
-	};
-	enum mw_code code;
-	int64_t deadline;
-
-	if (j->body != NULL) {
-		row.size = j->body->size;
-		memcpy(row.md5, j->body->md5, sizeof(row.md5));
-		memcpy(row.sha256, j->body->sha256, sizeof(row.sha256));
-		row.content_type = mw_path_mime(j->w->path);
-		if ((j->w->etag = etag_of(j, row.md5)) == NULL)
-			return mw_ctx_nomem(j->ctx);
-	}
-	bind_row(j, &row);
-	deadline = grace(j);
-	if (j->w->target == MW_TARGET_R2)
-		code = mw_outbox_put_marked(j->app->outbox, j->ctx, &row, j->body, r2_mark(j));
-	else
-		code = mw_outbox_put(j->app->outbox, j->ctx, &row, j->body);
-	if (code == MW_OK)
-		j->w->r2_queued = true;
-	j->ctx->deadline = deadline;
-	return code;
-}
-
-/* Nothing but R2 was to have it, and R2 refuses for good: no use in queueing. */
-static bool
-gives_up(const struct mw_write *w, enum mw_code code)
-{
-	return w->target == MW_TARGET_R2 && !mw_code_info(code)->retryable;
-}
-
-/* A condition failed after a try whose answer was lost: is what R2 has now this
- * very body?  Then that try was not lost. */
-static bool
-was_ours(struct job *j)
-{
-	struct mw_err cause = j->ctx->err;
-	struct mw_object obj;
-	char tag[MW_ETAG_LEN];
-
-	mw_object_etag(j->body->md5, tag);
-	mw_err_clear(&j->ctx->err);
-	if (mw_object_head(j->app, j->ctx, j->key, &obj) == MW_OK && strcmp(obj.etag, tag) == 0) {
-		j->w->etag = obj.etag;
-		return true;
-	}
-	j->ctx->err = cause;
-	return false;
-}
-
-static enum mw_code
-send(struct job *j)
-{
-	enum mw_code code = change_r2(j);
-
-	if (code == MW_PRECONDITION_FAILED && j->unsure && was_ours(j))
-		code = MW_OK;
-	j->w->r2_synced = code == MW_OK;
-	return code;
-}
-
-/* R2 has it, or refuses it: the row is not needed, and after a refusal the mark
- * neither.  If that cannot be written down, the drainer finds out the same. */
-static void
-take_back(struct job *j, const struct mw_outbox_row *row, bool sent)
-{
-	struct mw_ctx aside = *j->ctx;
-	enum mw_code code;
-
-	mw_err_clear(&aside.err);
-	if (aside.deadline < mw_now() + GRACE)
-		aside.deadline = mw_now() + GRACE;
-	code = sent ? mw_outbox_done(j->app->outbox, &aside, row) :
-	    mw_outbox_undo(j->app->outbox, &aside, row, j->mark);
-	if (code != MW_OK)
-		mw_log(MW_ERROR, "[SYNC] userId=%s: /%s stays in the outbox: %s", j->w->user,
-		    j->w->path, aside.err.msg);
-	else
-		j->w->r2_queued = false;
-	if (sent)
-		j->mark = r2_mark(j);
-}
-
-/*
- * For R2 alone: it is in the outbox, with its mark, before R2 is asked.  So the
- * sandbox will hear of it, however this request ends.
- */
-static enum mw_code
-outbox_first(struct job *j)
-{
-	const struct mw_outbox_row *row;
-	struct mw_write *w = j->w;
-	enum mw_code code;
-
-	if ((code = enqueue(j)) != MW_OK ||
-	    (code = mw_outbox_find(j->app->outbox, j->ctx, w->user, w->path, &row)) != MW_OK)
-		return code;
-	code = send(j);
-	if (row != NULL && (code == MW_OK || code == MW_PRECONDITION_FAILED || gives_up(w, code)))
-		take_back(j, row, code == MW_OK);
-	if (code == MW_OK || code == MW_PRECONDITION_FAILED || gives_up(w, code))
-		return code;
-	j->mark = r2_mark(j);
-	w->r2_error = mw_arena_strdup(j->ctx->arena, j->ctx->err.msg);
-	mw_err_clear(&j->ctx->err);
-	return MW_OK;
-}
-
-/* Put it or queue it.  A path with a pending row only queues: order is kept. */
-static enum mw_code
-to_r2(struct job *j)
-{
-	struct mw_write *w = j->w;
-	enum mw_code code;
-
-	w->tried |= MW_TRIED_R2;
-	if (j->row != NULL) {
-		w->r2_error = "an earlier change of this path still waits for R2";
-		return enqueue(j);
-	}
-	if (w->target == MW_TARGET_R2 &&
-	    mw_outbox_room(j->app->outbox, j->ctx, j->body != NULL ? j->body->size : 0))
-		return outbox_first(j);
-	code = send(j);
-	if (code == MW_OK || code == MW_PRECONDITION_FAILED || gives_up(w, code))
-		return code;
-	w->r2_error = mw_arena_strdup(j->ctx->arena, j->ctx->err.msg);
-	mw_log(MW_WARN, "[SYNC] userId=%s: R2 did not take /%s (%s), queued", w->user, w->path,
-	    j->ctx->err.msg);
-	mw_err_clear(&j->ctx->err);
-	return enqueue(j);
-}
-
-static enum mw_code
-delete_in_r2(struct job *j)
-{
-	struct mw_write *w = j->w;
-	bool there = j->current != NULL;
-	enum mw_code code;
-
-	w->tried |= MW_TRIED_R2;
-	if (!there && (code = look_at_r2(j, &there)) != MW_OK) {
-		if (gives_up(w, code))
-			return code;
-		/* It cannot be asked, so it may have it: the delete is queued. */
-		w->r2_error = mw_arena_strdup(j->ctx->arena, j->ctx->err.msg);
-		mw_err_clear(&j->ctx->err);
-		j->unknown = true;
-		return enqueue(j);
-	}
-	w->existed = w->existed || there;
-	if (there)
-		return to_r2(j);
-	/* Gone already; a pending delete stays queued. */
-	w->r2_synced = j->row == NULL;
-	w->r2_queued = j->row != NULL;
-	return MW_OK;
-}
-
 /* ---- marks ---- */
 
 static enum mw_code
-set_mark(struct job *j, enum mw_mark mark)
+set_mark(struct mw_write_job *j, enum mw_mark mark)
 {
 	int64_t deadline;
 	enum mw_code code;
 
 	if (mark == j->mark)
 		return MW_OK;
-	deadline = grace(j);
+	deadline = mw_write_grace(j);
 	code = mw_outbox_mark(j->app->outbox, j->ctx, j->w->user, j->w->path, mark);
 	j->ctx->deadline = deadline;
 	if (code == MW_OK)
@@ -390,7 +113,7 @@ set_mark(struct job *j, enum mw_mark mark)
 
 /* The same change in a sandbox whose files are at hand. */
 static enum mw_code
-follow_now(struct job *j)
+follow_now(struct mw_write_job *j)
 {
 	struct mw_sandbox *sb = j->app->sandbox;
 	enum mw_code code;
@@ -404,11 +127,11 @@ follow_now(struct job *j)
 
 /* Written to R2 alone: the sandbox follows now if its files are at hand, else at its next wake. */
 static enum mw_code
-follow_r2(struct job *j)
+follow_r2(struct mw_write_job *j)
 {
 	enum mw_code code;
 
-	code = set_mark(j, r2_mark(j));
+	code = set_mark(j, mw_write_mark(j));
 	if (code != MW_OK || !mw_files_at_hand(j->app, j->w->user))
 		return code;
 	code = follow_now(j);
@@ -421,7 +144,7 @@ follow_r2(struct job *j)
  * over a mark that says more, for if this request dies then, its mark would lie.
  */
 static enum mw_code
-container_only(struct job *j)
+container_only(struct mw_write_job *j)
 {
 	enum mw_mark mark = j->body != NULL ? MW_MARK_NEWER_SANDBOX : MW_MARK_DELETED_SANDBOX;
 	bool first = j->mark == MW_MARK_NONE;
@@ -447,7 +170,7 @@ container_only(struct job *j)
 /* ---- the two verbs ---- */
 
 static enum mw_code
-job_begin(struct job *j, int *lock)
+job_begin(struct mw_write_job *j, int *lock)
 {
 	struct mw_store *store = NULL;
 	enum mw_code code;
@@ -477,7 +200,7 @@ job_begin(struct job *j, int *lock)
 static enum mw_code
 try_stat(void *arg, struct mw_sandbox *sb)
 {
-	struct job *j = arg;
+	struct mw_write_job *j = arg;
 	struct mw_stat st;
 
 	return sb->ops->stat(sb, j->ctx, j->w->user, j->w->path, &st);
@@ -489,7 +212,7 @@ try_stat(void *arg, struct mw_sandbox *sb)
  * woken before, so that it does not fail after.
  */
 static enum mw_code
-r2_first(struct job *j)
+r2_first(struct mw_write_job *j)
 {
 	enum mw_code code, marked;
 	struct mw_err cause;
@@ -498,12 +221,12 @@ r2_first(struct job *j)
 	if (code != MW_OK && code != MW_FILE_NOT_FOUND)
 		return code;
 	mw_err_clear(&j->ctx->err);
-	code = j->body != NULL ? to_r2(j) : delete_in_r2(j);
+	code = j->body != NULL ? mw_write_to_r2(j) : mw_delete_in_r2(j);
 	if (code != MW_OK || (code = to_sandbox(j)) == MW_OK)
 		return code;
 	cause = j->ctx->err;
 	mw_err_clear(&j->ctx->err);
-	marked = set_mark(j, r2_mark(j));
+	marked = set_mark(j, mw_write_mark(j));
 	if (marked != MW_OK)
 		mw_log(MW_ERROR, "[FILES] userId=%s: R2 has a newer /%s, and no mark says so: %s",
 		    j->w->user, j->w->path, j->ctx->err.msg);
@@ -513,7 +236,7 @@ r2_first(struct job *j)
 
 /* The sandbox, and R2 or the outbox. */
 static enum mw_code
-both(struct job *j)
+both(struct mw_write_job *j)
 {
 	bool conditional = j->w->if_match != NULL || j->w->if_none_match != NULL;
 	enum mw_code code;
@@ -522,7 +245,7 @@ both(struct job *j)
 	    !mw_outbox_room(j->app->outbox, j->ctx, j->body != NULL ? j->body->size : 0))
 		code = r2_first(j);
 	else if ((code = to_sandbox(j)) == MW_OK)
-		code = j->body != NULL ? to_r2(j) : delete_in_r2(j);
+		code = j->body != NULL ? mw_write_to_r2(j) : mw_delete_in_r2(j);
 	if (code != MW_OK)
 		return code;
 	/* A sandbox that was replaced after it had taken this may have been restored
@@ -534,16 +257,16 @@ both(struct job *j)
 
 /* To R2, or away there; *changed: R2 is to be another than before. */
 static enum mw_code
-change_or_queue(struct job *j, bool *changed)
+change_or_queue(struct mw_write_job *j, bool *changed)
 {
-	enum mw_code code = j->body != NULL ? to_r2(j) : delete_in_r2(j);
+	enum mw_code code = j->body != NULL ? mw_write_to_r2(j) : mw_delete_in_r2(j);
 
 	*changed = code == MW_OK && (j->body != NULL || j->w->existed || j->unknown);
 	return code;
 }
 
 static enum mw_code
-run_job(struct job *j)
+run_job(struct mw_write_job *j)
 {
 	enum mw_code code;
 	bool changed;
@@ -569,7 +292,7 @@ run_job(struct job *j)
 enum mw_code
 mw_write_file(struct mw_app *app, struct mw_ctx *ctx, struct mw_write *w, struct mw_spool *body)
 {
-	struct job j = { .app = app, .ctx = ctx, .w = w, .body = body };
+	struct mw_write_job j = { .app = app, .ctx = ctx, .w = w, .body = body };
 
 	return run_job(&j);
 }
@@ -577,7 +300,7 @@ mw_write_file(struct mw_app *app, struct mw_ctx *ctx, struct mw_write *w, struct
 enum mw_code
 mw_delete_file(struct mw_app *app, struct mw_ctx *ctx, struct mw_write *w)
 {
-	struct job j = { .app = app, .ctx = ctx, .w = w };
+	struct mw_write_job j = { .app = app, .ctx = ctx, .w = w };
 	enum mw_code code = run_job(&j);
 
 	if (code == MW_OK && !w->existed && !j.unknown)
