@@ -13,6 +13,7 @@
 
 #include "base/json.h"
 #include "app/app.h"
+#include "app/fields.h"
 #include "app/workers.h"
 #include "ops/files/read.h"
 #include "ops/files/write.h"
@@ -29,7 +30,7 @@ struct mw_batch_op {
 	const char *path;		/* canonical */
 	enum mw_source source;		/* read, exists */
 	int64_t at, len;		/* write: its content in the pile, as it was sent */
-	bool base64;			/* and that is base64 */
+	unsigned base64;		/* 1 = that is base64, 0 = plain */
 
 	/* results */
 	bool ran;			/* false: stopped or out of time before it */
@@ -89,14 +90,9 @@ struct mw_batch_in {
 	const char *field;
 
 	/* private */
-	unsigned member;		/* whose value comes next */
-	bool in_rows;			/* within the array of operations */
-	unsigned seen;			/* members of the top object, bits */
-	unsigned row_seen;		/* of the row */
+	struct mw_fields top, fields;	/* of the body; of the row in hand */
 	struct mw_base64 b64;
 	bool not_base64;
-	size_t len;			/* of text */
-	char text[MW_BATCH_SENT_MAX + 1];
 };
 
 void mw_batch_in_init(struct mw_batch_in *in, struct mw_batch *b, struct mw_arena *arena,
