@@ -39,7 +39,6 @@ struct mw_app {
 	struct mw_err store_err;
 	struct mw_sandbox *sandbox;	/* NULL likewise */
 	struct mw_err sandbox_err;
-	struct mw_app *lanes;		/* of further threads: mw_lane_app(); NULL until needed */
 	struct mw_handles *handles;	/* kept for workers: app/workers.h; NULL until needed */
 	bool worker;			/* a worker's own copy */
 	struct mw_awake awake;		/* of all sandbox handles: kept in shm */
@@ -65,21 +64,5 @@ enum mw_code mw_app_open_sandbox(const struct mw_app *a, struct mw_sandbox **sp,
 /* The store / the sandbox, or the failure to open it. */
 enum mw_code mw_app_store(struct mw_app *a, struct mw_ctx *ctx, struct mw_store **s) MW_MUST;
 enum mw_code mw_app_sandbox(struct mw_app *a, struct mw_ctx *ctx, struct mw_sandbox **s) MW_MUST;
-
-/*
- * Handles for threads.  A store or sandbox handle is used by one thread at a
- * time, so each further thread of a request works with a copy of the app that
- * has its own.  They are kept, with their connections, for the next request.
- */
-#define MW_LANES_MAX 64		/* beside the app itself */
-
-/*
- * The app of further thread number i (0...), with everything else as `app` has it
- * now; good until the end of the request.  Called by the request's own thread,
- * before the threads are started.  A store or sandbox that cannot be opened fails
- * only what needs it, as in the app itself.
- */
-enum mw_code mw_lane_app(struct mw_app *app, struct mw_ctx *ctx, size_t i,
-    struct mw_app **lane) MW_MUST;
 
 #endif

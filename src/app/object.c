@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One object of R2's as a whole. */
+/* One object of R2's, or one page of its listing, with retries. */
 #include "app/object.h"
 
 #include <string.h>
@@ -7,108 +7,227 @@
 #include "base/str.h"
 #include "app/retry.h"
 
-struct fetch {
+/* A call and its arguments; what the call has no use for is NULL. */
+struct call {
 	struct mw_app *app;
 	struct mw_ctx *ctx;
 	struct mw_store *store;
 	const char *key;
-	struct mw_spool *spool;
 	struct mw_object *obj;
+	struct mw_spool *spool;
+	const struct mw_get *get;
+	const struct mw_sink *sink;
+	const struct mw_put *put;
+	const char **etag;
+	bool *unsure;
+	const struct mw_list_req *req;
+	mw_list_fn fn;
+	void *arg;
+	bool *more;
 };
 
 static enum mw_code
-fetch_begin(void *arg, const struct mw_object *obj)
+ask(struct call *c, mw_try_fn try)
 {
-	struct fetch *f = arg;
+	enum mw_code code = mw_app_store(c->app, c->ctx, &c->store);
 
-	*f->obj = *obj;
+	return code == MW_OK ? mw_retry(c->app, c->ctx, MW_UP_STORE, try, c) : code;
+}
+
+static enum mw_code
+try_head(void *arg)
+{
+	struct call *c = arg;
+
+	return c->store->ops->head(c->store, c->ctx, c->key, c->obj);
+}
+
+enum mw_code
+mw_object_head(struct mw_app *app, struct mw_ctx *ctx, const char *key, struct mw_object *obj)
+{
+	struct call c = { .app = app, .ctx = ctx, .key = key, .obj = obj };
+
+	return ask(&c, try_head);
+}
+
+enum mw_code
+mw_object_there(struct mw_app *app, struct mw_ctx *ctx, const char *key, struct mw_object *obj,
+    bool *there)
+{
+	enum mw_code code = mw_object_head(app, ctx, key, obj);
+
+	*there = code == MW_OK;
+	if (code != MW_FILE_NOT_FOUND)
+		return code;
+	mw_err_clear(&ctx->err);
+	return MW_OK;
+}
+
+/* ---- get ---- */
+
+static enum mw_code
+get_begin(void *arg, const struct mw_object *obj)
+{
+	struct call *c = arg;
+
+	*c->obj = *obj;
 	return MW_OK;
 }
 
 static enum mw_code
-fetch_data(void *arg, const void *p, size_t n)
+get_data(void *arg, const void *p, size_t n)
 {
-	struct fetch *f = arg;
+	struct call *c = arg;
 
-	return mw_spool_add(f->spool, p, n, &f->ctx->err);
+	return mw_spool_add(c->spool, p, n, &c->ctx->err);
 }
 
 /* Where the ETag is no MD5 the size has to do. */
 static enum mw_code
-fetch_verify(struct fetch *f)
+verify(const struct call *c)
 {
 	unsigned char md5[16];
-	const char *tag = f->obj->etag;
+	const char *tag = c->obj->etag;
 
-	if (f->spool->size != f->obj->size)
-		return mw_ctx_fail(f->ctx, MW_STORE_UNAVAILABLE,
-		    "GET %s: %lld of %lld bytes arrived", f->key,
-		    (long long)f->spool->size, (long long)f->obj->size);
-	if (f->obj->etag_is_md5 && strlen(tag) == 34 && mw_str_unhex(tag + 1, 32, md5) &&
-	    memcmp(md5, f->spool->md5, sizeof(md5)) != 0)
-		return mw_ctx_fail(f->ctx, MW_STORE_UNAVAILABLE,
-		    "GET %s: the content does not match its ETag", f->key);
+	if (c->spool->size != c->obj->size)
+		return mw_ctx_fail(c->ctx, MW_STORE_UNAVAILABLE,
+		    "GET %s: %lld of %lld bytes arrived", c->key,
+		    (long long)c->spool->size, (long long)c->obj->size);
+	if (c->obj->etag_is_md5 && strlen(tag) == 34 && mw_str_unhex(tag + 1, 32, md5) &&
+	    memcmp(md5, c->spool->md5, sizeof(md5)) != 0)
+		return mw_ctx_fail(c->ctx, MW_STORE_UNAVAILABLE,
+		    "GET %s: the content does not match its ETag", c->key);
 	return MW_OK;
 }
 
 static enum mw_code
-try_fetch(void *arg)
+try_get(void *arg)
 {
-	struct fetch *f = arg;
-	struct mw_sink sink = { .begin = fetch_begin, .data = fetch_data, .arg = f };
+	struct call *c = arg;
+	struct mw_sink sink = { .begin = get_begin, .data = get_data, .arg = c };
 	struct mw_get get = { .ranged = false };
 	bool unmodified;
 	enum mw_code code;
 
-	mw_spool_drop(f->spool);
-	if ((code = mw_spool_begin(f->spool, f->app->spool_dir, &f->ctx->err)) == MW_OK)
-		code = f->store->ops->get(f->store, f->ctx, f->key, &get, &sink, &unmodified);
+	mw_spool_drop(c->spool);
+	if ((code = mw_spool_begin(c->spool, c->app->spool_dir, &c->ctx->err)) == MW_OK)
+		code = c->store->ops->get(c->store, c->ctx, c->key, &get, &sink, &unmodified);
 	if (code == MW_OK)
-		code = mw_spool_finish(f->spool, &f->ctx->err);
-	return code == MW_OK ? fetch_verify(f) : code;
+		code = mw_spool_finish(c->spool, &c->ctx->err);
+	return code == MW_OK ? verify(c) : code;
 }
 
 enum mw_code
-mw_fetch(struct mw_app *app, struct mw_ctx *ctx, struct mw_store *store, const char *key,
-    struct mw_spool *spool, struct mw_object *obj)
+mw_object_get(struct mw_app *app, struct mw_ctx *ctx, const char *key, struct mw_spool *spool,
+    struct mw_object *obj)
 {
-	struct fetch f = { app, ctx, store, key, spool, obj };
+	struct call c = { .app = app, .ctx = ctx, .key = key, .spool = spool, .obj = obj };
 
-	return mw_retry(app, ctx, MW_UP_STORE, try_fetch, &f);
+	return ask(&c, try_get);
 }
 
-struct putting {
-	struct mw_ctx *ctx;
-	struct mw_store *store;
-	const char *key, *type;
-	const struct mw_spool *spool;
-};
+static enum mw_code
+try_read(void *arg)
+{
+	struct call *c = arg;
+	bool unmodified;
+
+	return c->store->ops->get(c->store, c->ctx, c->key, c->get, c->sink, &unmodified);
+}
+
+enum mw_code
+mw_object_read(struct mw_app *app, struct mw_ctx *ctx, const char *key, const struct mw_get *get,
+    const struct mw_sink *sink)
+{
+	struct call c = { .app = app, .ctx = ctx, .key = key, .get = get, .sink = sink };
+
+	return ask(&c, try_read);
+}
+
+/* ---- put and remove ---- */
 
 static enum mw_code
 try_put(void *arg)
 {
-	struct putting *p = arg;
-	struct mw_put put = { .fd = p->spool->fd, .size = p->spool->size,
-	    .sha256 = p->spool->sha256, .md5 = p->spool->md5, .content_type = p->type,
-	    .mode = -1, .mtime = -1 };
-	const char *etag;
+	struct call *c = arg;
+	enum mw_code code = c->store->ops->put(c->store, c->ctx, c->key, c->put, c->etag);
 
-	return p->store->ops->put(p->store, p->ctx, p->key, &put, &etag);
+	if (code == MW_STORE_UNAVAILABLE && c->unsure != NULL)
+		*c->unsure = true;
+	return code;
 }
 
 enum mw_code
-mw_put_ours(struct mw_app *app, struct mw_ctx *ctx, struct mw_store *store, const char *user,
-    const char *path, const struct mw_spool *spool, const char *type)
+mw_object_put(struct mw_app *app, struct mw_ctx *ctx, const char *key, const struct mw_put *put,
+    const char **etag, bool *unsure)
 {
-	struct putting p = { .ctx = ctx, .store = store, .type = type, .spool = spool };
+	struct call c = { .app = app, .ctx = ctx, .key = key, .put = put, .etag = etag,
+	    .unsure = unsure };
 
-	if ((p.key = mw_store_key(app->conf, ctx->arena, user, path)) == NULL)
-		return mw_ctx_nomem(ctx);
-	return mw_retry(app, ctx, MW_UP_STORE, try_put, &p);
+	return ask(&c, try_put);
 }
+
+enum mw_code
+mw_object_put_spool(struct mw_app *app, struct mw_ctx *ctx, const char *key,
+    const struct mw_spool *spool, const char *type)
+{
+	struct mw_put put = { .fd = spool->fd, .size = spool->size, .sha256 = spool->sha256,
+	    .md5 = spool->md5, .content_type = type, .mode = -1, .mtime = -1 };
+	const char *etag;
+
+	return mw_object_put(app, ctx, key, &put, &etag, NULL);
+}
+
+static enum mw_code
+try_remove(void *arg)
+{
+	struct call *c = arg;
+
+	return c->store->ops->remove(c->store, c->ctx, c->key);
+}
+
+enum mw_code
+mw_object_remove(struct mw_app *app, struct mw_ctx *ctx, const char *key)
+{
+	struct call c = { .app = app, .ctx = ctx, .key = key };
+
+	return ask(&c, try_remove);
+}
+
+/* ---- listing ---- */
+
+static enum mw_code
+try_list(void *arg)
+{
+	struct call *c = arg;
+
+	struct mw_list_req req = *c->req;
+
+	return c->store->ops->list(c->store, c->ctx, &req, c->fn, c->arg, c->more);
+}
+
+enum mw_code
+mw_object_list(struct mw_app *app, struct mw_ctx *ctx, const struct mw_list_req *req,
+    mw_list_fn fn, void *arg, bool *more)
+{
+	struct call c = { .app = app, .ctx = ctx, .req = req, .fn = fn, .arg = arg, .more = more };
+
+	return ask(&c, try_list);
+}
+
+/* ---- what an object says of itself ---- */
 
 int64_t
 mw_object_time(const struct mw_store *store, const struct mw_object *obj)
 {
 	return obj->mtime >= 0 ? obj->mtime : obj->modified - store->clock;
+}
+
+void
+mw_object_etag(const unsigned char md5[16], char out[MW_ETAG_LEN])
+{
+	out[0] = '"';
+	mw_str_hex(md5, 16, out + 1);
+	out[33] = '"';
+	out[34] = '\0';
 }

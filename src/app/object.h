@@ -1,23 +1,55 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One object of R2's as a whole: fetched and verified, put, and how old it is. */
+/*
+ * One object of R2's, or one page of its listing, with retries: app->store is asked
+ * as mw_retry(MW_UP_STORE) says.  A store that is not open fails as mw_app_store()
+ * does.  Codes are the store's.
+ */
 #ifndef MW_APP_OBJECT_H
 #define MW_APP_OBJECT_H
 
 #include "app/app.h"
 
+enum mw_code mw_object_head(struct mw_app *app, struct mw_ctx *ctx, const char *key,
+    struct mw_object *obj) MW_MUST;
+
+/* The same; *there false = it has none, proven. */
+enum mw_code mw_object_there(struct mw_app *app, struct mw_ctx *ctx, const char *key,
+    struct mw_object *obj, bool *there) MW_MUST;
+
 /*
- * GET `key` into *spool (fd -1 or an earlier one, which is dropped), with retries.
- * The size must be right, and the MD5 where the ETag is one: a short or altered
- * transfer is MW_STORE_UNAVAILABLE.  Drop the spool in any case.
+ * GET `key` into *spool (fd -1 or an earlier one, which is dropped).  The size must be
+ * right, and the MD5 where the ETag is one: a short or altered transfer is
+ * MW_STORE_UNAVAILABLE.  Drop the spool in any case.
  */
-enum mw_code mw_fetch(struct mw_app *app, struct mw_ctx *ctx, struct mw_store *store,
-    const char *key, struct mw_spool *spool, struct mw_object *obj) MW_MUST;
+enum mw_code mw_object_get(struct mw_app *app, struct mw_ctx *ctx, const char *key,
+    struct mw_spool *spool, struct mw_object *obj) MW_MUST;
 
-/* Put one small object of ours; the spool is finished. */
-enum mw_code mw_put_ours(struct mw_app *app, struct mw_ctx *ctx, struct mw_store *store,
-    const char *user, const char *path, const struct mw_spool *spool, const char *type) MW_MUST;
+/* GET, all of it or a range, into a sink whose begin is called for each attempt. */
+enum mw_code mw_object_read(struct mw_app *app, struct mw_ctx *ctx, const char *key,
+    const struct mw_get *get, const struct mw_sink *sink) MW_MUST;
 
-/* When R2's content was made, by our clock, ms. */
+/* *etag is the new object's.  *unsure, if not NULL, is set by an attempt without a
+ * definite answer: R2 may have taken it then. */
+enum mw_code mw_object_put(struct mw_app *app, struct mw_ctx *ctx, const char *key,
+    const struct mw_put *put, const char **etag, bool *unsure) MW_MUST;
+
+/* PUT a finished spool, as the gateway's own files are kept. */
+enum mw_code mw_object_put_spool(struct mw_app *app, struct mw_ctx *ctx, const char *key,
+    const struct mw_spool *spool, const char *type) MW_MUST;
+
+/* One that is not there is MW_OK. */
+enum mw_code mw_object_remove(struct mw_app *app, struct mw_ctx *ctx, const char *key) MW_MUST;
+
+/* One page.  Each attempt begins after what req->after is then: fn moves it on to the
+ * row that it has taken, so that no row comes twice. */
+enum mw_code mw_object_list(struct mw_app *app, struct mw_ctx *ctx, const struct mw_list_req *req,
+    mw_list_fn fn, void *arg, bool *more) MW_MUST;
+
+/* When an object's content was made, by our clock, ms. */
 int64_t mw_object_time(const struct mw_store *store, const struct mw_object *obj);
+
+/* The ETag of a content whose MD5 this is, with its quotes. */
+#define MW_ETAG_LEN 35
+void mw_object_etag(const unsigned char md5[16], char out[MW_ETAG_LEN]);
 
 #endif

@@ -74,7 +74,6 @@ mw_workers_open(struct mw_app *app, struct mw_ctx *ctx, size_t n, struct mw_work
 		w->own = *app;
 		w->own.worker = true;
 		w->own.handles = NULL;
-		w->own.lanes = NULL;
 		w->app = &w->own;
 		if (i > 0)
 			take_handles(app, w);

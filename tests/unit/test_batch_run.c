@@ -96,7 +96,7 @@ test_order(bool parallel)
 	}
 	(void)snprintf(text + n, sizeof(text) - n, "]}");
 	run(text);
-	is_int((int64_t)b.nlanes, parallel ? 8 : 1, parallel ? "eight threads" : "one thread");
+	is_int((int64_t)b.threads, parallel ? 8 : 1, parallel ? "eight threads" : "one thread");
 	for (i = 0; i < steps * PATHS; i++)
 		good = good && strcmp(outcome(i), "ok") == 0;
 	ok(good, "every operation succeeds");
@@ -188,11 +188,11 @@ test_threads(void)
 	run("{\"parallel\":true,\"operations\":[{\"op\":\"exists\",\"path\":\"1\"},"
 	    "{\"op\":\"exists\",\"path\":\"2\"},{\"op\":\"exists\",\"path\":\"3\"},"
 	    "{\"op\":\"exists\",\"path\":\"4\"}]}");
-	is_int((int64_t)b.nlanes, 3, "batch.parallel threads");
+	is_int((int64_t)b.threads, 3, "batch.parallel threads");
 	mine.batch.parallel = 8;
 	run("{\"parallel\":true,\"operations\":[{\"op\":\"exists\",\"path\":\"1\"},"
 	    "{\"op\":\"exists\",\"path\":\"2\"}]}");
-	is_int((int64_t)b.nlanes, 2, "never more than operations");
+	is_int((int64_t)b.threads, 2, "never more than operations");
 }
 
 /* Contents past what is held in memory. */

@@ -1,24 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "ops/config/history.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "app/names.h"
 #include "app/object.h"
-#include "app/retry.h"
 
-#define FOLDER ".moltworker/config/"
 #define DIGITS 15		/* of the time in ms, so that byte order is time's */
 #define LIST_MAX 1000
 
 struct listing {
-	struct mw_app *app;
 	struct mw_ctx *ctx;
-	const char *prefix, *after;
+	struct mw_list_req req;
 	/* the newest ones, oldest first; n counts all */
 	struct mw_version newest[MW_HISTORY_MAX];
 	const char *surplus[MW_HISTORY_MAX];	/* keys of some that are older */
@@ -34,10 +31,11 @@ add_row(void *arg, const struct mw_list_row *row)
 	struct listing *l = arg;
 	struct mw_arena *a = l->ctx->arena;
 	struct mw_version v = { .size = row->size };
-	const char *name = row->key + strlen(l->prefix);
+	const char *name = row->key + strlen(l->req.prefix);
 
-	if ((l->after = v.key = mw_arena_strdup(a, row->key)) == NULL)
+	if ((v.key = mw_arena_strdup(a, row->key)) == NULL)
 		return mw_ctx_nomem(l->ctx);
+	l->req.after = v.key;
 	if (strlen(name) < DIGITS || !mw_str_uint(name, DIGITS, INT64_MAX, &v.saved))
 		return MW_OK;		/* not one of ours */
 	if ((v.etag = mw_arena_strdup(a, row->etag)) == NULL)
@@ -55,30 +53,15 @@ add_row(void *arg, const struct mw_list_row *row)
 }
 
 static enum mw_code
-try_page(void *arg)
-{
-	struct listing *l = arg;
-	struct mw_store *store = l->app->store;
-	struct mw_list_req req = { .prefix = l->prefix, .recursive = true, .after = l->after,
-	    .max = LIST_MAX };
-
-	return store->ops->list(store, l->ctx, &req, add_row, l, &l->more);
-}
-
-/* A page that is tried again goes on after the last row that came. */
-static enum mw_code
 list_all(struct listing *l, struct mw_app *app, struct mw_ctx *ctx, const char *user)
 {
-	struct mw_store *store;
 	enum mw_code code;
 
-	*l = (struct listing){ .app = app, .ctx = ctx };
-	if ((code = mw_app_store(app, ctx, &store)) != MW_OK)
-		return code;
-	if ((l->prefix = mw_store_key(app->conf, ctx->arena, user, FOLDER)) == NULL)
+	*l = (struct listing){ .ctx = ctx, .req = { .recursive = true, .max = LIST_MAX } };
+	if ((l->req.prefix = mw_store_key(app->conf, ctx->arena, user, MW_NAME_CONFIG)) == NULL)
 		return mw_ctx_nomem(ctx);
 	do {
-		code = mw_retry(app, ctx, MW_UP_STORE, try_page, l);
+		code = mw_object_list(app, ctx, &l->req, add_row, l, &l->more);
 	} while (code == MW_OK && l->more);
 	if (code == MW_FILE_NOT_FOUND) {
 		mw_err_clear(&ctx->err);
@@ -115,41 +98,21 @@ mw_history_list(struct mw_app *app, struct mw_ctx *ctx, const char *user,
 struct save {
 	struct mw_app *app;
 	struct mw_ctx *ctx;
-	const char *key;
 	struct mw_spool spool;
 };
-
-static enum mw_code
-try_put(void *arg)
-{
-	struct save *s = arg;
-	struct mw_store *store = s->app->store;
-	struct mw_put put = { .fd = s->spool.fd, .size = s->spool.size, .sha256 = s->spool.sha256,
-	    .md5 = s->spool.md5, .content_type = "application/json", .mode = -1, .mtime = -1 };
-	const char *etag;
-
-	return store->ops->put(store, s->ctx, s->key, &put, &etag);
-}
-
-static enum mw_code
-try_remove(void *arg)
-{
-	struct save *s = arg;
-
-	return s->app->store->ops->remove(s->app->store, s->ctx, s->key);
-}
 
 /* Left over if it cannot be done now: the next save tries again. */
 static void
 prune(struct save *s, const struct listing *l)
 {
+	const char *key;
 	size_t i;
 
 	for (i = 0; i < l->nsurplus + (l->n >= MW_HISTORY_MAX); i++) {
-		s->key = i < l->nsurplus ? l->surplus[i] : l->newest[0].key;
-		if (mw_retry(s->app, s->ctx, MW_UP_STORE, try_remove, s) == MW_OK)
+		key = i < l->nsurplus ? l->surplus[i] : l->newest[0].key;
+		if (mw_object_remove(s->app, s->ctx, key) == MW_OK)
 			continue;
-		mw_log(MW_WARN, "[CONFIG] %s could not be removed: %s", s->key, s->ctx->err.msg);
+		mw_log(MW_WARN, "[CONFIG] %s could not be removed: %s", key, s->ctx->err.msg);
 		mw_err_clear(&s->ctx->err);
 	}
 }
@@ -157,12 +120,11 @@ prune(struct save *s, const struct listing *l)
 static bool
 same(const struct listing *l, const struct mw_spool *spool)
 {
-	char hex[33], tag[36];
+	char tag[MW_ETAG_LEN];
 
 	if (l->n == 0)
 		return false;
-	mw_str_hex(spool->md5, sizeof(spool->md5), hex);
-	(void)snprintf(tag, sizeof(tag), "\"%s\"", hex);
+	mw_object_etag(spool->md5, tag);
 	return strcmp(l->newest[kept(l) - 1].etag, tag) == 0;
 }
 
@@ -172,7 +134,7 @@ save(struct save *s, const char *user)
 	struct listing l;
 	int64_t now = mw_wall();
 	enum mw_code code;
-	char id[9];
+	char id[9], *key;
 
 	if ((code = list_all(&l, s->app, s->ctx, user)) != MW_OK || same(&l, &s->spool))
 		return code;
@@ -180,10 +142,11 @@ save(struct save *s, const char *user)
 	if (l.n > 0 && l.newest[kept(&l) - 1].saved >= now)
 		now = l.newest[kept(&l) - 1].saved + 1;
 	mw_str_random_hex(id, 4);
-	s->key = mw_arena_printf(s->ctx->arena, "%s%0*lld-%s", l.prefix, DIGITS, (long long)now, id);
-	if (s->key == NULL)
+	key = mw_arena_printf(s->ctx->arena, "%s%0*lld-%s", l.req.prefix, DIGITS, (long long)now, id);
+	if (key == NULL)
 		return mw_ctx_nomem(s->ctx);
-	if ((code = mw_retry(s->app, s->ctx, MW_UP_STORE, try_put, s)) == MW_OK)
+	code = mw_object_put_spool(s->app, s->ctx, key, &s->spool, "application/json");
+	if (code == MW_OK)
 		prune(s, &l);
 	return code;
 }
@@ -220,7 +183,7 @@ mw_history_get(struct mw_app *app, struct mw_ctx *ctx, const char *user,
 	if (version < 1 || version > (int64_t)n)
 		return mw_ctx_fail(ctx, MW_FILE_NOT_FOUND,
 		    "There is no version %lld of the configuration; %zu are kept", (long long)version, n);
-	if ((code = mw_fetch(app, ctx, app->store, v[version - 1].key, &spool, &obj)) == MW_OK) {
+	if ((code = mw_object_get(app, ctx, v[version - 1].key, &spool, &obj)) == MW_OK) {
 		*len = (size_t)spool.size;
 		if ((*text = mw_arena_alloc(ctx->arena, *len + 1)) == NULL)
 			code = mw_ctx_nomem(ctx);

@@ -10,9 +10,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stop.h"
-#include "base/threads.h"
+#include "app/workers.h"
 
-#define LANE_ARENA (64 * 1024 * 1024)	/* bytes, at most */
 #define NONE SIZE_MAX
 
 /*
@@ -30,11 +29,6 @@ struct run {
 	size_t *ready, head, tail;	/* a queue with room for all */
 	size_t taken;			/* operations handed out */
 	bool stopped;			/* stopOnError, and one failed */
-};
-
-struct worker {
-	struct run *run;
-	struct mw_lane *lane;
 };
 
 /* ---- chains ---- */
@@ -117,100 +111,72 @@ finished(struct run *r, size_t i)
 }
 
 static void
-do_one(struct worker *w, size_t i)
+do_one(struct run *r, struct mw_worker *w, size_t i)
 {
-	struct mw_batch *b = w->run->b;
+	struct mw_batch *b = r->b;
 	struct mw_batch_op *op = &b->op[i];
 
-	if (mw_left(w->run->deadline) == 0) {
+	if (mw_left(r->deadline) == 0) {
 		op->code = MW_DEADLINE_EXCEEDED;
 		op->error = "Not run: the deadline of the batch ran out before it; send it again";
 	} else if (mw_stopping()) {
 		op->code = MW_SANDBOX_UNAVAILABLE;
 		op->error = "Not run: the gateway is being stopped; send it again";
 	} else {
-		mw_batch_one(w->lane, b, op, &w->run->gate, w->run->deadline);
+		mw_batch_one(w, b, op, &r->gate, r->deadline);
 	}
 	if (op->code != MW_OK)
 		mw_log(MW_INFO, "[BATCH] userId=%s operations[%zu] %s /%s failed (%s): %s requestId=%s",
 		    b->user, i, mw_batch_words[op->kind], op->path, mw_code_info(op->code)->name,
-		    op->error != NULL ? op->error : "", w->lane->ctx.request_id);
+		    op->error != NULL ? op->error : "", w->ctx.request_id);
 }
 
 static void
-work(void *arg, size_t n)
+work(void *arg, struct mw_worker *w)
 {
-	struct worker *w = (struct worker *)arg + n;
+	struct run *r = arg;
 	size_t i;
 
-	(void)pthread_mutex_lock(&w->run->mutex);
-	while ((i = take(w->run)) != NONE) {
-		(void)pthread_mutex_unlock(&w->run->mutex);
-		do_one(w, i);
-		(void)pthread_mutex_lock(&w->run->mutex);
-		finished(w->run, i);
+	w->ctx.user = r->b->user;
+	(void)pthread_mutex_lock(&r->mutex);
+	while ((i = take(r)) != NONE) {
+		(void)pthread_mutex_unlock(&r->mutex);
+		do_one(r, w, i);
+		(void)pthread_mutex_lock(&r->mutex);
+		finished(r, i);
 	}
-	(void)pthread_mutex_unlock(&w->run->mutex);
-}
-
-/* The calling thread is the first lane; a thread that cannot be had is one less. */
-static void
-work_all(struct worker *w, size_t n)
-{
-	size_t had = mw_threads(n, work, w);
-
-	if (had < n)
-		mw_log(MW_WARN, "[BATCH] only %zu of %zu threads could be started", had, n);
+	(void)pthread_mutex_unlock(&r->mutex);
 }
 
 /* ---- the whole ---- */
 
 static size_t
-lanes_wanted(const struct mw_batch *b, const struct mw_conf *conf)
+workers_wanted(const struct mw_batch *b, const struct mw_conf *conf)
 {
 	size_t n = b->parallel ? (size_t)conf->batch.parallel : 1;
 
-	if (n > b->n)
-		n = b->n;
-	return n > MW_LANES_MAX ? MW_LANES_MAX : n;
+	return n < b->n ? n : b->n;
+}
+
+/* A text of a worker's, into the request's memory; NULL stays NULL. */
+static bool
+keep(struct mw_ctx *ctx, const char **text)
+{
+	return *text == NULL || (*text = mw_arena_strdup(ctx->arena, *text)) != NULL;
 }
 
 static enum mw_code
-open_lanes(struct mw_app *app, struct mw_ctx *ctx, struct mw_batch *b)
+sum_up(struct mw_ctx *ctx, struct mw_batch *b)
 {
-	size_t i, n = lanes_wanted(b, app->conf);
-	enum mw_code code;
+	struct mw_batch_op *op;
 
-	if ((b->lane = mw_arena_alloc(ctx->arena, n * sizeof(*b->lane))) == NULL)
-		return mw_ctx_nomem(ctx);
-	for (i = 0; i < n; i++, b->nlanes++) {
-		struct mw_lane *l = &b->lane[i];
-
-		l->ctx = (struct mw_ctx){ .request_id = ctx->request_id,
-		    .user = b->user, .deadline = ctx->deadline, .arena = mw_arena_open(LANE_ARENA) };
-		if (l->ctx.arena == NULL)
+	for (op = b->op; op < b->op + b->n; op++) {
+		op->skipped = !op->ran && op->code == MW_OK;
+		if (!keep(ctx, &op->error) || !keep(ctx, &op->written.r2_error) ||
+		    !keep(ctx, &op->written.etag))
 			return mw_ctx_nomem(ctx);
-		l->app = app;
-		if (i > 0 && (code = mw_lane_app(app, ctx, i - 1, &l->app)) != MW_OK) {
-			mw_arena_close(l->ctx.arena);
-			return code;
-		}
 	}
 	return MW_OK;
-}
-
-static void
-sum_up(struct run *r, struct mw_ctx *ctx)
-{
-	struct mw_batch *b = r->b;
-	size_t i;
-
-	for (i = 0; i < b->nlanes; i++) {
-		ctx->attempts += b->lane[i].ctx.attempts;
-		ctx->retries += b->lane[i].ctx.retries;
-	}
-	for (i = 0; i < b->n; i++)
-		b->op[i].skipped = !b->op[i].ran && b->op[i].code == MW_OK;
 }
 
 enum mw_code
@@ -219,19 +185,19 @@ mw_batch_run(struct mw_app *app, struct mw_ctx *ctx, struct mw_batch *b)
 	struct run r = { .b = b, .deadline = ctx->deadline,
 	    .mutex = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER,
 	    .gate = { .mutex = PTHREAD_MUTEX_INITIALIZER } };
-	struct worker *w;
+	struct mw_workers ws;
 	enum mw_code code;
-	size_t i;
 
-	if ((code = chain(&r, ctx)) != MW_OK || (code = open_lanes(app, ctx, b)) != MW_OK)
+	if ((code = chain(&r, ctx)) != MW_OK)
 		return code;
-	if ((w = mw_arena_alloc(ctx->arena, b->nlanes * sizeof(*w))) == NULL)
-		return mw_ctx_nomem(ctx);
-	for (i = 0; i < b->nlanes; i++)
-		w[i] = (struct worker){ .run = &r, .lane = &b->lane[i] };
-	work_all(w, b->nlanes);
-	sum_up(&r, ctx);
-	return MW_OK;
+	code = mw_workers_open(app, ctx, workers_wanted(b, app->conf), &ws);
+	if (code == MW_OK) {
+		b->threads = ws.n;
+		mw_workers_run(&ws, "[BATCH]", work, &r);
+		code = sum_up(ctx, b);
+	}
+	mw_workers_close(&ws);
+	return code;
 }
 
 void
@@ -252,8 +218,6 @@ mw_batch_free(struct mw_batch *b)
 		else
 			free(b->op[i].content);
 	}
-	for (i = 0; i < b->nlanes; i++)
-		mw_arena_close(b->lane[i].ctx.arena);
 	if (b->pile >= 0)
 		(void)close(b->pile);
 	mw_batch_init(b);

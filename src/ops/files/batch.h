@@ -13,6 +13,8 @@
 
 #include "base/json.h"
 #include "app/app.h"
+#include "app/fields.h"
+#include "app/workers.h"
 #include "ops/files/read.h"
 #include "ops/files/write.h"
 
@@ -28,7 +30,7 @@ struct mw_batch_op {
 	const char *path;		/* canonical */
 	enum mw_source source;		/* read, exists */
 	int64_t at, len;		/* write: its content in the pile, as it was sent */
-	bool base64;			/* and that is base64 */
+	unsigned base64;		/* 1 = that is base64, 0 = plain */
 
 	/* results */
 	bool ran;			/* false: stopped or out of time before it */
@@ -46,8 +48,6 @@ struct mw_batch_op {
 	struct mw_write written;	/* write, delete */
 };
 
-struct mw_lane;
-
 struct mw_batch {
 	struct mw_batch_op *op;		/* n of them, in the order of the request; arena */
 	size_t n, cap;
@@ -60,8 +60,7 @@ struct mw_batch {
 
 	/* results */
 	size_t stopped_by;		/* with skipped operations: the one that failed */
-	struct mw_lane *lane;		/* threads' contexts: results lie in their arenas */
-	size_t nlanes;
+	size_t threads;			/* at work */
 };
 
 void mw_batch_init(struct mw_batch *b);
@@ -91,14 +90,9 @@ struct mw_batch_in {
 	const char *field;
 
 	/* private */
-	unsigned member;		/* whose value comes next */
-	bool in_rows;			/* within the array of operations */
-	unsigned seen;			/* members of the top object, bits */
-	unsigned row_seen;		/* of the row */
+	struct mw_fields top, fields;	/* of the body; of the row in hand */
 	struct mw_base64 b64;
 	bool not_base64;
-	size_t len;			/* of text */
-	char text[MW_BATCH_SENT_MAX + 1];
 };
 
 void mw_batch_in_init(struct mw_batch_in *in, struct mw_batch *b, struct mw_arena *arena,
@@ -116,21 +110,15 @@ enum mw_code mw_batch_in_finish(struct mw_batch_in *in) MW_MUST;
  */
 enum mw_code mw_batch_run(struct mw_app *app, struct mw_ctx *ctx, struct mw_batch *b) MW_MUST;
 
-/* ---- for ops/batch*.c ---- */
-
-/* What one thread works with. */
-struct mw_lane {
-	struct mw_app *app;		/* with its own store and sandbox */
-	struct mw_ctx ctx;		/* with its own arena */
-};
+/* ---- for batch.c and batch_op.c ---- */
 
 struct mw_batch_gate;
 
-/* Run one operation in a lane, until `deadline`. */
-void mw_batch_one(struct mw_lane *lane, struct mw_batch *b, struct mw_batch_op *op,
+/* Run one operation in a worker, until `deadline`. */
+void mw_batch_one(struct mw_worker *w, struct mw_batch *b, struct mw_batch_op *op,
     struct mw_batch_gate *gate, int64_t deadline);
 
-/* What all lanes share: the one wake, and the memory of contents. */
+/* What all workers share: the one wake, and the memory of contents. */
 struct mw_batch_gate {
 	pthread_mutex_t mutex;
 	bool asked;			/* a wake was tried */

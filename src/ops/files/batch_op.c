@@ -19,7 +19,7 @@
 #define PIECE (16 * 1024)
 
 struct one {
-	struct mw_lane *lane;
+	struct mw_worker *w;
 	struct mw_batch *b;
 	struct mw_batch_op *op;
 	struct mw_batch_gate *gate;
@@ -50,16 +50,16 @@ drop_content(void *arg)
 static enum mw_code
 map_content(struct one *o)
 {
-	struct mw_ctx *ctx = &o->lane->ctx;
+	struct mw_ctx *ctx = &o->w->ctx;
 	char name[MW_TMPNAME_LEN];
 	size_t size = (size_t)o->op->size;
 	enum mw_code code;
 	void *p = MAP_FAILED;
 	int fd, rc;
 
-	if ((code = mw_tmpfile(o->lane->app->spool_dir, 0600, name, &fd, &ctx->err)) != MW_OK)
+	if ((code = mw_tmpfile(o->w->app->spool_dir, 0600, name, &fd, &ctx->err)) != MW_OK)
 		return code;
-	(void)unlinkat(o->lane->app->spool_dir, name, 0);
+	(void)unlinkat(o->w->app->spool_dir, name, 0);
 	if ((rc = posix_fallocate(fd, 0, (off_t)size)) == 0)
 		p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED && rc == 0)
@@ -81,14 +81,14 @@ read_begin(void *arg, const struct mw_object *obj)
 	struct mw_batch_op *op = o->op;
 
 	op->size = obj->size;
-	op->too_large = obj->size > o->lane->app->conf->read.max_json;
+	op->too_large = obj->size > o->w->app->conf->read.max_json;
 	if (op->too_large)
 		return MW_FILE_TOO_LARGE;
 	if (obj->size > PIECE &&
 	    atomic_fetch_add(&o->gate->held, obj->size) + obj->size > IN_MEMORY)
 		return map_content(o);
 	op->content = malloc((size_t)obj->size + 1);
-	return op->content != NULL ? MW_OK : mw_ctx_nomem(&o->lane->ctx);
+	return op->content != NULL ? MW_OK : mw_ctx_nomem(&o->w->ctx);
 }
 
 static enum mw_code
@@ -97,7 +97,7 @@ read_data(void *arg, const void *p, size_t n)
 	struct one *o = arg;
 
 	if (n > (size_t)o->op->size - o->got)
-		return mw_ctx_fail(&o->lane->ctx, MW_CONFLICT,
+		return mw_ctx_fail(&o->w->ctx, MW_CONFLICT,
 		    "/%.200s changed while it was being read", o->op->path);
 	memcpy(o->op->content + o->got, p, n);
 	o->got += n;
@@ -113,9 +113,9 @@ run_read(struct one *o)
 	enum mw_code code;
 
 	r.sink = (struct mw_sink){ .begin = read_begin, .data = read_data, .arg = o };
-	code = mw_read_file(o->lane->app, &o->lane->ctx, &r);
+	code = mw_read_file(o->w->app, &o->w->ctx, &r);
 	if (code == MW_FILE_TOO_LARGE && op->too_large) {
-		mw_err_clear(&o->lane->ctx.err);
+		mw_err_clear(&o->w->ctx.err);
 		code = MW_OK;
 	}
 	if (code != MW_OK) {
@@ -149,12 +149,12 @@ run_exists(struct one *o)
 	enum mw_code code;
 
 	r.sink = (struct mw_sink){ .begin = exists_begin, .arg = o };
-	code = mw_read_file(o->lane->app, &o->lane->ctx, &r);
+	code = mw_read_file(o->w->app, &o->w->ctx, &r);
 	op->exists = code == MW_OK;
 	op->from = r.from_source;
 	if (code != MW_FILE_NOT_FOUND)
 		return code;
-	mw_err_clear(&o->lane->ctx.err);
+	mw_err_clear(&o->w->ctx.err);
 	return MW_OK;
 }
 
@@ -165,7 +165,7 @@ static enum mw_code
 unpile(struct one *o, struct mw_spool *spool)
 {
 	const struct mw_batch_op *op = o->op;
-	struct mw_err *err = &o->lane->ctx.err;
+	struct mw_err *err = &o->w->ctx.err;
 	unsigned char out[3 * (PIECE / 4 + 2)];
 	struct mw_base64 b64 = { .acc = 0 };
 	char in[PIECE];
@@ -174,7 +174,7 @@ unpile(struct one *o, struct mw_spool *spool)
 	ssize_t got;
 	long n;
 
-	code = mw_spool_begin(spool, o->lane->app->spool_dir, err);
+	code = mw_spool_begin(spool, o->w->app->spool_dir, err);
 	for (at = op->at; at < end && code == MW_OK; at += got) {
 		got = pread(o->b->pile, in, end - at < PIECE ? (size_t)(end - at) : PIECE, at);
 		if (got <= 0)
@@ -199,7 +199,7 @@ run_write(struct one *o)
 	op->written = (struct mw_write){ .user = o->b->user, .path = op->path,
 	    .max_wake = o->max_wake };
 	if ((code = unpile(o, &spool)) == MW_OK)
-		code = mw_write_file(o->lane->app, &o->lane->ctx, &op->written, &spool);
+		code = mw_write_file(o->w->app, &o->w->ctx, &op->written, &spool);
 	op->size = spool.size;
 	mw_spool_drop(&spool);
 	return code;
@@ -210,7 +210,7 @@ run_delete(struct one *o)
 {
 	o->op->written = (struct mw_write){ .user = o->b->user, .path = o->op->path,
 	    .max_wake = o->max_wake };
-	return mw_delete_file(o->lane->app, &o->lane->ctx, &o->op->written);
+	return mw_delete_file(o->w->app, &o->w->ctx, &o->op->written);
 }
 
 /* ---- any of them ---- */
@@ -235,13 +235,13 @@ static enum mw_code
 wake_once(struct one *o)
 {
 	struct mw_batch_gate *g = o->gate;
-	struct mw_ctx *ctx = &o->lane->ctx;
+	struct mw_ctx *ctx = &o->w->ctx;
 	uint64_t marker;
 
 	(void)pthread_mutex_lock(&g->mutex);
 	mw_err_clear(&ctx->err);
 	if (!g->asked) {
-		if (mw_ready(o->lane->app, ctx, o->b->user, MW_LEVEL_SANDBOX, o->b->max_wake,
+		if (mw_ready(o->w->app, ctx, o->b->user, MW_LEVEL_SANDBOX, o->b->max_wake,
 		    &marker) != MW_OK)
 			g->err = ctx->err;
 		g->asked = true;
@@ -266,9 +266,9 @@ woken(struct mw_batch_gate *g)
 static void
 set_deadline(struct one *o, int64_t deadline)
 {
-	struct mw_ctx *ctx = &o->lane->ctx;
+	struct mw_ctx *ctx = &o->w->ctx;
 
-	ctx->deadline = mw_now() + o->b->max_wake + o->lane->app->conf->sandbox.timeout + SLACK;
+	ctx->deadline = mw_now() + o->b->max_wake + o->w->app->conf->sandbox.timeout + SLACK;
 	if (o->op->kind == MW_BATCH_WRITE || ctx->deadline > deadline)
 		ctx->deadline = deadline;
 }
@@ -278,11 +278,11 @@ set_deadline(struct one *o, int64_t deadline)
  * that was refused for want of it has changed nothing, so it can be run again.
  */
 void
-mw_batch_one(struct mw_lane *lane, struct mw_batch *b, struct mw_batch_op *op,
+mw_batch_one(struct mw_worker *w, struct mw_batch *b, struct mw_batch_op *op,
     struct mw_batch_gate *gate, int64_t deadline)
 {
-	struct one o = { .lane = lane, .b = b, .op = op, .gate = gate };
-	struct mw_ctx *ctx = &lane->ctx;
+	struct one o = { .w = w, .b = b, .op = op, .gate = gate };
+	struct mw_ctx *ctx = &w->ctx;
 
 	mw_err_clear(&ctx->err);
 	set_deadline(&o, deadline);

@@ -11,66 +11,10 @@
 
 const char *const mw_batch_words[] = { "read", "write", "delete", "exists", NULL };
 
-enum member {
-	OTHER,
-	OPERATIONS, PARALLEL, STOP_ON_ERROR,		/* of the top object */
-	OP, PATH, CONTENT, ENCODING, SOURCE		/* of a row */
-};
+enum { OPERATIONS };			/* of the top object */
+enum { OP, PATH, CONTENT };		/* of a row */
 
-static const struct {
-	const char *name, *expected;
-} members[] = {
-	[OTHER] = { "", "" },
-	[OPERATIONS] = { "operations", "an array" },
-	[PARALLEL] = { "parallel", "true or false" },
-	[STOP_ON_ERROR] = { "stopOnError", "true or false" },
-	[OP] = { "op", "\"read\", \"write\", \"delete\" or \"exists\"" },
-	[PATH] = { "path", "a string" },
-	[CONTENT] = { "content", "a string" },
-	[ENCODING] = { "encoding", "\"utf-8\" or \"base64\"" },
-	[SOURCE] = { "source", "\"auto\", \"r2\" or \"container\"" },
-};
-
-static struct mw_batch_op *
-row(struct mw_batch_in *in)
-{
-	return &in->b->op[in->b->n - 1];
-}
-
-/* ---- failures name their row and member ---- */
-
-static enum mw_code
-bad_row(struct mw_batch_in *in, enum mw_code code, unsigned m, const char *what)
-{
-	in->row = (int64_t)in->b->n - 1;
-	in->field = m == OTHER ? NULL : members[m].name;
-	return mw_fail(in->err, code, "operations[%lld]%s%s: %.180s", (long long)in->row,
-	    m == OTHER ? "" : ".", members[m].name, what);
-}
-
-static enum mw_code
-wrong(struct mw_batch_in *in, const char *how)
-{
-	unsigned m = in->member;
-
-	if (m >= OP) {
-		in->row = (int64_t)in->b->n - 1;
-		in->field = members[m].name;
-		return mw_fail(in->err, MW_INVALID_ARGUMENT, "operations[%lld].%s: %sexpected %s",
-		    (long long)in->row, members[m].name, how, members[m].expected);
-	}
-	return mw_fail(in->err, MW_INVALID_ARGUMENT, "%s: %sexpected %s", members[m].name, how,
-	    members[m].expected);
-}
-
-static enum mw_code
-missing(struct mw_batch_in *in, unsigned m)
-{
-	in->member = m;
-	return wrong(in, "missing; ");
-}
-
-/* ---- strings ---- */
+/* ---- the members of a row ---- */
 
 /* The content as it is sent: its encoding may be told after it. */
 static enum mw_code
@@ -90,7 +34,7 @@ add_content(struct mw_batch_in *in, const char *p, size_t n)
 	if ((code = mw_write_all(b->pile, p, n, in->err)) != MW_OK)
 		return code;
 	b->pile_len += (int64_t)n;
-	row(in)->len += (int64_t)n;
+	b->op[b->n - 1].len += (int64_t)n;
 	for (at = 0; at < n && !in->not_base64; at += len) {
 		len = n - at < B64_PIECE ? n - at : B64_PIECE;
 		in->not_base64 = mw_base64_decode(&in->b64, p + at, len, out) < 0;
@@ -99,67 +43,60 @@ add_content(struct mw_batch_in *in, const char *p, size_t n)
 }
 
 static enum mw_code
-chunk(struct mw_batch_in *in, const char *p, size_t n)
+take_content(struct mw_fields *f, enum mw_json_event ev, const char *s, size_t n, unsigned depth)
 {
-	if (in->member == CONTENT)
-		return add_content(in, p, n);
-	if (in->member < OP)
-		return MW_OK;
-	if (n > MW_BATCH_SENT_MAX - in->len) {
-		if (in->member == PATH)
-			return bad_row(in, MW_INVALID_PATH, PATH, "longer than 4096 bytes");
-		return wrong(in, "");
-	}
-	memcpy(in->text + in->len, p, n);
-	in->len += n;
-	return MW_OK;
-}
-_Static_assert(MW_BATCH_SENT_MAX == 4096, "the message names the limit");
-
-/* Which of the words the string is, -1 = none. */
-static int
-word(const struct mw_batch_in *in, const char *const *words)
-{
-	int i;
-
-	for (i = 0; words[i] != NULL; i++) {
-		if (strlen(words[i]) == in->len && memcmp(words[i], in->text, in->len) == 0)
-			return i;
-	}
-	return -1;
+	(void)depth;
+	if (ev == MW_JSON_CHUNK)
+		return add_content(f->arg, s, n);
+	return ev == MW_JSON_STRING || ev == MW_JSON_STRING_END ? MW_OK :
+	    mw_fields_wrong(f, f->field, "");
 }
 
 static enum mw_code
-string_end(struct mw_batch_in *in)
+take_path(struct mw_fields *f, enum mw_json_event ev, const char *s, size_t n, unsigned depth)
 {
-	static const char *const encodings[] = { "utf-8", "base64", NULL };
-	int w = 0;
+	struct mw_batch_in *in = f->arg;
+	struct mw_batch_op *op = &in->b->op[in->b->n - 1];
 
-	switch (in->member) {
-	case OP:
-		if ((w = word(in, mw_batch_words)) >= 0)
-			row(in)->kind = (enum mw_batch_kind)w;
-		break;
-	case ENCODING:
-		w = word(in, encodings);
-		row(in)->base64 = w == 1;
-		break;
-	case SOURCE:
-		if ((w = word(in, mw_source_words)) >= 0)
-			row(in)->source = (enum mw_source)w;
-		break;
-	case PATH:
-		in->text[in->len] = '\0';
-		row(in)->sent = mw_arena_dup(in->arena, in->text, in->len);
-		row(in)->sent_len = in->len;
-		if (row(in)->sent == NULL)
-			return mw_fail(in->err, MW_INTERNAL_ERROR, "out of memory");
-		break;
+	(void)depth;
+	switch (ev) {
+	case MW_JSON_STRING:
+		return MW_OK;
+	case MW_JSON_CHUNK:
+		if (n > MW_BATCH_SENT_MAX - f->len)
+			return mw_fields_bad(f, f->field, MW_INVALID_PATH, "longer than 4096 bytes");
+		memcpy(f->text + f->len, s, n);
+		f->len += n;
+		return MW_OK;
+	case MW_JSON_STRING_END:
+		op->sent_len = f->len;
+		op->sent = mw_arena_dup(in->arena, f->text, f->len);
+		return op->sent != NULL ? MW_OK :
+		    mw_fail(in->err, MW_INTERNAL_ERROR, "out of memory");
 	default:
-		break;
+		return mw_fields_wrong(f, f->field, "");
 	}
-	return w < 0 ? wrong(in, "") : MW_OK;
 }
+_Static_assert(MW_BATCH_SENT_MAX == 4096 && MW_BATCH_SENT_MAX <= MW_FIELD_STRING_MAX,
+    "the message names the limit");
+
+static const char *const encodings[] = { "utf-8", "base64", NULL };
+
+#define AT(member) offsetof(struct mw_batch_op, member)
+
+static const struct mw_field row_members[] = {
+	[OP] = { .name = "op", .expected = "\"read\", \"write\", \"delete\" or \"exists\"",
+	    .kind = MW_FIELD_WORD, .at = AT(kind), .words = mw_batch_words },
+	[PATH] = { .name = "path", .expected = "a string", .kind = MW_FIELD_OWN,
+	    .event = take_path },
+	[CONTENT] = { .name = "content", .expected = "a string", .kind = MW_FIELD_OWN,
+	    .event = take_content },
+	{ .name = "encoding", .expected = "\"utf-8\" or \"base64\"", .kind = MW_FIELD_WORD,
+	    .at = AT(base64), .words = encodings },
+	{ .name = "source", .expected = "\"auto\", \"r2\" or \"container\"",
+	    .kind = MW_FIELD_WORD, .at = AT(source), .words = mw_source_words },
+	{ .name = NULL }
+};
 
 /* ---- rows ---- */
 
@@ -183,7 +120,7 @@ begin_row(struct mw_batch_in *in)
 		b->cap = cap;
 	}
 	b->op[b->n++] = (struct mw_batch_op){ .source = in->source, .at = b->pile_len };
-	in->row_seen = 0;
+	mw_fields_next(&in->fields, &b->op[b->n - 1], (int64_t)b->n - 1);
 	in->b64 = (struct mw_base64){ .acc = 0 };
 	in->not_base64 = false;
 	return MW_OK;
@@ -192,121 +129,64 @@ begin_row(struct mw_batch_in *in)
 static enum mw_code
 end_row(struct mw_batch_in *in)
 {
-	struct mw_batch_op *op = row(in);
+	struct mw_fields *f = &in->fields;
+	struct mw_batch_op *op = &in->b->op[in->b->n - 1];
 	struct mw_err bad = { .code = MW_OK };
 	char *path = mw_arena_alloc(in->arena, MW_PATH_MAX + 1);
+	enum mw_code code;
 
-	if ((in->row_seen & 1u << OP) == 0)
-		return missing(in, OP);
-	if ((in->row_seen & 1u << PATH) == 0)
-		return missing(in, PATH);
+	if ((code = mw_fields_need(f, &row_members[OP])) != MW_OK ||
+	    (code = mw_fields_need(f, &row_members[PATH])) != MW_OK)
+		return code;
 	if (path == NULL)
 		return mw_fail(in->err, MW_INTERNAL_ERROR, "out of memory");
 	if (mw_path_parse(op->sent, op->sent_len, op->kind == MW_BATCH_WRITE ? MW_PATH_WRITE : 0,
 	    path, &bad) != MW_OK)
-		return bad_row(in, MW_INVALID_PATH, PATH, bad.msg);
+		return mw_fields_bad(f, &row_members[PATH], MW_INVALID_PATH, bad.msg);
 	op->path = path;
 	if (op->kind != MW_BATCH_WRITE)
 		return MW_OK;
-	if ((in->row_seen & 1u << CONTENT) == 0)
-		return missing(in, CONTENT);
-	if (op->base64 && (in->not_base64 || !mw_base64_finish(&in->b64)))
-		return bad_row(in, MW_INVALID_ARGUMENT, CONTENT,
+	if ((code = mw_fields_need(f, &row_members[CONTENT])) != MW_OK)
+		return code;
+	if (op->base64 != 0 && (in->not_base64 || !mw_base64_finish(&in->b64)))
+		return mw_fields_bad(f, &row_members[CONTENT], MW_INVALID_ARGUMENT,
 		    "expected base64 (RFC 4648, padded, no white space)");
 	return MW_OK;
 }
 
-/* ---- events ---- */
+/* ---- the top object ---- */
 
+/* The rows, and what is within them. */
 static enum mw_code
-key(struct mw_batch_in *in, unsigned from, unsigned to, unsigned *seen, const char *s, size_t n)
+take_operations(struct mw_fields *f, enum mw_json_event ev, const char *s, size_t n, unsigned depth)
 {
-	unsigned m;
-
-	for (m = from; m <= to; m++) {
-		if (strlen(members[m].name) == n && memcmp(members[m].name, s, n) == 0)
-			break;
-	}
-	in->member = m > to ? OTHER : m;
-	in->len = 0;
-	if (in->member == OTHER)
-		return MW_OK;
-	if ((*seen & 1u << m) != 0)
-		return wrong(in, "given twice; ");
-	*seen |= 1u << m;
-	return MW_OK;
-}
-
-/* A value of the top object. */
-static enum mw_code
-top_value(struct mw_batch_in *in, enum mw_json_event ev)
-{
-	bool is = ev == MW_JSON_TRUE;
-
-	if (in->member == OTHER || ev == MW_JSON_OBJECT_END || ev == MW_JSON_ARRAY_END)
-		return MW_OK;
-	if (in->member == OPERATIONS)
-		return ev == MW_JSON_ARRAY ? MW_OK : wrong(in, "");
-	if (!is && ev != MW_JSON_FALSE)
-		return wrong(in, "");
-	*(in->member == PARALLEL ? &in->b->parallel : &in->b->stop_on_error) = is;
-	return MW_OK;
-}
-
-static enum mw_code
-row_value(struct mw_batch_in *in, enum mw_json_event ev, const char *s, size_t n)
-{
-	switch (ev) {
-	case MW_JSON_CHUNK:
-		return chunk(in, s, n);
-	case MW_JSON_STRING_END:
-		return string_end(in);
-	case MW_JSON_STRING:
-	case MW_JSON_OBJECT_END:
-	case MW_JSON_ARRAY_END:
-		return MW_OK;
-	default:
-		return in->member == OTHER ? MW_OK : wrong(in, "");
-	}
-}
-
-/* The array of operations: its rows at depth 2, their members at depth 3. */
-static enum mw_code
-in_operations(struct mw_batch_in *in, enum mw_json_event ev, const char *s, size_t n,
-    unsigned depth)
-{
+	struct mw_batch_in *in = f->arg;
 	enum mw_code code;
 
-	if (depth > 3)
-		return MW_OK;
-	if (depth == 3 && ev == MW_JSON_KEY)
-		return key(in, OP, SOURCE, &in->row_seen, s, n);
-	if (depth == 3)
-		return row_value(in, ev, s, n);
+	if (depth == 0)
+		return ev == MW_JSON_ARRAY || ev == MW_JSON_ARRAY_END ? MW_OK :
+		    mw_fields_wrong(f, f->field, "");
+	if (depth > 1)
+		return mw_fields_event(&in->fields, ev, s, n, f->depth + depth);
 	if (ev == MW_JSON_OBJECT_END)
 		return end_row(in);
-	if ((code = begin_row(in)) != MW_OK)
+	if ((code = begin_row(in)) != MW_OK || ev == MW_JSON_OBJECT)
 		return code;
-	return ev == MW_JSON_OBJECT ? MW_OK :
-	    bad_row(in, MW_INVALID_ARGUMENT, OTHER, "expected an object");
+	in->row = (int64_t)in->b->n - 1;
+	return mw_fail(in->err, MW_INVALID_ARGUMENT, "operations[%lld]: expected an object",
+	    (long long)in->row);
 }
 
-static enum mw_code
-event(void *arg, enum mw_json_event ev, const char *s, size_t n, unsigned depth)
-{
-	struct mw_batch_in *in = arg;
+#define FLAG(text, member) { .name = (text), .expected = "true or false", \
+	    .kind = MW_FIELD_BOOL, .at = offsetof(struct mw_batch, member) }
 
-	if (depth > 1)
-		return in->in_rows ? in_operations(in, ev, s, n, depth) : MW_OK;
-	if (depth == 0)
-		return ev == MW_JSON_OBJECT || ev == MW_JSON_OBJECT_END ? MW_OK :
-		    mw_fail(in->err, MW_INVALID_ARGUMENT,
-		    "body: expected a JSON object with the member operations");
-	if (ev == MW_JSON_KEY)
-		return key(in, OPERATIONS, STOP_ON_ERROR, &in->seen, s, n);
-	in->in_rows = ev == MW_JSON_ARRAY && in->member == OPERATIONS;
-	return top_value(in, ev);
-}
+static const struct mw_field members[] = {
+	[OPERATIONS] = { .name = "operations", .expected = "an array", .kind = MW_FIELD_OWN,
+	    .event = take_operations },
+	FLAG("parallel", parallel),
+	FLAG("stopOnError", stop_on_error),
+	{ .name = NULL }
+};
 
 void
 mw_batch_in_init(struct mw_batch_in *in, struct mw_batch *b, struct mw_arena *arena,
@@ -320,13 +200,25 @@ mw_batch_in_init(struct mw_batch_in *in, struct mw_batch *b, struct mw_arena *ar
 	in->max = max;
 	in->source = source;
 	in->row = -1;
-	mw_json_init(&in->json, event, in);
+	mw_fields_init(&in->top, members, b, err);
+	in->top.arg = in;
+	mw_fields_init(&in->fields, row_members, NULL, err);
+	in->fields.arg = in;
+	in->fields.depth = 3;
+	in->fields.list = "operations";
+	mw_json_init(&in->json, mw_fields_event, &in->top);
 }
 
 enum mw_code
 mw_batch_in_feed(struct mw_batch_in *in, const char *p, size_t n)
 {
-	return mw_json_feed(&in->json, p, n, in->err);
+	enum mw_code code = mw_json_feed(&in->json, p, n, in->err);
+
+	if (in->fields.failed != NULL) {
+		in->row = in->fields.row;
+		in->field = in->fields.failed;
+	}
+	return code;
 }
 
 enum mw_code
@@ -334,10 +226,9 @@ mw_batch_in_finish(struct mw_batch_in *in)
 {
 	enum mw_code code;
 
-	if ((code = mw_json_finish(&in->json, in->err)) != MW_OK)
+	if ((code = mw_json_finish(&in->json, in->err)) != MW_OK ||
+	    (code = mw_fields_need(&in->top, &members[OPERATIONS])) != MW_OK)
 		return code;
-	if ((in->seen & 1u << OPERATIONS) == 0)
-		return missing(in, OPERATIONS);
 	if (in->b->n == 0)
 		return mw_fail(in->err, MW_INVALID_ARGUMENT,
 		    "operations: expected 1 to %lld of them", (long long)in->max);

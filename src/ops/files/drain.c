@@ -12,10 +12,9 @@
 #include "base/clock.h"
 #include "base/lockfile.h"
 #include "base/log.h"
-#include "base/str.h"
 #include "app/app.h"
 #include "app/classify.h"
-#include "app/helper.h"
+#include "app/object.h"
 #include "app/pathlock.h"
 #include "app/retry.h"
 
@@ -136,14 +135,12 @@ put_after_all(struct pass *p, const char *key, const struct mw_outbox_row *row,
 	struct mw_object obj;
 	enum mw_code code;
 	const char *etag;
-	char ours[35] = "\"";
+	char ours[MW_ETAG_LEN];
 	bool met;
 
 	if ((code = stored_etag(p, key, &obj)) != MW_OK)
 		return code;
-	mw_str_hex(row->md5, sizeof(row->md5), ours + 1);
-	ours[33] = '"';
-	ours[34] = '\0';
+	mw_object_etag(row->md5, ours);
 	if (obj.etag != NULL && obj.size == row->size && strcmp(obj.etag, ours) == 0)
 		return MW_OK;
 	met = row->if_none_match ? obj.etag == NULL :

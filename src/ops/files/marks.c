@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What waits for a sandbox alone, brought there: "newer in R2", "deleted in R2". */
+/* Applying a user's marks: what only R2 has got goes to the sandbox. */
 #include "ops/files/marks.h"
 
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "app/object.h"
 #include "app/pathlock.h"
@@ -31,21 +30,18 @@ write_object(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb, cons
 {
 	struct mw_spool spool = { .fd = -1 };
 	const char *key = mw_store_key(app->conf, ctx->arena, user, path);
-	struct mw_store *store;
 	struct mw_object obj;
 	enum mw_code code;
 
 	if (key == NULL)
 		return mw_ctx_nomem(ctx);
-	if ((code = mw_app_store(app, ctx, &store)) != MW_OK)
-		return code;
-	code = mw_fetch(app, ctx, store, key, &spool, &obj);
+	code = mw_object_get(app, ctx, key, &spool, &obj);
 	if (code == MW_FILE_NOT_FOUND) {	/* deleted since the mark was set */
 		mw_err_clear(&ctx->err);
 		code = MW_OK;
 	} else if (code == MW_OK) {
 		code = sb->ops->write(sb, ctx, user, path, spool.fd, spool.size, (int)obj.mode,
-		    mw_object_time(store, &obj));
+		    mw_object_time(app->store, &obj));
 	}
 	mw_spool_drop(&spool);
 	return code;
@@ -83,6 +79,8 @@ only_this_path(struct mw_ctx *ctx, const char *user, const char *path, enum mw_c
 	mw_err_clear(&ctx->err);
 	return true;
 }
+
+/* ---- marks ---- */
 
 enum mw_code
 mw_apply_mark(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb,

@@ -1,95 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Writing and deleting a file, in the sandbox and in R2. */
-#include "ops/files/write.h"
+/* Writing and deleting one file, in the sandbox and in R2. */
+#include "ops/files/internal.h"
 
-#include <stdio.h>
 #include <string.h>
 
-#include "base/mime.h"
 #include "base/clock.h"
 #include "base/etag.h"
 #include "base/log.h"
-#include "base/str.h"
-#include "app/classify.h"
 #include "ops/ready/quiesce.h"
 #include "app/pathlock.h"
 #include "ops/files/read.h"
-#include "ops/files/marks.h"
-#include "app/retry.h"
 #include "ops/ready/ready.h"
 
 const char *const mw_target_words[] = { "both", "container", "r2", NULL };
 
-struct job {
-	struct mw_app *app;
-	struct mw_ctx *ctx;
-	struct mw_write *w;
-	struct mw_spool *body;		/* NULL: a delete */
-	const char *key;
-	const struct mw_outbox_row *row;	/* pending when we came, or NULL */
-	enum mw_mark mark;		/* when we came */
-	const char *current;		/* R2's ETag when we came, NULL = none or not asked */
-	bool unknown;			/* a delete could not learn whether R2 has it */
-	bool unsure;			/* a put had no definite answer: R2 may have taken it */
-	int64_t written;		/* when, by our clock: the content's mtime in R2 */
-	uint32_t restores;		/* of the user, when the sandbox was last asked */
-};
-
-#define GRACE 5000	/* ms */
-
-/* What the outbox must keep it gets time for, even if R2 has used the request's
- * up.  Returns the deadline to go back to. */
-static int64_t
-grace(struct job *j)
-{
-	int64_t deadline = j->ctx->deadline;
-
-	if (deadline < mw_now() + GRACE)
-		j->ctx->deadline = mw_now() + GRACE;
-	return deadline;
-}
-
 /* ---- conditions ---- */
 
 static enum mw_code
-try_head(void *arg)
-{
-	struct job *j = arg;
-	struct mw_object obj;
-	enum mw_code code;
-
-	code = j->app->store->ops->head(j->app->store, j->ctx, j->key, &obj);
-	if (code == MW_OK)
-		j->current = obj.etag;
-	return code;
-}
-
-/* What R2 has, or will have: *there and j->current. */
-static enum mw_code
-look_at_r2(struct job *j, bool *there)
-{
-	enum mw_code code;
-	char hex[33];
-
-	if (j->row != NULL) {
-		*there = j->row->op == MW_OUTBOX_PUT;
-		if (!*there)
-			return MW_OK;
-		mw_str_hex(j->row->md5, sizeof(j->row->md5), hex);
-		j->current = mw_arena_printf(j->ctx->arena, "\"%s\"", hex);
-		return j->current != NULL ? MW_OK : mw_ctx_nomem(j->ctx);
-	}
-	code = mw_retry(j->app, j->ctx, MW_UP_STORE, try_head, j);
-	*there = code == MW_OK;
-	if (code == MW_FILE_NOT_FOUND) {
-		mw_err_clear(&j->ctx->err);
-		code = MW_OK;
-	}
-	return code;
-}
-
-static enum mw_code
-check_conditions(struct job *j)
+check_conditions(struct mw_write_job *j)
 {
 	const struct mw_write *w = j->w;
 	enum mw_code code;
@@ -97,7 +25,7 @@ check_conditions(struct job *j)
 
 	if (w->if_match == NULL && w->if_none_match == NULL)
 		return MW_OK;
-	if ((code = look_at_r2(j, &there)) != MW_OK)
+	if ((code = mw_write_look(j, &there)) != MW_OK)
 		return code;
 	if (w->if_match != NULL && (!there || !mw_etag_in(w->if_match, j->current, false)))
 		return mw_ctx_fail(j->ctx, MW_PRECONDITION_FAILED,
@@ -112,7 +40,7 @@ check_conditions(struct job *j)
 /* ---- the sandbox's side ---- */
 
 static enum mw_code
-change(struct job *j, struct mw_sandbox *sb)
+change(struct mw_write_job *j, struct mw_sandbox *sb)
 {
 	struct mw_stat st;
 	struct mw_object obj;
@@ -137,7 +65,7 @@ change(struct job *j, struct mw_sandbox *sb)
 static enum mw_code
 try_sandbox(void *arg, struct mw_sandbox *sb)
 {
-	struct job *j = arg;
+	struct mw_write_job *j = arg;
 	enum mw_code code;
 	int inside;
 
@@ -151,7 +79,7 @@ try_sandbox(void *arg, struct mw_sandbox *sb)
 }
 
 static enum mw_code
-to_sandbox(struct job *j)
+to_sandbox(struct mw_write_job *j)
 {
 	enum mw_code code;
 
@@ -166,246 +94,17 @@ to_sandbox(struct job *j)
 	return code;
 }
 
-/* ---- R2's side ---- */
-
-static enum mw_code
-try_r2(void *arg)
-{
-	struct job *j = arg;
-	struct mw_store *store = j->app->store;
-	struct mw_put put;
-	enum mw_code code;
-
-	if (j->body == NULL)
-		return store->ops->remove(store, j->ctx, j->key);
-	put = (struct mw_put){
-		.fd = j->body->fd, .size = j->body->size,
-		.sha256 = j->body->sha256, .md5 = j->body->md5,
-		.content_type = mw_path_mime(j->w->path), .mode = -1, .mtime = j->written,
-		.if_match = j->w->if_match != NULL ? j->current : NULL,
-		.if_none_match = j->w->if_none_match != NULL &&
-		    strcmp(j->w->if_none_match, "*") == 0,
-	};
-	code = store->ops->put(store, j->ctx, j->key, &put, &j->w->etag);
-	j->unsure = j->unsure || code == MW_STORE_UNAVAILABLE;
-	return code;
-}
-
-/*
- * The state of R2 that a conditional change was made for: what the row says that
- * it replaces, for that row was what the client saw.
- */
-static void
-bind_row(const struct job *j, struct mw_outbox_row *row)
-{
-	const struct mw_write *w = j->w;
-
-	if (w->if_match == NULL && w->if_none_match == NULL)
-		return;
-	if (j->row != NULL) {
-		row->if_match = j->row->if_match;
-		row->if_none_match = j->row->if_none_match;
-	} else if (w->if_match != NULL) {
-		row->if_match = j->current;
-	} else {
-		row->if_none_match = w->if_none_match != NULL && strcmp(w->if_none_match, "*") == 0;
-	}
-}
-
-/* What only R2 has got then. */
-static enum mw_mark
-r2_mark(const struct job *j)
-{
-	return j->body != NULL ? MW_MARK_NEWER_R2 : MW_MARK_DELETED_R2;
-}
-
-/* The queued twin of try_r2: durable when it returns. */
-static enum mw_code
-enqueue(struct job *j)
-{
-	struct mw_outbox_row row = {
-		.user = j->w->user, .path = j->w->path, .store = j->app->store->identity,
-		.op = j->body != NULL ? MW_OUTBOX_PUT : MW_OUTBOX_DELETE,
-		.created = mw_wall(), .mode = -1, .mtime = j->written,
-	};
-	char hex[33];
-	enum mw_code code;
-	int64_t deadline;
-
-	if (j->body != NULL) {
-		row.size = j->body->size;
-		memcpy(row.md5, j->body->md5, sizeof(row.md5));
-		memcpy(row.sha256, j->body->sha256, sizeof(row.sha256));
-		row.content_type = mw_path_mime(j->w->path);
-		mw_str_hex(row.md5, sizeof(row.md5), hex);
-		j->w->etag = mw_arena_printf(j->ctx->arena, "\"%s\"", hex);
-		if (j->w->etag == NULL)
-			return mw_ctx_nomem(j->ctx);
-	}
-	bind_row(j, &row);
-	deadline = grace(j);
-	if (j->w->target == MW_TARGET_R2)
-		code = mw_outbox_put_marked(j->app->outbox, j->ctx, &row, j->body, r2_mark(j));
-	else
-		code = mw_outbox_put(j->app->outbox, j->ctx, &row, j->body);
-	if (code == MW_OK)
-		j->w->r2_queued = true;
-	j->ctx->deadline = deadline;
-	return code;
-}
-
-/* Nothing but R2 was to have it, and R2 refuses for good: no use in queueing. */
-static bool
-gives_up(const struct mw_write *w, enum mw_code code)
-{
-	return w->target == MW_TARGET_R2 && !mw_code_info(code)->retryable;
-}
-
-/* A condition failed after a try whose answer was lost: is what R2 has now this
- * very body?  Then that try was not lost. */
-static bool
-was_ours(struct job *j)
-{
-	struct mw_err cause = j->ctx->err;
-	char hex[33], tag[36];
-	const char *before = j->current;
-	bool ours = false;
-
-	mw_str_hex(j->body->md5, sizeof(j->body->md5), hex);
-	(void)snprintf(tag, sizeof(tag), "\"%s\"", hex);
-	mw_err_clear(&j->ctx->err);
-	if (mw_retry(j->app, j->ctx, MW_UP_STORE, try_head, j) == MW_OK)
-		ours = strcmp(j->current, tag) == 0;
-	if (ours)
-		j->w->etag = j->current;
-	j->current = before;
-	if (ours)
-		mw_err_clear(&j->ctx->err);
-	else
-		j->ctx->err = cause;
-	return ours;
-}
-
-static enum mw_code
-send(struct job *j)
-{
-	enum mw_code code = mw_retry(j->app, j->ctx, MW_UP_STORE, try_r2, j);
-
-	if (code == MW_PRECONDITION_FAILED && j->unsure && was_ours(j))
-		code = MW_OK;
-	j->w->r2_synced = code == MW_OK;
-	return code;
-}
-
-/* R2 has it, or refuses it: the row is not needed, and after a refusal the mark
- * neither.  If that cannot be written down, the drainer finds out the same. */
-static void
-take_back(struct job *j, const struct mw_outbox_row *row, bool sent)
-{
-	struct mw_ctx aside = *j->ctx;
-	enum mw_code code;
-
-	mw_err_clear(&aside.err);
-	if (aside.deadline < mw_now() + GRACE)
-		aside.deadline = mw_now() + GRACE;
-	code = sent ? mw_outbox_done(j->app->outbox, &aside, row) :
-	    mw_outbox_undo(j->app->outbox, &aside, row, j->mark);
-	if (code != MW_OK)
-		mw_log(MW_ERROR, "[SYNC] userId=%s: /%s stays in the outbox: %s", j->w->user,
-		    j->w->path, aside.err.msg);
-	else
-		j->w->r2_queued = false;
-	if (sent)
-		j->mark = r2_mark(j);
-}
-
-/*
- * For R2 alone: it is in the outbox, with its mark, before R2 is asked.  So the
- * sandbox will hear of it, however this request ends.
- */
-static enum mw_code
-outbox_first(struct job *j)
-{
-	const struct mw_outbox_row *row;
-	struct mw_write *w = j->w;
-	enum mw_code code;
-
-	if ((code = enqueue(j)) != MW_OK ||
-	    (code = mw_outbox_find(j->app->outbox, j->ctx, w->user, w->path, &row)) != MW_OK)
-		return code;
-	code = send(j);
-	if (row != NULL && (code == MW_OK || code == MW_PRECONDITION_FAILED || gives_up(w, code)))
-		take_back(j, row, code == MW_OK);
-	if (code == MW_OK || code == MW_PRECONDITION_FAILED || gives_up(w, code))
-		return code;
-	j->mark = r2_mark(j);
-	w->r2_error = mw_arena_strdup(j->ctx->arena, j->ctx->err.msg);
-	mw_err_clear(&j->ctx->err);
-	return MW_OK;
-}
-
-/* Put it or queue it.  A path with a pending row only queues: order is kept. */
-static enum mw_code
-to_r2(struct job *j)
-{
-	struct mw_write *w = j->w;
-	enum mw_code code;
-
-	w->tried |= MW_TRIED_R2;
-	if (j->row != NULL) {
-		w->r2_error = "an earlier change of this path still waits for R2";
-		return enqueue(j);
-	}
-	if (w->target == MW_TARGET_R2 &&
-	    mw_outbox_room(j->app->outbox, j->ctx, j->body != NULL ? j->body->size : 0))
-		return outbox_first(j);
-	code = send(j);
-	if (code == MW_OK || code == MW_PRECONDITION_FAILED || gives_up(w, code))
-		return code;
-	w->r2_error = mw_arena_strdup(j->ctx->arena, j->ctx->err.msg);
-	mw_log(MW_WARN, "[SYNC] userId=%s: R2 did not take /%s (%s), queued", w->user, w->path,
-	    j->ctx->err.msg);
-	mw_err_clear(&j->ctx->err);
-	return enqueue(j);
-}
-
-static enum mw_code
-delete_in_r2(struct job *j)
-{
-	struct mw_write *w = j->w;
-	bool there = j->current != NULL;
-	enum mw_code code;
-
-	w->tried |= MW_TRIED_R2;
-	if (!there && (code = look_at_r2(j, &there)) != MW_OK) {
-		if (gives_up(w, code))
-			return code;
-		/* It cannot be asked, so it may have it: the delete is queued. */
-		w->r2_error = mw_arena_strdup(j->ctx->arena, j->ctx->err.msg);
-		mw_err_clear(&j->ctx->err);
-		j->unknown = true;
-		return enqueue(j);
-	}
-	w->existed = w->existed || there;
-	if (there)
-		return to_r2(j);
-	/* Gone already; a pending delete stays queued. */
-	w->r2_synced = j->row == NULL;
-	w->r2_queued = j->row != NULL;
-	return MW_OK;
-}
-
 /* ---- marks ---- */
 
 static enum mw_code
-set_mark(struct job *j, enum mw_mark mark)
+set_mark(struct mw_write_job *j, enum mw_mark mark)
 {
 	int64_t deadline;
 	enum mw_code code;
 
 	if (mark == j->mark)
 		return MW_OK;
-	deadline = grace(j);
+	deadline = mw_write_grace(j);
 	code = mw_outbox_mark(j->app->outbox, j->ctx, j->w->user, j->w->path, mark);
 	j->ctx->deadline = deadline;
 	if (code == MW_OK)
@@ -415,7 +114,7 @@ set_mark(struct job *j, enum mw_mark mark)
 
 /* The same change in a sandbox whose files are at hand. */
 static enum mw_code
-follow_now(struct job *j)
+follow_now(struct mw_write_job *j)
 {
 	struct mw_sandbox *sb = j->app->sandbox;
 	enum mw_code code;
@@ -429,11 +128,11 @@ follow_now(struct job *j)
 
 /* Written to R2 alone: the sandbox follows now if its files are at hand, else at its next wake. */
 static enum mw_code
-follow_r2(struct job *j)
+follow_r2(struct mw_write_job *j)
 {
 	enum mw_code code;
 
-	code = set_mark(j, r2_mark(j));
+	code = set_mark(j, mw_write_mark(j));
 	if (code != MW_OK || !mw_files_at_hand(j->app, j->w->user))
 		return code;
 	code = follow_now(j);
@@ -446,7 +145,7 @@ follow_r2(struct job *j)
  * over a mark that says more, for if this request dies then, its mark would lie.
  */
 static enum mw_code
-container_only(struct job *j)
+container_only(struct mw_write_job *j)
 {
 	enum mw_mark mark = j->body != NULL ? MW_MARK_NEWER_SANDBOX : MW_MARK_DELETED_SANDBOX;
 	bool first = j->mark == MW_MARK_NONE;
@@ -472,7 +171,7 @@ container_only(struct job *j)
 /* ---- the two verbs ---- */
 
 static enum mw_code
-job_begin(struct job *j, int *lock)
+job_begin(struct mw_write_job *j, int *lock)
 {
 	struct mw_store *store = NULL;
 	enum mw_code code;
@@ -502,7 +201,7 @@ job_begin(struct job *j, int *lock)
 static enum mw_code
 try_stat(void *arg, struct mw_sandbox *sb)
 {
-	struct job *j = arg;
+	struct mw_write_job *j = arg;
 	struct mw_stat st;
 
 	return sb->ops->stat(sb, j->ctx, j->w->user, j->w->path, &st);
@@ -514,7 +213,7 @@ try_stat(void *arg, struct mw_sandbox *sb)
  * woken before, so that it does not fail after.
  */
 static enum mw_code
-r2_first(struct job *j)
+r2_first(struct mw_write_job *j)
 {
 	enum mw_code code, marked;
 	struct mw_err cause;
@@ -523,12 +222,12 @@ r2_first(struct job *j)
 	if (code != MW_OK && code != MW_FILE_NOT_FOUND)
 		return code;
 	mw_err_clear(&j->ctx->err);
-	code = j->body != NULL ? to_r2(j) : delete_in_r2(j);
+	code = j->body != NULL ? mw_write_to_r2(j) : mw_delete_in_r2(j);
 	if (code != MW_OK || (code = to_sandbox(j)) == MW_OK)
 		return code;
 	cause = j->ctx->err;
 	mw_err_clear(&j->ctx->err);
-	marked = set_mark(j, r2_mark(j));
+	marked = set_mark(j, mw_write_mark(j));
 	if (marked != MW_OK)
 		mw_log(MW_ERROR, "[FILES] userId=%s: R2 has a newer /%s, and no mark says so: %s",
 		    j->w->user, j->w->path, j->ctx->err.msg);
@@ -538,7 +237,7 @@ r2_first(struct job *j)
 
 /* The sandbox, and R2 or the outbox. */
 static enum mw_code
-both(struct job *j)
+both(struct mw_write_job *j)
 {
 	bool conditional = j->w->if_match != NULL || j->w->if_none_match != NULL;
 	enum mw_code code;
@@ -547,7 +246,7 @@ both(struct job *j)
 	    !mw_outbox_room(j->app->outbox, j->ctx, j->body != NULL ? j->body->size : 0))
 		code = r2_first(j);
 	else if ((code = to_sandbox(j)) == MW_OK)
-		code = j->body != NULL ? to_r2(j) : delete_in_r2(j);
+		code = j->body != NULL ? mw_write_to_r2(j) : mw_delete_in_r2(j);
 	if (code != MW_OK)
 		return code;
 	/* A sandbox that was replaced after it had taken this may have been restored
@@ -557,42 +256,54 @@ both(struct job *j)
 	return set_mark(j, MW_MARK_NONE);
 }
 
-enum mw_code
-mw_write_file(struct mw_app *app, struct mw_ctx *ctx, struct mw_write *w, struct mw_spool *body)
+/* To R2, or away there; *changed: R2 is to be another than before. */
+static enum mw_code
+change_or_queue(struct mw_write_job *j, bool *changed)
 {
-	struct job j = { .app = app, .ctx = ctx, .w = w, .body = body };
+	enum mw_code code = j->body != NULL ? mw_write_to_r2(j) : mw_delete_in_r2(j);
+
+	*changed = code == MW_OK && (j->body != NULL || j->w->existed || j->unknown);
+	return code;
+}
+
+static enum mw_code
+run_job(struct mw_write_job *j)
+{
 	enum mw_code code;
+	bool changed;
 	int lock;
 
-	if ((code = job_begin(&j, &lock)) == MW_OK) {
-		if (w->target == MW_TARGET_CONTAINER)
-			code = container_only(&j);
-		else if (w->target == MW_TARGET_R2)
-			code = (code = to_r2(&j)) == MW_OK ? follow_r2(&j) : code;
-		else
-			code = both(&j);
+	if ((code = job_begin(j, &lock)) != MW_OK) {
+		mw_path_unlock(lock);
+		return code;
+	}
+	if (j->w->target == MW_TARGET_CONTAINER) {
+		code = container_only(j);
+	} else if (j->w->target == MW_TARGET_R2) {
+		code = change_or_queue(j, &changed);
+		if (changed)
+			code = follow_r2(j);
+	} else {
+		code = both(j);
 	}
 	mw_path_unlock(lock);
 	return code;
 }
 
 enum mw_code
+mw_write_file(struct mw_app *app, struct mw_ctx *ctx, struct mw_write *w, struct mw_spool *body)
+{
+	struct mw_write_job j = { .app = app, .ctx = ctx, .w = w, .body = body };
+
+	return run_job(&j);
+}
+
+enum mw_code
 mw_delete_file(struct mw_app *app, struct mw_ctx *ctx, struct mw_write *w)
 {
-	struct job j = { .app = app, .ctx = ctx, .w = w };
-	enum mw_code code;
-	int lock;
+	struct mw_write_job j = { .app = app, .ctx = ctx, .w = w };
+	enum mw_code code = run_job(&j);
 
-	if ((code = job_begin(&j, &lock)) == MW_OK) {
-		if (w->target == MW_TARGET_CONTAINER)
-			code = container_only(&j);
-		else if (w->target == MW_TARGET_R2)
-			code = (code = delete_in_r2(&j)) == MW_OK && (w->existed || j.unknown) ?
-			    follow_r2(&j) : code;
-		else
-			code = both(&j);
-	}
-	mw_path_unlock(lock);
 	if (code == MW_OK && !w->existed && !j.unknown)
 		return mw_ctx_fail(ctx, MW_FILE_NOT_FOUND, "File not found: /%.200s", w->path);
 	return code;

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "app/retry.h"
+#include "app/object.h"
 
 #define ROWS_MAX 100000		/* users that a driver may list */
 #define FIELD "{user}"
@@ -23,8 +23,7 @@ struct gather {
 	size_t limit;
 	const char **keys;	/* head, user, tail */
 	size_t n, room;
-	const char *listed;	/* R2: list on behind this key */
-	size_t kept;		/* keys of the listings before */
+	struct mw_list_req req;	/* R2: the next page */
 	bool more;
 };
 
@@ -58,38 +57,30 @@ static enum mw_code
 add_group(void *arg, const struct mw_list_row *row)
 {
 	struct gather *g = arg;
+	enum mw_code code = MW_OK;
 
-	return row->group ? add(g, row->key) : MW_OK;
-}
-
-static enum mw_code
-try_list(void *arg)
-{
-	struct gather *g = arg;
-	struct mw_list_req req = { .prefix = g->head, .after = g->listed,
-	    .max = (int64_t)g->limit };
-
-	g->n = g->kept;
-	return g->app->store->ops->list(g->app->store, g->ctx, &req, add_group, g, &g->more);
+	if (row->group && (code = add(g, row->key)) == MW_OK)
+		g->req.after = g->keys[g->n - 1];
+	return code;
 }
 
 /* At least `limit` users, if there are that many: what else the keys name is skipped. */
 static enum mw_code
 list_pages(struct gather *g)
 {
-	size_t users = 0, i;
+	size_t users = 0, had, i;
 	enum mw_code code;
 
-	g->listed = g->after;
+	g->req = (struct mw_list_req){ .prefix = g->head, .after = g->after,
+	    .max = (int64_t)g->limit };
 	do {
-		g->kept = g->n;
-		if ((code = mw_retry(g->app, g->ctx, MW_UP_STORE, try_list, g)) != MW_OK)
+		had = g->n;
+		code = mw_object_list(g->app, g->ctx, &g->req, add_group, g, &g->more);
+		if (code != MW_OK)
 			return code;
-		for (i = g->kept; i < g->n; i++)
+		for (i = had; i < g->n; i++)
 			users += user_of(g, g->keys[i]) != NULL;
-		if (g->n > g->kept)
-			g->listed = g->keys[g->n - 1];
-	} while (g->more && g->n > g->kept && users < g->limit);
+	} while (g->more && g->n > had && users < g->limit);
 	return MW_OK;
 }
 

@@ -221,7 +221,7 @@ begin(struct compare *c)
 	struct mw_sync_run *run = c->run;
 	enum mw_code code;
 
-	if ((code = mw_r2_list_open(&c->r2, run->app, run->ctx, run->store, run->user,
+	if ((code = mw_r2_list_open(&c->r2, run->app, run->ctx, run->user,
 	    run->s)) != MW_OK)
 		return code;
 	if (!run->restore && !run->s->dry_run)
@@ -229,7 +229,7 @@ begin(struct compare *c)
 	if ((code = mw_r2_list_next(&c->r2, &c->r)) != MW_OK)
 		return code;
 	if (c->r2.has_manifest || (c->r != NULL && c->r2.more))
-		code = mw_manifest_open(run->app, run->ctx, run->store, run->user, &run->manifest);
+		code = mw_manifest_open(run->app, run->ctx, run->user, &run->manifest);
 	if (code == MW_OK)
 		code = next_sandbox(c);
 	c->m = mw_manifest_next(&run->manifest);

@@ -23,7 +23,7 @@ try_write(void *arg)
 	struct download *d = arg;
 	struct mw_sandbox *sb = d->w->sb;
 
-	return sb->ops->write(sb, &d->w->ctx, d->w->run->user, d->item->path, d->fd, d->size,
+	return sb->ops->write(sb, d->w->ctx, d->w->run->user, d->item->path, d->fd, d->size,
 	    d->mode, d->mtime);
 }
 
@@ -32,7 +32,7 @@ write_it(struct download *d, struct mw_sync_result *o)
 {
 	o->act = MW_ACT_COPY;
 	o->bytes = d->size;
-	return mw_retry(d->w->app, &d->w->ctx, MW_UP_SANDBOX, try_write, d);
+	return mw_retry(d->w->app, d->w->ctx, MW_UP_SANDBOX, try_write, d);
 }
 
 /* The content that still waits for R2. */
@@ -41,7 +41,7 @@ from_outbox(struct download *d, const struct mw_outbox_row *row, struct mw_sync_
 {
 	enum mw_code code;
 
-	if ((code = mw_outbox_body(d->w->app->outbox, &d->w->ctx, row, &d->fd)) != MW_OK)
+	if ((code = mw_outbox_body(d->w->app->outbox, d->w->ctx, row, &d->fd)) != MW_OK)
 		return code;
 	d->size = row->size;
 	d->mode = (int)row->mode;
@@ -57,16 +57,16 @@ from_r2(struct download *d, struct mw_sync_result *o)
 {
 	struct mw_sync_worker *w = d->w;
 	struct mw_spool spool = { .fd = -1 };
-	const char *key = mw_store_key(w->app->conf, w->ctx.arena, w->run->user, d->item->path);
+	const char *key = mw_store_key(w->app->conf, w->ctx->arena, w->run->user, d->item->path);
 	struct mw_object obj;
 	enum mw_code code;
 	bool known;
 
 	if (key == NULL)
-		return mw_ctx_nomem(&w->ctx);
-	code = mw_fetch(w->app, &w->ctx, w->store, key, &spool, &obj);
+		return mw_ctx_nomem(w->ctx);
+	code = mw_object_get(w->app, w->ctx, key, &spool, &obj);
 	if (code == MW_FILE_NOT_FOUND) {	/* deleted since it was listed */
-		mw_err_clear(&w->ctx.err);
+		mw_err_clear(&w->ctx->err);
 		o->act = MW_ACT_NONE;
 		code = MW_OK;
 	} else if (code == MW_OK) {
@@ -74,7 +74,7 @@ from_r2(struct download *d, struct mw_sync_result *o)
 		d->fd = spool.fd;
 		d->size = spool.size;
 		d->mode = known && d->item->mode >= 0 ? d->item->mode : (int)obj.mode;
-		d->mtime = known ? d->item->set_mtime : mw_object_time(w->store, &obj);
+		d->mtime = known ? d->item->set_mtime : mw_object_time(w->app->store, &obj);
 		code = write_it(d, o);
 	}
 	mw_spool_drop(&spool);
@@ -109,7 +109,7 @@ compare(struct download *d, const struct mw_stat *st, struct mw_sync_result *o)
 		return code;
 	if (!there)
 		o->act = MW_ACT_NONE;
-	else if (!mw_sync_later(w->store, &obj, st->mtime))
+	else if (!mw_sync_later(w->app->store, &obj, st->mtime))
 		o->act = MW_ACT_NEWER;
 	return MW_OK;
 }
@@ -137,7 +137,7 @@ judge(struct download *d, const struct mw_outbox_row *row, enum mw_mark mark,
 	else if (row != NULL)
 		o->act = MW_ACT_WAIT;
 	else if (st.type != MW_FT_FILE)
-		return mw_ctx_fail(&d->w->ctx, MW_CONFLICT, "/%.150s is no file in the sandbox",
+		return mw_ctx_fail(d->w->ctx, MW_CONFLICT, "/%.150s is no file in the sandbox",
 		    item->path);
 	else if (!force && (mark == MW_MARK_NEWER_SANDBOX || st.size != item->size ||
 	    st.mtime != item->mtime))
@@ -158,8 +158,8 @@ bring(struct download *d, struct mw_sync_result *o)
 	enum mw_code code;
 
 	for (;;) {
-		if ((code = mw_outbox_find(box, &w->ctx, w->run->user, d->item->path, &row)) != MW_OK ||
-		    (code = mw_outbox_marked(box, &w->ctx, w->run->user, d->item->path, &mark)) != MW_OK)
+		if ((code = mw_outbox_find(box, w->ctx, w->run->user, d->item->path, &row)) != MW_OK ||
+		    (code = mw_outbox_marked(box, w->ctx, w->run->user, d->item->path, &mark)) != MW_OK)
 			return code;
 		if (row != NULL && row->op == MW_OUTBOX_DELETE) {
 			o->act = MW_ACT_WAIT;
@@ -172,12 +172,12 @@ bring(struct download *d, struct mw_sync_result *o)
 			break;
 		if ((code = from_outbox(d, row, o)) != MW_FILE_NOT_FOUND)
 			return code;
-		mw_err_clear(&w->ctx.err);
+		mw_err_clear(&w->ctx->err);
 	}
 	code = from_r2(d, o);
 	/* Without the path's lock the mark may be about something newer by now. */
 	if (code == MW_OK && mark == MW_MARK_NEWER_R2 && !w->run->add_only)
-		code = mw_outbox_mark(box, &w->ctx, w->run->user, d->item->path, MW_MARK_NONE);
+		code = mw_outbox_mark(box, w->ctx, w->run->user, d->item->path, MW_MARK_NONE);
 	return code;
 }
 
@@ -216,7 +216,7 @@ try_remove(void *arg)
 	struct download *d = arg;
 	struct mw_sandbox *sb = d->w->sb;
 
-	return sb->ops->remove(sb, &d->w->ctx, d->w->run->user, d->item->path);
+	return sb->ops->remove(sb, d->w->ctx, d->w->run->user, d->item->path);
 }
 
 /* It goes only if it is what was listed, and R2 still has no such object. */
@@ -231,7 +231,7 @@ remove_locked(struct download *d, struct mw_sync_result *o)
 	bool there;
 
 	o->act = MW_ACT_WAIT;
-	if ((code = mw_outbox_find(w->app->outbox, &w->ctx, w->run->user, d->item->path, &row)) != MW_OK ||
+	if ((code = mw_outbox_find(w->app->outbox, w->ctx, w->run->user, d->item->path, &row)) != MW_OK ||
 	    row != NULL)
 		return code;
 	o->act = MW_ACT_KEEP;
@@ -244,12 +244,12 @@ remove_locked(struct download *d, struct mw_sync_result *o)
 	    (st.type == MW_FT_FILE && st.size != d->item->size))
 		return MW_OK;
 	o->act = MW_ACT_REMOVE;
-	code = mw_retry(w->app, &w->ctx, MW_UP_SANDBOX, try_remove, d);
+	code = mw_retry(w->app, w->ctx, MW_UP_SANDBOX, try_remove, d);
 	if (code == MW_FILE_NOT_FOUND) {
-		mw_err_clear(&w->ctx.err);
+		mw_err_clear(&w->ctx->err);
 		code = MW_OK;
 	}
-	return code == MW_OK ? mw_outbox_mark(w->app->outbox, &w->ctx, w->run->user,
+	return code == MW_OK ? mw_outbox_mark(w->app->outbox, w->ctx, w->run->user,
 	    d->item->path, MW_MARK_NONE) : code;
 }
 

@@ -4,16 +4,14 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "app/retry.h"
-#include "ops/sync/internal.h"
 #include "app/names.h"
 #include "app/object.h"
+#include "ops/sync/internal.h"
 
 static enum mw_code
 missing(struct mw_sync_run *run, const struct mw_row *fact, bool *gone)
 {
-	struct mw_sync_worker w = { .run = run, .app = run->app, .store = run->store,
-	    .sb = run->sb, .ctx = *run->ctx };
+	struct mw_sync_worker w = { .run = run, .app = run->app, .sb = run->sb, .ctx = run->ctx };
 	struct mw_object obj;
 	struct mw_stat st;
 	enum mw_code code;
@@ -22,10 +20,8 @@ missing(struct mw_sync_run *run, const struct mw_row *fact, bool *gone)
 	/* The listing may be behind: the path itself is asked. */
 	code = run->restore ? mw_sync_stat(&w, fact->path, &st, &there) :
 	    mw_sync_head(&w, fact->path, &obj, &there);
-	run->ctx->attempts = w.ctx.attempts;
-	run->ctx->retries = w.ctx.retries;
 	if (code != MW_OK)
-		return mw_ctx_fail(run->ctx, code, "%s", w.ctx.err.msg);
+		return code;
 	*gone = !there;
 	if (*gone)
 		mw_sync_note(run->ctx->arena, &run->s->failed, fact->path,
@@ -62,7 +58,7 @@ seen_open(struct seen *v)
 		if (names.last != NULL)
 			names.last->next = NULL;
 	} else {
-		code = mw_r2_list_open(&v->r2, run->app, run->ctx, run->store, run->user, NULL);
+		code = mw_r2_list_open(&v->r2, run->app, run->ctx, run->user, NULL);
 	}
 	return code == MW_OK ? seen_next(v) : code;
 }
@@ -148,8 +144,7 @@ mw_sync_write_manifest(struct mw_sync_run *run, struct mw_sorted *facts)
 
 	if ((code = mw_manifest_begin(&out, run->app->spool_dir, &run->ctx->err)) == MW_OK &&
 	    (code = write_entries(run, facts, &out)) == MW_OK)
-		code = mw_manifest_put(&out, run->app, run->ctx, run->store, run->user,
-		    &run->manifest);
+		code = mw_manifest_put(&out, run->app, run->ctx, run->user, &run->manifest);
 	mw_spool_drop(&out.spool);
 	return code;
 }
@@ -158,49 +153,33 @@ enum mw_code
 mw_sync_write_last(struct mw_sync_run *run)
 {
 	struct mw_spool spool = { .fd = -1 };
-	char now[MW_RFC3339_LEN], *text;
+	char now[MW_RFC3339_LEN], *text, *key;
 	enum mw_code code;
 
 	mw_rfc3339(mw_wall(), now);
 	text = mw_arena_printf(run->ctx->arena,
 	    "{\"syncId\":\"%s\",\"finishedAt\":\"%s\",\"files\":%lld,\"bytes\":%lld}\n", run->s->id,
 	    now, (long long)run->s->files, (long long)run->s->total);
-	if (text == NULL)
+	key = mw_store_key(run->app->conf, run->ctx->arena, run->user, MW_NAME_LAST_SYNC);
+	if (text == NULL || key == NULL)
 		return mw_ctx_nomem(run->ctx);
 	if ((code = mw_spool_begin(&spool, run->app->spool_dir, &run->ctx->err)) == MW_OK &&
 	    (code = mw_spool_add(&spool, text, strlen(text), &run->ctx->err)) == MW_OK &&
 	    (code = mw_spool_finish(&spool, &run->ctx->err)) == MW_OK)
-		code = mw_put_ours(run->app, run->ctx, run->store, run->user, MW_NAME_LAST_SYNC, &spool,
-		    "application/json");
+		code = mw_object_put_spool(run->app, run->ctx, key, &spool, "application/json");
 	mw_spool_drop(&spool);
 	return code;
-}
-
-struct removal {
-	struct mw_sync_run *run;
-	const char *key;
-};
-
-static enum mw_code
-try_remove(void *arg)
-{
-	struct removal *r = arg;
-
-	return r->run->store->ops->remove(r->run->store, r->run->ctx, r->key);
 }
 
 /* What they stand in the way of is order, not the sync. */
 void
 mw_sync_remove_old(struct mw_sync_run *run)
 {
-	struct removal r = { .run = run };
 	enum mw_code code = MW_OK;
 	size_t i;
 
-	for (i = 0; i < run->nold && code == MW_OK; i++) {
-		r.key = run->old[i];
-		code = mw_retry(run->app, run->ctx, MW_UP_STORE, try_remove, &r);
-	}
+	for (i = 0; i < run->nold && code == MW_OK; i++)
+		code = mw_object_remove(run->app, run->ctx, run->old[i]);
 	if (code != MW_OK)
 		mw_log(MW_WARN, "[EXEC] userId=%s: old results are left for the next sync: %s",
 		    run->user, run->ctx->err.msg);

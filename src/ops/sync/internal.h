@@ -17,15 +17,14 @@
 struct mw_r2_list {
 	struct mw_app *app;
 	struct mw_ctx *ctx;
-	struct mw_store *store;
 	struct mw_sync *s;		/* takes the bad names; or NULL */
 	struct mw_sync_run *run;	/* takes old results; or NULL */
-	const char *user, *prefix;
+	struct mw_list_req req;		/* the next page */
 	struct mw_arena *page;		/* of the rows below */
 	struct mw_row *rows;
 	size_t n, next;
-	bool more, begun;
-	char last[2 * MW_PATH_MAX];	/* key that the next page begins after */
+	bool more;
+	char last[2 * MW_PATH_MAX];	/* of the page before: its last key */
 	bool has_manifest, has_last_sync;
 	int64_t objects, bytes;		/* given out */
 };
@@ -61,18 +60,18 @@ struct mw_sync_run {
 
 /* ---- run.c ---- */
 
-/* Add a path to one of the lists of notes; error NULL = none. */
-void mw_sync_note(struct mw_arena *a, struct mw_sync_notes *notes, const char *path,
-    enum mw_code code, const char *error);
-
 /* Allocate the rows; reset and free them.  close accepts a zeroed struct. */
 enum mw_code mw_run_open(struct mw_sync_run *run) MW_MUST;
 void mw_run_close(struct mw_sync_run *run);
 
+/* Add a path to one of the lists of notes; error NULL = none. */
+void mw_sync_note(struct mw_arena *a, struct mw_sync_notes *notes, const char *path,
+    enum mw_code code, const char *error);
+
 /* ---- listing.c ---- */
 
 enum mw_code mw_r2_list_open(struct mw_r2_list *l, struct mw_app *app, struct mw_ctx *ctx,
-    struct mw_store *store, const char *user, struct mw_sync *s) MW_MUST;
+    const char *user, struct mw_sync *s) MW_MUST;
 /* The next object, *row = NULL after the last.  Valid until the next call. */
 enum mw_code mw_r2_list_next(struct mw_r2_list *l, const struct mw_row **row) MW_MUST;
 void mw_r2_list_close(struct mw_r2_list *l);		/* accepts a zeroed struct */
@@ -91,14 +90,13 @@ enum mw_code mw_sync_compare(struct mw_sync_run *run) MW_MUST;
  * removals.  The failure that ended it, or MW_OK. */
 enum mw_code mw_sync_transfer(struct mw_sync_run *run) MW_MUST;
 
-/* ---- up.c, down.c: one path ---- */
+/* ---- up.c, down.c, path.c: one path ---- */
 
 struct mw_sync_worker {
 	struct mw_sync_run *run;
-	struct mw_app *app;
-	struct mw_store *store;
+	struct mw_app *app;		/* with its own store */
 	struct mw_sandbox *sb;
-	struct mw_ctx ctx;		/* its arena is reset for each path */
+	struct mw_ctx *ctx;		/* its arena is reset for each path */
 };
 
 /* What became of it. */
@@ -113,8 +111,6 @@ enum mw_code mw_sync_up(struct mw_sync_worker *w, const struct mw_row *item, str
 enum mw_code mw_sync_up_remove(struct mw_sync_worker *w, const struct mw_row *item, struct mw_sync_result *o) MW_MUST;
 enum mw_code mw_sync_down(struct mw_sync_worker *w, const struct mw_row *item, struct mw_sync_result *o) MW_MUST;
 enum mw_code mw_sync_down_remove(struct mw_sync_worker *w, const struct mw_row *item, struct mw_sync_result *o) MW_MUST;
-
-/* ---- path.c: what both directions need ---- */
 
 /* Read the sandbox's file into a spool, whole: *st as it was then. */
 enum mw_code mw_sync_read(struct mw_sync_worker *w, const char *path, struct mw_spool *spool,

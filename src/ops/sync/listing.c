@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/path.h"
 #include "app/names.h"
+#include "app/object.h"
 #include "app/retry.h"
 #include "ops/sync/internal.h"
 
@@ -16,12 +17,12 @@
 
 enum mw_code
 mw_r2_list_open(struct mw_r2_list *l, struct mw_app *app, struct mw_ctx *ctx,
-    struct mw_store *store, const char *user, struct mw_sync *s)
+    const char *user, struct mw_sync *s)
 {
-	*l = (struct mw_r2_list){ .app = app, .ctx = ctx, .store = store, .user = user, .s = s,
-	    .more = true };
+	*l = (struct mw_r2_list){ .app = app, .ctx = ctx, .s = s, .more = true,
+	    .req = { .recursive = true } };
 	if ((l->page = mw_arena_open(PAGE_MEMORY)) == NULL ||
-	    (l->prefix = mw_store_key(app->conf, ctx->arena, user, "")) == NULL)
+	    (l->req.prefix = mw_store_key(app->conf, ctx->arena, user, "")) == NULL)
 		return mw_ctx_nomem(ctx);
 	return MW_OK;
 }
@@ -58,7 +59,7 @@ static enum mw_code
 note_old(struct mw_r2_list *l, const struct mw_list_row *row, const char *name)
 {
 	struct mw_sync_run *run = l->run;
-	int64_t now = mw_wall() + l->store->clock;
+	int64_t now = mw_wall() + l->app->store->clock;
 
 	if (run == NULL || run->nold == MW_SYNC_OLD ||
 	    strncmp(name, MW_NAME_JOBS, strlen(MW_NAME_JOBS)) != 0 ||
@@ -74,53 +75,42 @@ static enum mw_code
 add_object(void *arg, const struct mw_list_row *row)
 {
 	struct mw_r2_list *l = arg;
-	const char *name = row->key + strlen(l->prefix);
+	char *key = mw_arena_strdup(l->page, row->key);
+	const char *name;
 	struct mw_row *r;
 
-	(void)snprintf(l->last, sizeof(l->last), "%s", row->key);
+	if (key == NULL)
+		return mw_ctx_nomem(l->ctx);
 	if (l->n == MW_R2_PAGE)
 		return mw_ctx_fail(l->ctx, MW_INTERNAL_ERROR, "R2 listed more than was asked for");
+	l->req.after = key;
+	name = key + strlen(l->req.prefix);
 	if (!wanted(l, name))
 		return note_old(l, row, name);
 	r = &l->rows[l->n];
-	*r = (struct mw_row){ .size = row->size, .mtime = row->modified, .mode = -1,
+	*r = (struct mw_row){ .path = name, .size = row->size, .mtime = row->modified, .mode = -1,
 	    .type = MW_FT_FILE };
-	r->path = mw_arena_strdup(l->page, name);
 	r->tag = mw_arena_strdup(l->page, row->etag != NULL ? row->etag : "");
-	if (r->path == NULL || r->tag == NULL)
+	if (r->tag == NULL)
 		return mw_ctx_nomem(l->ctx);
 	l->n++;
+	l->req.max = MW_R2_PAGE - (int64_t)l->n;
 	return MW_OK;
 }
 
 static enum mw_code
-try_page(void *arg)
+next_page(struct mw_r2_list *l)
 {
-	struct mw_r2_list *l = arg;
-	char after[sizeof(l->last)];
-	struct mw_list_req req = { .prefix = l->prefix, .recursive = true,
-	    .after = l->begun ? after : NULL, .max = MW_R2_PAGE };
-	struct mw_sync_notes names = { .count = 0 };
-	enum mw_code code;
-
-	memcpy(after, l->last, sizeof(after));
-	if (l->s != NULL)
-		names = l->s->bad_names;
+	if (l->req.after != NULL) {	/* it lies in the page */
+		(void)snprintf(l->last, sizeof(l->last), "%s", l->req.after);
+		l->req.after = l->last;
+	}
 	mw_arena_reset(l->page);
 	l->n = l->next = 0;
+	l->req.max = MW_R2_PAGE;
 	if ((l->rows = mw_arena_alloc(l->page, MW_R2_PAGE * sizeof(*l->rows))) == NULL)
 		return mw_ctx_nomem(l->ctx);
-	code = l->store->ops->list(l->store, l->ctx, &req, add_object, l, &l->more);
-	if (code != MW_OK) {		/* the next try begins where this one did */
-		memcpy(l->last, after, sizeof(after));
-		l->n = 0;
-		if (l->s != NULL) {
-			l->s->bad_names = names;
-			if (names.last != NULL)
-				names.last->next = NULL;
-		}
-	}
-	return code;
+	return mw_object_list(l->app, l->ctx, &l->req, add_object, l, &l->more);
 }
 
 enum mw_code
@@ -130,9 +120,8 @@ mw_r2_list_next(struct mw_r2_list *l, const struct mw_row **row)
 
 	*row = NULL;
 	while (l->next == l->n && l->more) {
-		if ((code = mw_retry(l->app, l->ctx, MW_UP_STORE, try_page, l)) != MW_OK)
+		if ((code = next_page(l)) != MW_OK)
 			return code;
-		l->begun = true;
 	}
 	if (l->next == l->n)
 		return MW_OK;

@@ -11,9 +11,8 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "base/utf8.h"
-#include "app/object.h"
-#include "app/retry.h"
 #include "app/names.h"
+#include "app/object.h"
 
 #define HEAD "moltworker-manifest 1"
 #define FIELDS 7
@@ -183,8 +182,8 @@ whole(struct mw_manifest *m)
 }
 
 enum mw_code
-mw_manifest_open(struct mw_app *app, struct mw_ctx *ctx, struct mw_store *store,
-    const char *user, struct mw_manifest *m)
+mw_manifest_open(struct mw_app *app, struct mw_ctx *ctx, const char *user,
+    struct mw_manifest *m)
 {
 	char *key = mw_store_key(app->conf, ctx->arena, user, MW_NAME_MANIFEST);
 	struct mw_object obj;
@@ -193,7 +192,7 @@ mw_manifest_open(struct mw_app *app, struct mw_ctx *ctx, struct mw_store *store,
 	mw_manifest_none(m);
 	if (key == NULL)
 		return mw_ctx_nomem(ctx);
-	code = mw_fetch(app, ctx, store, key, &m->spool, &obj);
+	code = mw_object_get(app, ctx, key, &m->spool, &obj);
 	if (code == MW_FILE_NOT_FOUND) {
 		mw_err_clear(&ctx->err);
 		mw_spool_drop(&m->spool);
@@ -255,17 +254,20 @@ mw_manifest_add(struct mw_manifest_out *o, const struct mw_row *row, struct mw_e
 
 enum mw_code
 mw_manifest_put(struct mw_manifest_out *o, struct mw_app *app, struct mw_ctx *ctx,
-    struct mw_store *store, const char *user, const struct mw_manifest *old)
+    const char *user, const struct mw_manifest *old)
 {
+	char *key = mw_store_key(app->conf, ctx->arena, user, MW_NAME_MANIFEST);
 	char line[40];
 	int n = snprintf(line, sizeof(line), "end\t%lld\n", (long long)o->count);
 	enum mw_code code;
 
+	if (key == NULL)
+		return mw_ctx_nomem(ctx);
 	if ((code = add_line(o, line, n, sizeof(line), &ctx->err)) != MW_OK ||
 	    (code = mw_spool_finish(&o->spool, &ctx->err)) != MW_OK)
 		return code;
 	if (old->spool.fd >= 0 && old->spool.size == o->spool.size &&
 	    memcmp(old->spool.md5, o->spool.md5, sizeof(o->spool.md5)) == 0)
 		return MW_OK;
-	return mw_put_ours(app, ctx, store, user, MW_NAME_MANIFEST, &o->spool, "text/plain");
+	return mw_object_put_spool(app, ctx, key, &o->spool, "text/plain");
 }

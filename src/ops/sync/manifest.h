@@ -35,8 +35,8 @@ struct mw_manifest {
  * Fetch and check it as a whole.  No such object, or one that is damaged (logged):
  * an empty manifest.  R2 failing is a failure.  Close in any case.
  */
-enum mw_code mw_manifest_open(struct mw_app *app, struct mw_ctx *ctx, struct mw_store *store,
-    const char *user, struct mw_manifest *m) MW_MUST;
+enum mw_code mw_manifest_open(struct mw_app *app, struct mw_ctx *ctx, const char *user,
+    struct mw_manifest *m) MW_MUST;
 void mw_manifest_none(struct mw_manifest *m);		/* an empty one, without asking */
 void mw_manifest_close(struct mw_manifest *m);
 
@@ -54,7 +54,7 @@ struct mw_manifest_out {
 enum mw_code mw_manifest_begin(struct mw_manifest_out *o, int spool_dir, struct mw_err *err) MW_MUST;
 enum mw_code mw_manifest_add(struct mw_manifest_out *o, const struct mw_row *row, struct mw_err *err) MW_MUST;
 enum mw_code mw_manifest_put(struct mw_manifest_out *o, struct mw_app *app, struct mw_ctx *ctx,
-    struct mw_store *store, const char *user, const struct mw_manifest *old) MW_MUST;
+    const char *user, const struct mw_manifest *old) MW_MUST;
 
 /* One line without its newline, cut up in place; false: it is no entry. */
 bool mw_manifest_parse(char *line, struct mw_row *row) MW_MUST;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One path of a sync: its lock, how each side has it, and reading it from the sandbox. */
+/* What a transfer of either direction asks of one path: content, stat, HEAD and lock. */
 #include <string.h>
 #include <sys/statvfs.h>
 
@@ -73,7 +73,7 @@ read_begin(void *arg, const struct mw_stat *st, int64_t from, int64_t to)
 	*r->st = *st;
 	r->begun = true;
 	if (st->size > most)
-		return mw_ctx_fail(&r->w->ctx, MW_FILE_TOO_LARGE, "/%.100s has %lld bytes; "
+		return mw_ctx_fail(r->w->ctx, MW_FILE_TOO_LARGE, "/%.100s has %lld bytes; "
 		    "state.path's disk has room for %lld of one file while it is synced",
 		    r->path, (long long)st->size, (long long)most);
 	return MW_OK;
@@ -85,9 +85,9 @@ read_data(void *arg, const void *p, size_t n)
 	struct reading *r = arg;
 
 	if ((int64_t)n > r->st->size - r->spool->size)
-		return mw_ctx_fail(&r->w->ctx, MW_SANDBOX_UNAVAILABLE,
+		return mw_ctx_fail(r->w->ctx, MW_SANDBOX_UNAVAILABLE,
 		    "/%.150s grows while it is read", r->path);
-	return mw_spool_add(r->spool, p, n, &r->w->ctx.err);
+	return mw_spool_add(r->spool, p, n, &r->w->ctx->err);
 }
 
 /* A short read never becomes an object. */
@@ -95,7 +95,7 @@ static enum mw_code
 try_read(void *arg)
 {
 	struct reading *r = arg;
-	struct mw_ctx *ctx = &r->w->ctx;
+	struct mw_ctx *ctx = r->w->ctx;
 	struct mw_file_sink sink = { .begin = read_begin, .data = read_data, .arg = r };
 	struct mw_sandbox *sb = r->w->sb;
 	enum mw_code code;
@@ -122,10 +122,10 @@ mw_sync_read(struct mw_sync_worker *w, const char *path, struct mw_spool *spool,
 	int n;
 
 	for (n = 0; n < READS; n++) {
-		code = mw_retry(w->app, &w->ctx, MW_UP_SANDBOX, try_read, &r);
+		code = mw_retry(w->app, w->ctx, MW_UP_SANDBOX, try_read, &r);
 		if (code == MW_SANDBOX_UNAVAILABLE && r.begun) {
 			/* It got shorter: this file's own trouble, not the sandbox's. */
-			mw_err_clear(&w->ctx.err);
+			mw_err_clear(&w->ctx->err);
 			continue;
 		}
 		if (code != MW_OK || (code = mw_sync_stat(w, path, &now, &there)) != MW_OK)
@@ -135,14 +135,13 @@ mw_sync_read(struct mw_sync_worker *w, const char *path, struct mw_spool *spool,
 	}
 	if (r.begun && code == MW_OK)
 		return MW_OK;		/* a log, say: whole as it was at that moment */
-	return mw_ctx_fail(&w->ctx, MW_CONFLICT, "/%.150s changes while it is read", path);
+	return mw_ctx_fail(w->ctx, MW_CONFLICT, "/%.150s changes while it is read", path);
 }
 
 struct looking {
 	struct mw_sync_worker *w;
 	const char *path;
 	struct mw_stat *st;
-	struct mw_object *obj;
 };
 
 static enum mw_code
@@ -151,59 +150,44 @@ try_stat(void *arg)
 	struct looking *l = arg;
 	struct mw_sandbox *sb = l->w->sb;
 
-	return sb->ops->stat(sb, &l->w->ctx, l->w->run->user, l->path, l->st);
-}
-
-static enum mw_code
-try_head(void *arg)
-{
-	struct looking *l = arg;
-	struct mw_store *store = l->w->store;
-
-	return store->ops->head(store, &l->w->ctx, l->path, l->obj);
-}
-
-static enum mw_code
-found(struct mw_sync_worker *w, enum mw_code code, bool *there)
-{
-	*there = code == MW_OK;
-	if (code != MW_FILE_NOT_FOUND)
-		return code;
-	mw_err_clear(&w->ctx.err);
-	return MW_OK;
+	return sb->ops->stat(sb, l->w->ctx, l->w->run->user, l->path, l->st);
 }
 
 enum mw_code
 mw_sync_stat(struct mw_sync_worker *w, const char *path, struct mw_stat *st, bool *there)
 {
 	struct looking l = { .w = w, .path = path, .st = st };
+	enum mw_code code = mw_retry(w->app, w->ctx, MW_UP_SANDBOX, try_stat, &l);
 
-	return found(w, mw_retry(w->app, &w->ctx, MW_UP_SANDBOX, try_stat, &l), there);
+	*there = code == MW_OK;
+	if (code != MW_FILE_NOT_FOUND)
+		return code;
+	mw_err_clear(&w->ctx->err);
+	return MW_OK;
 }
 
 enum mw_code
 mw_sync_head(struct mw_sync_worker *w, const char *path, struct mw_object *obj, bool *there)
 {
-	struct looking l = { .w = w, .obj = obj };
+	char *key = mw_store_key(w->app->conf, w->ctx->arena, w->run->user, path);
 
-	l.path = mw_store_key(w->app->conf, w->ctx.arena, w->run->user, path);
-	if (l.path == NULL)
-		return mw_ctx_nomem(&w->ctx);
-	return found(w, mw_retry(w->app, &w->ctx, MW_UP_STORE, try_head, &l), there);
+	if (key == NULL)
+		return mw_ctx_nomem(w->ctx);
+	return mw_object_there(w->app, w->ctx, key, obj, there);
 }
 
 enum mw_code
 mw_sync_lock(struct mw_sync_worker *w, const char *path, int *lock)
 {
-	int64_t deadline = w->ctx.deadline;
+	int64_t deadline = w->ctx->deadline;
 	enum mw_code code;
 
 	if (mw_now() + LOCK_WAIT < deadline)
-		w->ctx.deadline = mw_now() + LOCK_WAIT;
-	code = mw_path_lock(w->app, &w->ctx, w->run->user, path, lock);
-	w->ctx.deadline = deadline;
+		w->ctx->deadline = mw_now() + LOCK_WAIT;
+	code = mw_path_lock(w->app, w->ctx, w->run->user, path, lock);
+	w->ctx->deadline = deadline;
 	if (code != MW_DEADLINE_EXCEEDED || mw_left(deadline) == 0)
 		return code;
-	mw_err_clear(&w->ctx.err);
-	return mw_ctx_fail(&w->ctx, MW_CONFLICT, "/%.150s: another request keeps it busy", path);
+	mw_err_clear(&w->ctx->err);
+	return mw_ctx_fail(w->ctx, MW_CONFLICT, "/%.150s: another request keeps it busy", path);
 }

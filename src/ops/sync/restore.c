@@ -10,8 +10,7 @@ static enum mw_code
 restore_pending(void *arg, const struct mw_outbox_row *row)
 {
 	struct mw_sync_run *run = arg;
-	struct mw_sync_worker w = { .run = run, .app = run->app, .store = run->store,
-	    .sb = run->sb, .ctx = *run->ctx };
+	struct mw_sync_worker w = { .run = run, .app = run->app, .sb = run->sb, .ctx = run->ctx };
 	struct mw_row item = { .path = row->path, .tag = "", .size = -1, .mtime = -1,
 	    .act = MW_ACT_COPY, .r2_size = -1, .set_mtime = -1 };
 	struct mw_sync_result o = { .act = MW_ACT_KEEP };
@@ -20,13 +19,11 @@ restore_pending(void *arg, const struct mw_outbox_row *row)
 	if (row->op == MW_OUTBOX_DELETE)
 		return MW_OK;
 	code = mw_sync_down(&w, &item, &o);
-	run->ctx->attempts = w.ctx.attempts;
-	run->ctx->retries = w.ctx.retries;
-	if (code != MW_OK && code != MW_CONFLICT && code != MW_PERMISSION_DENIED)
-		return mw_ctx_fail(run->ctx, code, "%s", w.ctx.err.msg);
-	if (code != MW_OK)
-		mw_log(MW_WARN, "[SYNC] userId=%s: /%s cannot be restored, skipped: %s", run->user,
-		    row->path, w.ctx.err.msg);
+	if (code != MW_CONFLICT && code != MW_PERMISSION_DENIED)
+		return code;
+	mw_log(MW_WARN, "[SYNC] userId=%s: /%s cannot be restored, skipped: %s", run->user,
+	    row->path, run->ctx->err.msg);
+	mw_err_clear(&run->ctx->err);
 	return MW_OK;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What one sync holds while it runs: its rows, and the notes of its answer. */
+/* What one sync holds while it is under way, and its notes of single paths. */
 #include <string.h>
 
 #include "base/utf8.h"

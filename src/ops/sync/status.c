@@ -2,23 +2,23 @@
 /* How a user's sandbox and R2 stand, without waking or changing anything. */
 #include <string.h>
 
-#include "app/retry.h"
+#include "app/names.h"
+#include "app/object.h"
 #include "ops/sync/internal.h"
 #include "ops/ready/ready.h"
-#include "app/names.h"
 
 #define LAST_SYNC_MAX 4096
 
 /* R2's side. */
 static enum mw_code
-count_objects(struct mw_app *app, struct mw_ctx *ctx, struct mw_store *store, const char *user,
+count_objects(struct mw_app *app, struct mw_ctx *ctx, const char *user,
     struct mw_sync_status *st, bool *has_last)
 {
 	struct mw_r2_list l;
 	const struct mw_row *row;
 	enum mw_code code;
 
-	code = mw_r2_list_open(&l, app, ctx, store, user, NULL);
+	code = mw_r2_list_open(&l, app, ctx, user, NULL);
 	do {
 		if (code == MW_OK)
 			code = mw_r2_list_next(&l, &row);
@@ -31,10 +31,7 @@ count_objects(struct mw_app *app, struct mw_ctx *ctx, struct mw_store *store, co
 }
 
 struct text {
-	struct mw_app *app;
 	struct mw_ctx *ctx;
-	struct mw_store *store;
-	const char *key;
 	char *at;
 	size_t n;
 };
@@ -46,7 +43,7 @@ text_begin(void *arg, const struct mw_object *obj)
 
 	t->n = 0;
 	return obj->size < LAST_SYNC_MAX ? MW_OK :
-	    mw_ctx_fail(t->ctx, MW_FILE_TOO_LARGE, ".last-sync is none of ours");
+	    mw_ctx_fail(t->ctx, MW_FILE_TOO_LARGE, MW_NAME_LAST_SYNC " is none of ours");
 }
 
 static enum mw_code
@@ -55,34 +52,24 @@ text_data(void *arg, const void *p, size_t n)
 	struct text *t = arg;
 
 	if (n > LAST_SYNC_MAX - 1 - t->n)
-		return mw_ctx_fail(t->ctx, MW_FILE_TOO_LARGE, ".last-sync is none of ours");
+		return mw_ctx_fail(t->ctx, MW_FILE_TOO_LARGE, MW_NAME_LAST_SYNC " is none of ours");
 	memcpy(t->at + t->n, p, n);
 	t->n += n;
 	return MW_OK;
 }
 
 static enum mw_code
-try_text(void *arg)
+read_last_sync(struct mw_app *app, struct mw_ctx *ctx, const char *user, struct mw_sync_status *st)
 {
-	struct text *t = arg;
-	struct mw_sink sink = { .begin = text_begin, .data = text_data, .arg = t };
+	struct text t = { .ctx = ctx };
+	struct mw_sink sink = { .begin = text_begin, .data = text_data, .arg = &t };
 	struct mw_get get = { .ranged = false };
-	bool unmodified;
-
-	return t->store->ops->get(t->store, t->ctx, t->key, &get, &sink, &unmodified);
-}
-
-static enum mw_code
-read_last_sync(struct mw_app *app, struct mw_ctx *ctx, struct mw_store *store, const char *user,
-    struct mw_sync_status *st)
-{
-	struct text t = { .app = app, .ctx = ctx, .store = store };
+	char *key = mw_store_key(app->conf, ctx->arena, user, MW_NAME_LAST_SYNC);
 	enum mw_code code;
 
-	t.key = mw_store_key(app->conf, ctx->arena, user, MW_NAME_LAST_SYNC);
-	if (t.key == NULL || (t.at = mw_arena_alloc(ctx->arena, LAST_SYNC_MAX)) == NULL)
+	if (key == NULL || (t.at = mw_arena_alloc(ctx->arena, LAST_SYNC_MAX)) == NULL)
 		return mw_ctx_nomem(ctx);
-	code = mw_retry(app, ctx, MW_UP_STORE, try_text, &t);
+	code = mw_object_read(app, ctx, key, &get, &sink);
 	if (code == MW_OK)
 		st->last_sync = t.at;
 	if (code == MW_FILE_NOT_FOUND || code == MW_FILE_TOO_LARGE) {
@@ -124,9 +111,9 @@ mw_sync_status(struct mw_app *app, struct mw_ctx *ctx, const char *user,
 
 	*st = (struct mw_sync_status){ .objects = 0 };
 	if ((code = mw_app_store(app, ctx, &run.store)) != MW_OK ||
-	    (code = count_objects(app, ctx, run.store, user, st, &has_last)) != MW_OK)
+	    (code = count_objects(app, ctx, user, st, &has_last)) != MW_OK)
 		return code;
-	if (has_last && (code = read_last_sync(app, ctx, run.store, user, st)) != MW_OK)
+	if (has_last && (code = read_last_sync(app, ctx, user, st)) != MW_OK)
 		return code;
 	if (!mw_is_awake(app, ctx, user))
 		return MW_OK;

@@ -1,19 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The transfers of a sync, several at a time.  Each worker is a thread with
- * handles and an arena of its own and takes the next row of the plan when it is
- * ready; the thread that began the sync is the first of them.
- */
-#include <stdlib.h>
-
+/* The transfers of a sync: each worker takes the next row of the plan when it is ready. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stop.h"
-#include "base/threads.h"
 #include "app/classify.h"
+#include "app/workers.h"
 #include "ops/sync/internal.h"
-
-#define ARENA_MAX ((size_t)4 << 20)
 
 static bool
 removes(enum mw_act act)
@@ -61,8 +53,8 @@ take(struct mw_sync_worker *w, struct mw_row *item)
 		row = NULL;
 	if (row != NULL) {
 		*item = *row;
-		item->path = mw_arena_strdup(w->ctx.arena, row->path);
-		item->tag = mw_arena_strdup(w->ctx.arena, row->tag);
+		item->path = mw_arena_strdup(w->ctx->arena, row->path);
+		item->tag = mw_arena_strdup(w->ctx->arena, row->tag);
 		if (item->path == NULL || item->tag == NULL) {
 			run->code = mw_fail(&run->err, MW_INTERNAL_ERROR, "out of memory");
 			row = NULL;
@@ -133,111 +125,68 @@ settle(struct mw_sync_worker *w, const struct mw_row *item, enum mw_code code,
 			run->err = err;
 		}
 	} else if (row_only(code)) {
-		mw_sync_note(run->ctx->arena, &run->s->failed, item->path, code, w->ctx.err.msg);
-		mw_log(MW_WARN, "[SYNC] userId=%s: /%s: %s", run->user, item->path, w->ctx.err.msg);
+		mw_sync_note(run->ctx->arena, &run->s->failed, item->path, code, w->ctx->err.msg);
+		mw_log(MW_WARN, "[SYNC] userId=%s: /%s: %s", run->user, item->path, w->ctx->err.msg);
 	} else if (run->code == MW_OK && mw_left(run->deadline) == 0) {
 		run->code = time_over(run);
 	} else if (run->code == MW_OK) {
 		run->code = code;
-		run->err = w->ctx.err;
+		run->err = w->ctx->err;
 	}
 	(void)pthread_mutex_unlock(&run->mutex);
-	mw_err_clear(&w->ctx.err);
+	mw_err_clear(&w->ctx->err);
 }
 
 static void
-work(struct mw_sync_worker *w)
+work_rows(struct mw_sync_worker *w)
 {
 	struct mw_sync_result o;
 	struct mw_row item;
 	enum mw_code code;
 
 	for (;;) {
-		mw_arena_reset(w->ctx.arena);
+		mw_arena_reset(w->ctx->arena);
 		if (!take(w, &item))
 			return;
 		o = (struct mw_sync_result){ .act = MW_ACT_KEEP };
-		w->ctx.deadline = w->run->deadline;
+		w->ctx->deadline = w->run->deadline;
 		code = carry_out(w, &item, &o);
 		settle(w, &item, code, &o);
 	}
 }
 
-/* ---- the threads ---- */
-
-struct thread {
-	struct mw_sync_worker w;
-	bool open;		/* all of its handles are */
-};
-
+/* The first worker has the sync's own handles; fewer workers than wished for are enough. */
 static void
-thread_close(struct mw_sync_run *run, struct thread *t)
+work(void *arg, struct mw_worker *worker)
 {
-	if (t->w.store != run->store)
-		mw_store_close(t->w.store);
-	if (t->w.sb != run->sb)
-		mw_sandbox_close(t->w.sb);
-	mw_arena_close(t->w.ctx.arena);
-	run->ctx->attempts += t->w.ctx.attempts;
-	run->ctx->retries += t->w.ctx.retries;
-}
+	struct mw_sync_run *run = arg;
+	struct mw_sync_worker w = { .run = run, .app = worker->app, .sb = run->sb,
+	    .ctx = &worker->ctx };
 
-/* A worker with the sync's own handles, or with new ones. */
-static bool
-thread_open(struct mw_sync_run *run, struct thread *t, bool own, struct mw_err *err)
-{
-	t->w.run = run;
-	t->w.app = run->app;
-	t->w.ctx = (struct mw_ctx){ .request_id = run->ctx->request_id,
-	    .user = run->user, .deadline = run->deadline, .arena = mw_arena_open(ARENA_MAX) };
-	if (!own) {
-		t->w.store = run->store;
-		t->w.sb = run->sb;
-	} else if (mw_store_open(run->app->conf, &t->w.store, err) != MW_OK ||
-	    mw_app_open_sandbox(run->app, &t->w.sb, err) != MW_OK) {
-		return false;
-	} else {
-		t->w.sb->allow_unproven = run->sb->allow_unproven;
-		t->w.store->clock = run->store->clock;
+	w.ctx->user = run->user;
+	if (worker->i == 0) {
+		work_rows(&w);
+	} else if (w.app->store != NULL && w.app->sandbox != NULL) {
+		w.app->store->clock = run->store->clock;
+		w.sb = w.app->sandbox;
+		w.sb->allow_unproven = run->sb->allow_unproven;
+		work_rows(&w);
+		w.sb->allow_unproven = false;
 	}
-	return t->w.ctx.arena != NULL;
 }
 
-static void
-run_thread(void *arg, size_t i)
-{
-	struct thread *t = (struct thread *)arg + i;
-
-	if (t->open)
-		work(&t->w);
-}
-
-/* Fewer workers than wished for are enough, as long as there is one. */
+/* The copies, or the removals. */
 static enum mw_code
-round_of(struct mw_sync_run *run, size_t n)
+transfer_all(struct mw_sync_run *run, bool removing, size_t n)
 {
-	struct thread *t = calloc(n, sizeof(*t));
-	struct mw_err err = { .code = MW_OK };
-	enum mw_code code = MW_OK;
-	size_t i;
+	enum mw_code code;
 
-	if (t == NULL || !thread_open(run, &t[0], false, &err)) {
-		free(t);
-		return mw_ctx_nomem(run->ctx);
-	}
-	t[0].open = true;
-	for (i = 1; i < n; i++)
-		t[i].open = thread_open(run, &t[i], true, &err);
-	(void)mw_threads(n, run_thread, t);
-	for (i = 0; i < n; i++)
-		thread_close(run, &t[i]);
-	free(t);
-	if (run->code != MW_OK) {
-		code = run->code;
-		if (run->ctx->err.code == MW_OK)
-			run->ctx->err = run->err;
-	}
-	return code;
+	run->removing = removing;
+	if ((code = mw_workers(run->app, run->ctx, n, "[SYNC]", work, run)) != MW_OK)
+		return code;
+	if (run->code != MW_OK && run->ctx->err.code == MW_OK)
+		run->ctx->err = run->err;
+	return run->code;
 }
 
 enum mw_code
@@ -250,10 +199,8 @@ mw_sync_transfer(struct mw_sync_run *run)
 		return MW_OK;
 	if (n > rows)
 		n = rows;
-	run->removing = false;
-	if ((code = round_of(run, n)) != MW_OK ||
+	if ((code = transfer_all(run, false, n)) != MW_OK ||
 	    (code = mw_sorted_rewind(run->plan, &run->ctx->err)) != MW_OK)
 		return code;
-	run->removing = true;
-	return round_of(run, n);
+	return transfer_all(run, true, n);
 }

@@ -5,10 +5,8 @@
 #include "base/clock.h"
 #include "base/mime.h"
 #include "base/path.h"
-#include "base/str.h"
-#include "app/pathlock.h"
 #include "app/object.h"
-#include "app/retry.h"
+#include "app/pathlock.h"
 #include "ops/sync/internal.h"
 
 /* ---- upload ---- */
@@ -22,10 +20,8 @@ struct upload {
 };
 
 static enum mw_code
-try_put(void *arg)
+put(struct upload *u)
 {
-	struct upload *u = arg;
-	struct mw_store *store = u->w->store;
 	struct mw_put put = {
 		.fd = u->spool.fd, .size = u->spool.size, .sha256 = u->spool.sha256,
 		.md5 = u->spool.md5, .content_type = mw_path_mime(u->item->path),
@@ -34,7 +30,7 @@ try_put(void *arg)
 		.if_none_match = u->item->tag[0] == '\0',
 	};
 
-	return store->ops->put(store, &u->w->ctx, u->key, &put, &u->etag);
+	return mw_object_put(u->w->app, u->w->ctx, u->key, &put, &u->etag, NULL);
 }
 
 /* R2 is not what was listed any more, unless an answer to our own put was lost. */
@@ -45,7 +41,7 @@ refused(struct upload *u, struct mw_sync_result *o)
 	enum mw_code code;
 	bool there;
 
-	mw_err_clear(&u->w->ctx.err);
+	mw_err_clear(&u->w->ctx->err);
 	if ((code = mw_sync_head(u->w, u->item->path, &obj, &there)) != MW_OK)
 		return code;
 	o->act = there && mw_sync_tag_is(obj.etag, u->spool.md5) ? MW_ACT_COPY : MW_ACT_NEWER;
@@ -64,7 +60,7 @@ decide(struct upload *u, struct mw_sync_result *o)
 	if ((code = mw_sync_head(u->w, u->item->path, &obj, &there)) != MW_OK)
 		return code;
 	if (!there || strcmp(obj.etag, u->item->tag) != 0 ||
-	    mw_sync_later(u->w->store, &obj, u->st.mtime))
+	    mw_sync_later(u->w->app->store, &obj, u->st.mtime))
 		o->act = MW_ACT_NEWER;
 	else if (!obj.etag_is_md5 && obj.size == u->st.size && obj.mtime == u->st.mtime)
 		o->act = MW_ACT_SAME;
@@ -83,7 +79,7 @@ remember(struct upload *u, int64_t began, struct mw_sync_result *o)
 		.racy = u->st.mtime > began - MW_SYNC_CLOSE,
 	};
 	memcpy(o->fact.md5, u->spool.md5, sizeof(o->fact.md5));
-	return mw_outbox_mark(u->w->app->outbox, &u->w->ctx, u->w->run->user, u->item->path,
+	return mw_outbox_mark(u->w->app->outbox, u->w->ctx, u->w->run->user, u->item->path,
 	    MW_MARK_NONE);
 }
 
@@ -100,7 +96,7 @@ send(struct upload *u, struct mw_sync_result *o)
 	o->bytes = u->spool.size;
 	if (u->w->run->s->dry_run)
 		return MW_OK;
-	code = mw_retry(u->w->app, &u->w->ctx, MW_UP_STORE, try_put, u);
+	code = put(u);
 	return code == MW_PRECONDITION_FAILED ? refused(u, o) : code;
 }
 
@@ -112,8 +108,8 @@ still_ours(struct mw_sync_worker *w, const char *path, struct mw_sync_result *o)
 	enum mw_mark mark;
 	enum mw_code code;
 
-	if ((code = mw_outbox_find(w->app->outbox, &w->ctx, w->run->user, path, &row)) != MW_OK ||
-	    (code = mw_outbox_marked(w->app->outbox, &w->ctx, w->run->user, path, &mark)) != MW_OK)
+	if ((code = mw_outbox_find(w->app->outbox, w->ctx, w->run->user, path, &row)) != MW_OK ||
+	    (code = mw_outbox_marked(w->app->outbox, w->ctx, w->run->user, path, &mark)) != MW_OK)
 		return code;
 	if (row != NULL)
 		o->act = MW_ACT_WAIT;
@@ -134,7 +130,7 @@ up_locked(struct upload *u, struct mw_sync_result *o)
 		return code;
 	code = mw_sync_read(u->w, u->item->path, &u->spool, &u->st);
 	if (code == MW_FILE_NOT_FOUND) {	/* removed since it was listed */
-		mw_err_clear(&u->w->ctx.err);
+		mw_err_clear(&u->w->ctx->err);
 		o->act = MW_ACT_NONE;
 		return MW_OK;
 	}
@@ -157,8 +153,8 @@ mw_sync_up(struct mw_sync_worker *w, const struct mw_row *item, struct mw_sync_r
 		o->bytes = item->size;
 		return MW_OK;
 	}
-	if ((u.key = mw_store_key(w->app->conf, w->ctx.arena, w->run->user, item->path)) == NULL)
-		return mw_ctx_nomem(&w->ctx);
+	if ((u.key = mw_store_key(w->app->conf, w->ctx->arena, w->run->user, item->path)) == NULL)
+		return mw_ctx_nomem(w->ctx);
 	if ((code = mw_sync_lock(w, item->path, &lock)) == MW_OK)
 		code = up_locked(&u, o);
 	mw_path_unlock(lock);
@@ -167,15 +163,6 @@ mw_sync_up(struct mw_sync_worker *w, const struct mw_row *item, struct mw_sync_r
 }
 
 /* ---- removal ---- */
-
-static enum mw_code
-try_remove(void *arg)
-{
-	struct upload *u = arg;
-	struct mw_store *store = u->w->store;
-
-	return store->ops->remove(store, &u->w->ctx, u->key);
-}
 
 /* It goes only if it is what was listed, and the sandbox still has no such file. */
 static enum mw_code
@@ -198,12 +185,12 @@ remove_locked(struct upload *u, struct mw_sync_result *o)
 		o->act = MW_ACT_NEWER;
 		return MW_OK;
 	}
-	if ((code = mw_retry(u->w->app, &u->w->ctx, MW_UP_STORE, try_remove, u)) != MW_OK)
+	if ((code = mw_object_remove(u->w->app, u->w->ctx, u->key)) != MW_OK)
 		return code;
 	o->act = there ? MW_ACT_REMOVE : MW_ACT_NONE;
 	o->has_fact = true;
 	o->fact = (struct mw_row){ .path = u->item->path, .tag = "", .act = MW_ACT_NONE };
-	return mw_outbox_mark(u->w->app->outbox, &u->w->ctx, u->w->run->user, u->item->path,
+	return mw_outbox_mark(u->w->app->outbox, u->w->ctx, u->w->run->user, u->item->path,
 	    MW_MARK_NONE);
 }
 
@@ -218,8 +205,8 @@ mw_sync_up_remove(struct mw_sync_worker *w, const struct mw_row *item, struct mw
 		o->act = MW_ACT_REMOVE;
 		return MW_OK;
 	}
-	if ((u.key = mw_store_key(w->app->conf, w->ctx.arena, w->run->user, item->path)) == NULL)
-		return mw_ctx_nomem(&w->ctx);
+	if ((u.key = mw_store_key(w->app->conf, w->ctx->arena, w->run->user, item->path)) == NULL)
+		return mw_ctx_nomem(w->ctx);
 	if ((code = mw_sync_lock(w, item->path, &lock)) == MW_OK)
 		code = remove_locked(&u, o);
 	mw_path_unlock(lock);
