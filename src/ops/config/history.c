@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "app/object.h"
 #include "app/retry.h"
+#include "ops/config/document.h"
 
 #define FOLDER ".moltworker/config/"
 #define DIGITS 15		/* of the time in ms, so that byte order is time's */
@@ -34,13 +35,15 @@ add_row(void *arg, const struct mw_list_row *row)
 	struct listing *l = arg;
 	struct mw_arena *a = l->ctx->arena;
 	struct mw_version v = { .size = row->size };
-	const char *name = row->key + strlen(l->prefix);
+	const char *name = row->key + strlen(l->prefix), *path = strchr(name, '/');
 
 	if ((l->after = v.key = mw_arena_strdup(a, row->key)) == NULL)
 		return mw_ctx_nomem(l->ctx);
 	if (strlen(name) < DIGITS || !mw_str_uint(name, DIGITS, INT64_MAX, &v.saved))
 		return MW_OK;		/* not one of ours */
-	if ((v.etag = mw_arena_strdup(a, row->etag)) == NULL)
+	/* Older ones, without a path, are of the time when there was but one. */
+	v.path = mw_arena_strdup(a, path != NULL ? path + 1 : mw_document_first(l->app->conf));
+	if (v.path == NULL || (v.etag = mw_arena_strdup(a, row->etag)) == NULL)
 		return mw_ctx_nomem(l->ctx);
 	if (l->n >= MW_HISTORY_MAX) {
 		if (l->nsurplus < MW_HISTORY_MAX)
@@ -125,7 +128,7 @@ try_put(void *arg)
 	struct save *s = arg;
 	struct mw_store *store = s->app->store;
 	struct mw_put put = { .fd = s->spool.fd, .size = s->spool.size, .sha256 = s->spool.sha256,
-	    .md5 = s->spool.md5, .content_type = "application/json", .mode = -1, .mtime = -1 };
+	    .md5 = s->spool.md5, .content_type = "application/json5", .mode = -1, .mtime = -1 };
 	const char *etag;
 
 	return store->ops->put(store, s->ctx, s->key, &put, &etag);
@@ -154,33 +157,38 @@ prune(struct save *s, const struct listing *l)
 	}
 }
 
+/* Has the newest of this path the same content? */
 static bool
-same(const struct listing *l, const struct mw_spool *spool)
+same(const struct listing *l, const char *path, const struct mw_spool *spool)
 {
 	char hex[33], tag[36];
+	size_t i = kept(l);
 
-	if (l->n == 0)
+	while (i > 0 && strcmp(l->newest[i - 1].path, path) != 0)
+		i--;
+	if (i == 0)
 		return false;
 	mw_str_hex(spool->md5, sizeof(spool->md5), hex);
 	(void)snprintf(tag, sizeof(tag), "\"%s\"", hex);
-	return strcmp(l->newest[kept(l) - 1].etag, tag) == 0;
+	return strcmp(l->newest[i - 1].etag, tag) == 0;
 }
 
 static enum mw_code
-save(struct save *s, const char *user)
+save(struct save *s, const char *user, const char *path)
 {
 	struct listing l;
 	int64_t now = mw_wall();
 	enum mw_code code;
 	char id[9];
 
-	if ((code = list_all(&l, s->app, s->ctx, user)) != MW_OK || same(&l, &s->spool))
+	if ((code = list_all(&l, s->app, s->ctx, user)) != MW_OK || same(&l, path, &s->spool))
 		return code;
 	/* After all others, also when the clock went back. */
 	if (l.n > 0 && l.newest[kept(&l) - 1].saved >= now)
 		now = l.newest[kept(&l) - 1].saved + 1;
 	mw_str_random_hex(id, 4);
-	s->key = mw_arena_printf(s->ctx->arena, "%s%0*lld-%s", l.prefix, DIGITS, (long long)now, id);
+	s->key = mw_arena_printf(s->ctx->arena, "%s%0*lld-%s/%s", l.prefix, DIGITS, (long long)now,
+	    id, path);
 	if (s->key == NULL)
 		return mw_ctx_nomem(s->ctx);
 	if ((code = mw_retry(s->app, s->ctx, MW_UP_STORE, try_put, s)) == MW_OK)
@@ -190,7 +198,7 @@ save(struct save *s, const char *user)
 
 enum mw_code
 mw_history_save(struct mw_app *app, struct mw_ctx *ctx, const char *user,
-    const char *text, size_t len)
+    const char *path, const char *text, size_t len)
 {
 	struct save s = { .app = app, .ctx = ctx, .spool = { .fd = -1 } };
 	enum mw_code code;
@@ -198,7 +206,7 @@ mw_history_save(struct mw_app *app, struct mw_ctx *ctx, const char *user,
 	if ((code = mw_spool_begin(&s.spool, app->spool_dir, &ctx->err)) == MW_OK &&
 	    (code = mw_spool_add(&s.spool, text, len, &ctx->err)) == MW_OK &&
 	    (code = mw_spool_finish(&s.spool, &ctx->err)) == MW_OK)
-		code = save(&s, user);
+		code = save(&s, user, path);
 	mw_spool_drop(&s.spool);
 	return code;
 }
@@ -207,7 +215,7 @@ mw_history_save(struct mw_app *app, struct mw_ctx *ctx, const char *user,
 
 enum mw_code
 mw_history_get(struct mw_app *app, struct mw_ctx *ctx, const char *user,
-    int64_t version, char **text, size_t *len)
+    int64_t version, struct mw_version *found, char **text, size_t *len)
 {
 	struct mw_version v[MW_HISTORY_MAX];
 	struct mw_spool spool = { .fd = -1 };
@@ -220,6 +228,7 @@ mw_history_get(struct mw_app *app, struct mw_ctx *ctx, const char *user,
 	if (version < 1 || version > (int64_t)n)
 		return mw_ctx_fail(ctx, MW_FILE_NOT_FOUND,
 		    "There is no version %lld of the configuration; %zu are kept", (long long)version, n);
+	*found = v[version - 1];
 	if ((code = mw_fetch(app, ctx, app->store, v[version - 1].key, &spool, &obj)) == MW_OK) {
 		*len = (size_t)spool.size;
 		if ((*text = mw_arena_alloc(ctx->arena, *len + 1)) == NULL)
