@@ -264,7 +264,7 @@ remove_member(struct editor *e, const struct members *all, size_t i)
 	char end;
 
 	to = tail(s, m->to, all->keep[i] ? 0 : m->comma, &end);
-	if (end == '\0') {
+	if (end == '\0' && i + 1 < all->n) {
 		add_edit(e, m->key->from, mw_json5_blanks_after(s, to), NULL, 0);
 		return;
 	}
