@@ -14,7 +14,7 @@
 #include "base/buf.h"
 
 #define MW_JSON5_DEPTH_MAX 32		/* open objects and arrays */
-#define MW_JSON5_HEX_MAX 16384		/* digits of a hexadecimal number: what they cost grows faster */
+#define MW_JSON5_HEX_MAX 4096		/* digits of a hexadecimal number: what they cost grows faster */
 
 enum mw_json5_type {
 	MW_JSON5_NULL, MW_JSON5_FALSE, MW_JSON5_TRUE, MW_JSON5_NUMBER, MW_JSON5_STRING,
@@ -53,7 +53,7 @@ enum mw_code mw_json5_parse(struct mw_arena *a, const char *s, size_t n,
 
 /*
  * A value as JSON, appended to out: numbers keep their digits, hexadecimal ones in
- * decimal, whatever their size.  Infinity and NaN are null; their JSON Pointers
+ * exact decimal.  Infinity and NaN are null; their JSON Pointers
  * (RFC 6901) go to not_json as JSON strings with commas between them.  MW_FILE_TOO_LARGE
  * when one of the buffers is full.
  */

@@ -160,11 +160,12 @@ same_number(struct editor *e, const char *a, size_t a_len, const char *b, size_t
 	struct mw_buf x, y;
 	bool same;
 
+	if (a_len == b_len && memcmp(a, b, a_len) == 0)
+		return true;
 	mw_buf_init(&x, e->made.max);
 	mw_buf_init(&y, e->made.max);
 	same = mw_json5_put_number(e->arena, &x, a, a_len) && mw_json5_put_number(e->arena, &y, b, b_len) ?
-	    x.len == y.len && !x.failed && !y.failed && memcmp(x.data, y.data, x.len) == 0 :
-	    a_len == b_len && memcmp(a, b, a_len) == 0;
+	    x.len == y.len && !x.failed && !y.failed && memcmp(x.data, y.data, x.len) == 0 : false;
 	mw_buf_free(&x);
 	mw_buf_free(&y);
 	return same;

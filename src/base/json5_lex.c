@@ -288,9 +288,9 @@ hexadecimal(struct mw_json5_lex *l)
 	if (l->at == start)
 		return mw_json5_bad(l, l->at, "expected a hexadecimal digit after 0x");
 	return l->at - start <= MW_JSON5_HEX_MAX ? MW_OK :
-	    mw_json5_bad(l, start, "a hexadecimal number of more than 16384 digits");
+	    mw_json5_bad(l, start, "a hexadecimal number of more than 4096 digits");
 }
-_Static_assert(MW_JSON5_HEX_MAX == 16384, "the message names the limit");
+_Static_assert(MW_JSON5_HEX_MAX == 4096, "the message names the limit");
 
 static enum mw_code
 decimal(struct mw_json5_lex *l)
