@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "app/app.h"
 #include "ops/files/drain.h"
-#include "ops/exec/exec.h"
+#include "ops/exec/tend.h"
 #include "verbs.h"
 
 #define LIMIT 86400000		/* ms; an operator may stop it at any time */

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <errno.h>
-#include <pwd.h>
-#include <stdarg.h>
+/* moltctl: its verbs, and its help. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "verbs.h"
 
@@ -26,58 +22,14 @@ static const struct mw_verb verbs[] = {
 
 #define NVERBS (sizeof(verbs) / sizeof(verbs[0]))
 
-int
-mw_ctl_error(const char *fmt, ...)
-{
-	va_list ap;
-
-	fputs("moltctl: ", stderr);
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-	return 1;
-}
-
-static const struct mw_verb *
-find(const char *name)
+const struct mw_verb *
+mw_verb_find(const char *name)
 {
 	for (size_t i = 0; i < NVERBS; i++) {
 		if (strcmp(verbs[i].name, name) == 0)
 			return &verbs[i];
 	}
 	return NULL;
-}
-
-int
-mw_ctl_usage(const char *verb)
-{
-	const struct mw_verb *v = find(verb);
-
-	if (v != NULL)
-		fprintf(stderr, "usage: moltctl %s %s\n", v->name, v->args);
-	return MW_EXIT_USAGE;
-}
-
-bool
-mw_ctl_owner(const struct mw_conf *conf, struct mw_err *err)
-{
-	struct stat st;
-	struct passwd *pw;
-
-	if (stat(conf->state.path, &st) == -1) {
-		if (errno == ENOENT)
-			return true;
-		mw_fail(err, MW_INTERNAL_ERROR, "%s: %s", conf->state.path, strerror(errno));
-		return false;
-	}
-	if (st.st_uid == geteuid())
-		return true;
-	pw = getpwuid(st.st_uid);
-	mw_fail(err, MW_INTERNAL_ERROR, "%s belongs to %s (uid %u): run this as that user",
-	    conf->state.path, pw != NULL ? pw->pw_name : "an unknown user",
-	    (unsigned)st.st_uid);
-	return false;
 }
 
 static void
@@ -110,7 +62,7 @@ main(int argc, char **argv)
 		help(stdout);
 		return fflush(stdout) == 0 ? 0 : 1;
 	}
-	v = find(argv[1]);
+	v = mw_verb_find(argv[1]);
 	if (v == NULL) {
 		mw_ctl_error("no such verb: %s (moltctl --help lists them)", argv[1]);
 		return MW_EXIT_USAGE;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Becoming another user for good. */
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>

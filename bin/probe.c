@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Is a TCP port free? */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>

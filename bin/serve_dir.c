@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* moltctl serve: the directory of a private instance. */
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>

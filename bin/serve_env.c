@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* moltctl serve: the environment of what it starts. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* moltctl serve: a pool of processes for each responder. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "ops/ready/ready.h"
+#include "ops/ready/wake_wait.h"
 #include "sandbox/sandbox.h"
 #include "serve.h"
 

@@ -28,6 +28,9 @@ int mw_verb_hold(int argc, char **argv);
 int mw_verb_serve(int argc, char **argv);
 int mw_verb_wake(int argc, char **argv);
 
+/* NULL: there is no such verb. */
+const struct mw_verb *mw_verb_find(const char *name);
+
 /* "moltctl: TEXT" on stderr.  Returns 1. */
 int mw_ctl_error(const char *fmt, ...) MW_PRINTF(1, 2);
 

@@ -12,7 +12,7 @@
 #include "base/stop.h"
 #include "base/str.h"
 #include "app/helper.h"
-#include "ops/ready/ready.h"
+#include "ops/wake/lead.h"
 #include "verbs.h"
 
 #define ARENA_MAX (64 << 20)

@@ -3,7 +3,6 @@
  * batch.fcgi: many operations on a user's files in one request.  It serves the
  * files routes too, since a file may be named "batch".
  */
-#include <json.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,17 +22,13 @@
 static enum mw_code
 bad_request(struct mw_req *req, const struct mw_batch_in *in, enum mw_code code)
 {
-	struct json_object *details;
-
 	if (in->row < 0)
 		return code;
-	details = json_object_new_object();
-	json_object_object_add(details, "index", json_object_new_int64(in->row));
+	(void)mw_json_open(&req->extra, "details", '{');
+	(void)mw_json_add_int(&req->extra, "index", in->row);
 	if (in->field != NULL)
-		json_object_object_add(details, "field", json_object_new_string(in->field));
-	if (req->extra == NULL)
-		req->extra = json_object_new_object();
-	json_object_object_add(req->extra, "details", details);
+		(void)mw_json_add(&req->extra, "field", in->field);
+	(void)mw_json_close(&req->extra, '}');
 	return code;
 }
 

@@ -3,18 +3,19 @@
  * bulk.fcgi: one operation for many users, a line of JSON about each as it ends.
  * Each turn reads like the operation's own paragraph of the API manual.
  */
-#include <json.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "ops/fleet/lifecycle.h"
 #include "ops/config/document.h"
 #include "ops/exec/answer.h"
+#include "ops/exec/exec.h"
 #include "ops/fleet/bulk.h"
 #include "ops/sync/answer.h"
 #include "ops/fleet/users.h"
 #include "app/longwait.h"
 #include "app/responder.h"
+#include "ops/files/params.h"
 
 #define PIECE (16 * 1024)
 
@@ -96,20 +97,6 @@ exec(void *arg, struct mw_fleet_turn *t)
 	return code;
 }
 
-/* The members of an object, which is freed. */
-static enum mw_code
-object_members(struct mw_fleet_turn *t, struct json_object *o)
-{
-	size_t n = 0;
-	const char *s = json_object_to_json_string_length(o,
-	    JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &n);
-	bool good = s != NULL && n > 2 && mw_buf_addc(&t->more, ',') &&
-	    mw_buf_add(&t->more, s + 1, n - 2);
-
-	json_object_put(o);
-	return good ? MW_OK : mw_ctx_nomem(t->ctx);
-}
-
 /* With paths that failed it has not succeeded, though it went on to its end. */
 static enum mw_code
 sync_user(void *arg, struct mw_fleet_turn *t)
@@ -117,17 +104,14 @@ sync_user(void *arg, struct mw_fleet_turn *t)
 	const struct mw_fleet_request *f = &((struct bulk *)arg)->f;
 	struct mw_sync s = { .user = t->user, .direction = f->direction, .remove = f->remove,
 	    .dry_run = f->dry_run, .force = f->force, .max_wake = f->max_wake };
-	struct json_object *o;
 	enum mw_code code;
 
 	mw_app_limit(t->ctx, s.max_wake, t->app->conf->sync.timeout);
 	if ((code = mw_sync(t->app, t->ctx, &s)) != MW_OK)
 		return code;
-	if ((o = json_object_new_object()) == NULL)
-		return mw_ctx_nomem(t->ctx);
-	mw_sync_add_result(o, t->ctx->arena, &s);
-	if ((code = object_members(t, o)) != MW_OK || s.failed.count == 0)
-		return code;
+	mw_sync_add_result(&t->more, t->ctx->arena, &s);
+	if (s.failed.count == 0)
+		return MW_OK;
 	return mw_ctx_fail(t->ctx, s.failed.first->code, "The sync failed for %lld files, the "
 	    "first is /%.100s", (long long)s.failed.count, s.failed.first->path);
 }
@@ -137,7 +121,6 @@ patch_config(void *arg, struct mw_fleet_turn *t)
 {
 	const struct mw_fleet_request *f = &((struct bulk *)arg)->f;
 	struct mw_document d = { .user = t->user, .max_wake = f->max_wake, .force = f->force };
-	const struct mw_write *w = &d.written;
 	char modified[MW_RFC3339_LEN];
 	enum mw_code code;
 
@@ -149,11 +132,8 @@ patch_config(void *arg, struct mw_fleet_turn *t)
 	(void)(mw_json_add(&t->more, "etag", d.etag) && mw_json_add(&t->more, "source", d.from) &&
 	    mw_json_add(&t->more, "lastModified", d.modified > 0 ? modified : NULL) &&
 	    mw_json_add_bool(&t->more, "saved", d.saved) &&
-	    mw_json_add_bool(&t->more, "applied", d.applied) &&
-	    mw_buf_addf(&t->more, ",\"r2Sync\":{\"success\":%s",
-	    w->r2_synced ? "true" : "false") &&
-	    mw_json_add_bool(&t->more, "queued", w->r2_queued) &&
-	    mw_json_add(&t->more, "error", w->r2_error) && mw_buf_addc(&t->more, '}'));
+	    mw_json_add_bool(&t->more, "applied", d.applied));
+	mw_add_r2_sync(&t->more, &d.written);
 	return MW_OK;
 }
 
@@ -168,19 +148,13 @@ static enum mw_code (*const turns[])(void *, struct mw_fleet_turn *) = {
 static enum mw_code
 bad_request(struct mw_req *req, const struct mw_fleet_in *in, enum mw_code code)
 {
-	struct json_object *details;
-
 	if (code == MW_OK || in->field == NULL)
 		return code;
-	if ((details = json_object_new_object()) == NULL ||
-	    (req->extra == NULL && (req->extra = json_object_new_object()) == NULL)) {
-		json_object_put(details);
-		return code;
-	}
+	(void)mw_json_open(&req->extra, "details", '{');
 	if (in->row >= 0)
-		json_object_object_add(details, "index", json_object_new_int64(in->row));
-	json_object_object_add(details, "field", json_object_new_string(in->field));
-	json_object_object_add(req->extra, "details", details);
+		(void)mw_json_add_int(&req->extra, "index", in->row);
+	(void)mw_json_add(&req->extra, "field", in->field);
+	(void)mw_json_close(&req->extra, '}');
 	return code;
 }
 
@@ -270,7 +244,7 @@ summary(struct bulk *b)
 	bool sent;
 
 	mw_buf_init(&line, 1024);
-	(void)(mw_buf_adds(&line, "{\"summary\":true") &&
+	(void)(mw_json_open(&line, NULL, '{') && mw_json_add_bool(&line, "summary", true) &&
 	    mw_json_add(&line, "operation", r->what) &&
 	    mw_json_add_int(&line, "total", (int64_t)r->n) &&
 	    mw_json_add_int(&line, "succeeded", (int64_t)r->succeeded) &&

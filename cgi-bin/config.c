@@ -154,20 +154,10 @@ answer_change(struct mw_req *req, struct mw_document *d)
 static enum mw_code
 failed(struct mw_req *req, const struct mw_document *d, enum mw_code code)
 {
-	struct json_object *list;
-
 	if (code == MW_CONFLICT && d->etag != NULL)
 		mw_res_header(req, "ETag", d->etag);
-	if (code != MW_FILE_NOT_FOUND || d->tried == 0)
-		return code;
-	list = json_object_new_array();
-	if (d->tried & MW_TRIED_R2)
-		json_object_array_add(list, json_object_new_string("r2"));
-	if (d->tried & MW_TRIED_CONTAINER)
-		json_object_array_add(list, json_object_new_string("container"));
-	if (req->extra == NULL)
-		req->extra = json_object_new_object();
-	json_object_object_add(req->extra, "triedSources", list);
+	if (code == MW_FILE_NOT_FOUND && d->tried != 0)
+		mw_add_tried(&req->extra, d->tried);
 	return code;
 }
 

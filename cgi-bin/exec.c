@@ -3,7 +3,6 @@
  * exec.fcgi: run commands in a user's sandbox, follow them, end them.
  * Each handler reads like its paragraph of the API manual.
  */
-#include <json.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +12,8 @@
 #include "base/str.h"
 #include "base/utf8.h"
 #include "ops/exec/answer.h"
+#include "ops/exec/exec.h"
+#include "ops/exec/look.h"
 #include "app/longwait.h"
 #include "app/responder.h"
 
@@ -33,22 +34,8 @@ json_begin(struct mw_req *req, struct mw_buf *b, size_t contents)
 {
 	/* The longest escape of a byte is six. */
 	mw_buf_init(b, 6 * contents + 65536);
-	(void)mw_buf_addf(b, "{\"userId\":\"%s\"", req->user);
-}
-
-static enum mw_code
-json_send(struct mw_req *req, struct mw_buf *b)
-{
-	enum mw_code code = MW_OK;
-
-	(void)(mw_json_add(b, "timestamp", mw_req_time(req, mw_wall())) && mw_buf_adds(b, "}\n"));
-	if (b->failed)
-		return mw_ctx_nomem(&req->ctx);
-	mw_res_start(req, 200, "application/json", (int64_t)b->len);
-	if (!mw_res_write(req, b->data, b->len))
-		code = MW_CLIENT_GONE;
-	mw_buf_free(b);
-	return code;
+	(void)mw_json_open(b, NULL, '{');
+	(void)mw_json_add(b, "userId", req->user);
 }
 
 static const char *
@@ -76,21 +63,16 @@ add_state(struct mw_req *req, struct mw_buf *b, const struct mw_process *row, in
 {
 	bool over = mw_process_over(row->state);
 
-	(void)mw_buf_addf(b, ",\"status\":\"%s\",\"running\":%s", status_word(row),
-	    over ? "false" : "true");
+	(void)mw_json_add(b, "status", status_word(row));
+	(void)mw_json_add_bool(b, "running", !over);
 	if (over && row->state != MW_PROC_LOST)
-		(void)mw_buf_addf(b, ",\"exitCode\":%d", mw_exec_exit_code(row));
+		(void)mw_json_add_int(b, "exitCode", mw_exec_exit_code(row));
 	else
-		(void)mw_buf_adds(b, ",\"exitCode\":null");
-	if (row->started > 0)
-		(void)mw_json_add(b, "startedAt", mw_req_time(req, row->started));
-	else
-		(void)mw_buf_adds(b, ",\"startedAt\":null");
-	if (over && row->ended > 0)
-		(void)mw_json_add(b, "endedAt", mw_req_time(req, row->ended));
-	else
-		(void)mw_buf_adds(b, ",\"endedAt\":null");
-	return mw_buf_addf(b, ",\"duration\":%lld", (long long)(duration > 0 ? duration : 0));
+		(void)mw_json_add(b, "exitCode", NULL);
+	(void)mw_json_add(b, "startedAt", row->started > 0 ? mw_req_time(req, row->started) : NULL);
+	(void)mw_json_add(b, "endedAt",
+	    over && row->ended > 0 ? mw_req_time(req, row->ended) : NULL);
+	return mw_json_add_int(b, "duration", duration > 0 ? duration : 0);
 }
 
 /* ---- POST: run ---- */
@@ -126,8 +108,8 @@ started(struct mw_req *req, const struct mw_exec_request *r, const struct mw_exe
 
 	json_begin(req, &b, r->command.len);
 	(void)(mw_json_add_text(&b, "command", r->command.data, r->command.len) &&
-	    mw_buf_adds(&b, ",\"status\":\"started\"") && mw_exec_add_started(&b, v));
-	return json_send(req, &b);
+	    mw_json_add(&b, "status", "started") && mw_exec_add_started(&b, v));
+	return mw_res_object(req, 200, &b);
 }
 
 static enum mw_code
@@ -138,30 +120,17 @@ finished(struct mw_req *req, const struct mw_exec_request *r, const struct mw_ex
 	json_begin(req, &b, r->command.len + v->out.len + v->err.len);
 	(void)(mw_json_add_text(&b, "command", r->command.data, r->command.len) &&
 	    mw_exec_add_result(&b, v, (size_t)req->app->conf->exec.max_output));
-	return json_send(req, &b);
+	return mw_res_object(req, 200, &b);
 }
 
 static void
-put(struct mw_req *req, const char *name, struct json_object *value)
-{
-	(void)json_object_object_add(req->extra, name, value);
-}
-
-static void
-put_stream(struct mw_req *req, const char *name, const char *encoding, const struct mw_buf *s,
+add_stream(struct mw_req *req, const char *name, const char *encoding, const struct mw_buf *s,
     bool dropped)
 {
 	bool text, cut;
 	size_t n = mw_exec_fitting(s, (size_t)req->app->conf->exec.max_output, dropped, &text, &cut);
-	struct mw_buf b;
 
-	mw_buf_init(&b, 2 * n + 4);
-	if (!text && !mw_base64_write(mw_buf_writer, &b, s->data, n))
-		mw_buf_reset(&b);
-	put(req, name, text ? json_object_new_string_len(n > 0 ? s->data : "", (int)n) :
-	    json_object_new_string_len(b.len > 0 ? b.data : "", (int)b.len));
-	put(req, encoding, json_object_new_string(text ? "utf-8" : "base64"));
-	mw_buf_free(&b);
+	(void)mw_exec_add_stream(&req->extra, name, encoding, s->data, n, text);
 }
 
 /* An error about a command names it, and one about its time shows what it had printed. */
@@ -169,20 +138,19 @@ static enum mw_code
 failed(struct mw_req *req, const struct mw_exec_request *r, const struct mw_exec_view *v,
     enum mw_code code)
 {
+	struct mw_buf *extra = &req->extra;
 	size_t n = r->command.len;
 
 	if (n > MW_PROCESS_COMMAND_MAX)
 		n = mw_utf8_span(r->command.data, MW_PROCESS_COMMAND_MAX);
-	if (req->extra == NULL && (req->extra = json_object_new_object()) == NULL)
-		return mw_ctx_nomem(&req->ctx);
-	put(req, "command", json_object_new_string_len(r->command.data, (int)n));
+	(void)mw_json_add_text(extra, "command", r->command.data, n);
 	if (code != MW_COMMAND_TIMEOUT)
 		return code;
-	put_stream(req, "stdout", "stdoutEncoding", &v->out, v->row.out_cut);
-	put_stream(req, "stderr", "stderrEncoding", &v->err, v->row.err_cut);
-	put(req, "exitCode", json_object_new_int(-1));
-	put(req, "partial", json_object_new_boolean(true));
-	put(req, "duration", json_object_new_int64(v->duration > 0 ? v->duration : 0));
+	add_stream(req, "stdout", "stdoutEncoding", &v->out, v->row.out_cut);
+	add_stream(req, "stderr", "stderrEncoding", &v->err, v->row.err_cut);
+	(void)mw_json_add_int(extra, "exitCode", -1);
+	(void)mw_json_add_bool(extra, "partial", true);
+	(void)mw_json_add_int(extra, "duration", v->duration > 0 ? v->duration : 0);
 	return code;
 }
 
@@ -250,15 +218,15 @@ send_status(struct mw_req *req, const struct mw_exec_view *v, size_t max)
 	struct mw_buf b;
 
 	json_begin(req, &b, out + err);
-	(void)(mw_json_add(&b, "processId", v->row.id) && mw_buf_adds(&b, ",\"found\":true") &&
+	(void)(mw_json_add(&b, "processId", v->row.id) && mw_json_add_bool(&b, "found", true) &&
 	    add_state(req, &b, &v->row, v->duration) &&
 	    mw_exec_add_stream(&b, "stdout", "stdoutEncoding", v->out.data, out, out_text) &&
 	    mw_exec_add_stream(&b, "stderr", "stderrEncoding", v->err.data, err, err_text) &&
-	    mw_buf_addf(&b, ",\"stdoutTruncated\":%s,\"stderrTruncated\":%s,"
-	    "\"nextStdoutOffset\":%lld,\"nextStderrOffset\":%lld",
-	    v->row.out_cut ? "true" : "false", v->row.err_cut ? "true" : "false",
-	    (long long)(v->out_at + (int64_t)out), (long long)(v->err_at + (int64_t)err)));
-	return json_send(req, &b);
+	    mw_json_add_bool(&b, "stdoutTruncated", v->row.out_cut) &&
+	    mw_json_add_bool(&b, "stderrTruncated", v->row.err_cut) &&
+	    mw_json_add_int(&b, "nextStdoutOffset", v->out_at + (int64_t)out) &&
+	    mw_json_add_int(&b, "nextStderrOffset", v->err_at + (int64_t)err));
+	return mw_res_object(req, 200, &b);
 }
 
 static bool
@@ -411,10 +379,9 @@ say_piece(struct sse *s, const char *event, const struct mw_buf *piece, bool mor
 		return true;
 	*at += (int64_t)n;
 	mw_buf_init(&data, 6 * n + 100);
-	(void)(mw_buf_adds(&data, "{\"data\":\"") &&
-	    (text ? mw_json_escape(mw_buf_writer, &data, piece->data, n) :
-	    mw_base64_write(mw_buf_writer, &data, piece->data, n)) &&
-	    mw_buf_addf(&data, "\",\"encoding\":\"%s\"}", text ? "utf-8" : "base64"));
+	(void)(mw_json_open(&data, NULL, '{') &&
+	    mw_exec_add_stream(&data, "data", "encoding", piece->data, n, text) &&
+	    mw_json_close(&data, '}'));
 	good = say_event(s, event, &data);
 	mw_buf_free(&data);
 	return good;
@@ -428,7 +395,7 @@ say_exit(struct sse *s, const struct mw_exec_view *v)
 
 	json_begin(s->req, &data, 0);
 	(void)(mw_json_add(&data, "processId", v->row.id) &&
-	    add_state(s->req, &data, &v->row, v->duration) && mw_buf_addc(&data, '}'));
+	    add_state(s->req, &data, &v->row, v->duration) && mw_json_close(&data, '}'));
 	good = say_event(s, "exit", &data);
 	mw_buf_free(&data);
 	return good;
@@ -444,7 +411,8 @@ say_error(struct sse *s, enum mw_code code)
 	json_begin(s->req, &data, sizeof(s->req->ctx.err.msg));
 	(void)(mw_json_add(&data, "code", mw_code_info(code)->name) &&
 	    mw_json_add(&data, "error", s->req->ctx.err.msg) &&
-	    mw_buf_addf(&data, ",\"retryable\":%s}", mw_code_info(code)->retryable ? "true" : "false"));
+	    mw_json_add_bool(&data, "retryable", mw_code_info(code)->retryable) &&
+	    mw_json_close(&data, '}'));
 	good = say_event(s, "error", &data);
 	mw_buf_free(&data);
 	return good;
@@ -538,9 +506,10 @@ list_one(void *arg, const struct mw_process *row)
 	int64_t duration = row->started == 0 ? 0 :
 	    (mw_process_over(row->state) ? row->ended : mw_wall()) - row->started;
 
-	(void)(mw_buf_addf(&l->b, "%s{\"processId\":\"%s\"", l->n++ > 0 ? "," : "", row->id) &&
+	l->n++;
+	(void)(mw_json_open(&l->b, NULL, '{') && mw_json_add(&l->b, "processId", row->id) &&
 	    mw_json_add(&l->b, "command", row->command) &&
-	    add_state(l->req, &l->b, row, duration) && mw_buf_addc(&l->b, '}'));
+	    add_state(l->req, &l->b, row, duration) && mw_json_close(&l->b, '}'));
 	return l->b.failed ? mw_ctx_nomem(&l->req->ctx) : MW_OK;
 }
 
@@ -556,11 +525,11 @@ get_list(struct mw_req *req)
 	if (mw_exec_refresh(req->app, &req->ctx, req->user) != MW_OK)
 		mw_err_clear(&req->ctx.err);
 	json_begin(req, &l.b, (size_t)LIST_MAX * (MW_PROCESS_COMMAND_MAX + 100));
-	(void)mw_buf_adds(&l.b, ",\"processes\":[");
+	(void)mw_json_open(&l.b, "processes", '[');
 	code = mw_process_list(req->app->processes, &req->ctx, req->user, LIST_MAX, list_one, &l);
 	if (code == MW_OK) {
-		(void)mw_buf_addf(&l.b, "],\"count\":%u", l.n);
-		code = json_send(req, &l.b);
+		(void)(mw_json_close(&l.b, ']') && mw_json_add_int(&l.b, "count", l.n));
+		code = mw_res_object(req, 200, &l.b);
 	}
 	mw_buf_free(&l.b);
 	return code;

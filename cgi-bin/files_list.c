@@ -2,68 +2,61 @@
 /* GET of a directory. */
 #include "files.h"
 
-#include <json.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
+#include "base/buf.h"
+#include "base/json.h"
 #include "ops/files/list.h"
 #include "ops/files/params.h"
 #include "app/responder.h"
 
-static struct json_object *
-time_or_null(struct mw_req *req, int64_t ms)
-{
-	return ms >= 0 ? json_object_new_string(mw_req_time(req, ms)) : NULL;
-}
-
-static struct json_object *
-listed(struct mw_req *req, const struct mw_listed *e)
+static void
+add_listed(struct mw_req *req, struct mw_buf *b, const struct mw_listed *e)
 {
 	static const char *const types[] = {
 		[MW_FT_FILE] = "file", [MW_FT_DIR] = "directory",
 		[MW_FT_SYMLINK] = "symlink", [MW_FT_OTHER] = "other",
 	};
-	struct json_object *o = json_object_new_object();
 	const char *name = strrchr(e->path, '/');
 	char mode[8];
 
-	json_object_object_add(o, "name",
-	    json_object_new_string(name != NULL ? name + 1 : e->path));
-	json_object_object_add(o, "relativePath", json_object_new_string(e->path));
-	json_object_object_add(o, "type", json_object_new_string(types[e->type]));
-	json_object_object_add(o, "size",
-	    e->size >= 0 ? json_object_new_int64(e->size) : NULL);
-	json_object_object_add(o, "modifiedAt", time_or_null(req, e->modified));
+	(void)mw_json_open(b, NULL, '{');
+	(void)mw_json_add(b, "name", name != NULL ? name + 1 : e->path);
+	(void)mw_json_add(b, "relativePath", e->path);
+	(void)mw_json_add(b, "type", types[e->type]);
+	(void)mw_json_add_known(b, "size", e->size);
+	(void)mw_json_add(b, "modifiedAt", e->modified >= 0 ? mw_req_time(req, e->modified) : NULL);
 	if (e->mode >= 0) {
 		(void)snprintf(mode, sizeof(mode), "%04o", (unsigned)e->mode & 07777);
-		json_object_object_add(o, "mode", json_object_new_string(mode));
+		(void)mw_json_add(b, "mode", mode);
 	}
 	if (e->etag != NULL)
-		json_object_object_add(o, "etag", json_object_new_string(e->etag));
-	return o;
+		(void)mw_json_add(b, "etag", e->etag);
+	(void)mw_json_close(b, '}');
 }
 
 static enum mw_code
 send_listing(struct mw_req *req, const struct mw_listing *l)
 {
-	struct json_object *o = json_object_new_object(), *files = json_object_new_array();
+	struct mw_buf b;
 	size_t i;
 
+	mw_res_open(&b);
+	(void)mw_json_add(&b, "userId", req->user);
+	(void)mw_json_add(&b, "path", mw_file_shown(req, l->path));
+	(void)mw_json_open(&b, "files", '[');
 	for (i = 0; i < l->n; i++)
-		json_object_array_add(files, listed(req, &l->entry[i]));
-	json_object_object_add(o, "userId", json_object_new_string(req->user));
-	json_object_object_add(o, "path", json_object_new_string(mw_file_shown(req, l->path)));
-	json_object_object_add(o, "files", files);
-	json_object_object_add(o, "count", json_object_new_int64((int64_t)l->n));
+		add_listed(req, &b, &l->entry[i]);
+	(void)mw_json_close(&b, ']');
+	(void)mw_json_add_int(&b, "count", (int64_t)l->n);
 	if (l->next != NULL)
-		json_object_object_add(o, "nextCursor", json_object_new_string(l->next));
+		(void)mw_json_add(&b, "nextCursor", l->next);
 	if (l->skipped > 0)
-		json_object_object_add(o, "skippedNames", json_object_new_int64((int64_t)l->skipped));
-	json_object_object_add(o, "source", json_object_new_string(l->from_source));
-	json_object_object_add(o, "timestamp", json_object_new_string(mw_req_time(req, mw_wall())));
+		(void)mw_json_add_int(&b, "skippedNames", (int64_t)l->skipped);
+	(void)mw_json_add(&b, "source", l->from_source);
 	req->source = l->from_source;
-	return mw_res_json(req, 200, o);
+	return mw_res_object(req, 200, &b);
 }
 
 enum mw_code

@@ -2,36 +2,8 @@
 /* The files routes: which file is meant, in the path or in the query. */
 #include "files.h"
 
-#include <json.h>
-
 #include "app/responder.h"
 #include "ops/files/read.h"
-
-const char *
-mw_file_shown(struct mw_req *req, const char *path)
-{
-	const char *s = mw_arena_cat(req->ctx.arena, "/", path, (char *)NULL);
-
-	return s != NULL ? s : path;
-}
-
-enum mw_code
-mw_file_failed(struct mw_req *req, enum mw_code code, unsigned tried)
-{
-	struct json_object *list;
-
-	if (code != MW_FILE_NOT_FOUND)
-		return code;
-	list = json_object_new_array();
-	if (tried & MW_TRIED_R2)
-		json_object_array_add(list, json_object_new_string("r2"));
-	if (tried & MW_TRIED_CONTAINER)
-		json_object_array_add(list, json_object_new_string("container"));
-	if (req->extra == NULL)
-		req->extra = json_object_new_object();
-	json_object_object_add(req->extra, "triedSources", list);
-	return code;
-}
 
 /* The path in the query; "" (the root) if none was sent and `dir` allows it. */
 static enum mw_code

@@ -2,9 +2,8 @@
 /* PUT and DELETE of a file. */
 #include "files.h"
 
-#include <json.h>
-
-#include "base/clock.h"
+#include "base/mime.h"
+#include "base/json.h"
 #include "ops/files/upload.h"
 #include "ops/files/params.h"
 #include "app/responder.h"
@@ -30,18 +29,18 @@ write_params(struct mw_req *req, struct mw_write *w)
 static enum mw_code
 put_answer(struct mw_req *req, const struct mw_write *w, int64_t size)
 {
-	struct json_object *o = json_object_new_object();
+	struct mw_buf b;
 
-	json_object_object_add(o, "userId", json_object_new_string(req->user));
-	json_object_object_add(o, "path", json_object_new_string(mw_file_shown(req, w->path)));
-	json_object_object_add(o, "success", json_object_new_boolean(true));
-	json_object_object_add(o, "bytesWritten", json_object_new_int64(size));
-	json_object_object_add(o, "mimeType", json_object_new_string(mw_path_mime(w->path)));
+	mw_res_open(&b);
+	(void)mw_json_add(&b, "userId", req->user);
+	(void)mw_json_add(&b, "path", mw_file_shown(req, w->path));
+	(void)mw_json_add_bool(&b, "success", true);
+	(void)mw_json_add_int(&b, "bytesWritten", size);
+	(void)mw_json_add(&b, "mimeType", mw_path_mime(w->path));
 	if (w->etag != NULL)
-		json_object_object_add(o, "etag", json_object_new_string(w->etag));
-	mw_add_r2_sync(o, w);
-	json_object_object_add(o, "timestamp", json_object_new_string(mw_req_time(req, mw_wall())));
-	return mw_res_json(req, 200, o);
+		(void)mw_json_add(&b, "etag", w->etag);
+	mw_add_r2_sync(&b, w);
+	return mw_res_object(req, 200, &b);
 }
 
 enum mw_code
@@ -67,7 +66,7 @@ enum mw_code
 mw_files_remove(struct mw_req *req, const char *path)
 {
 	struct mw_write w = { .user = req->user, .path = path };
-	struct json_object *o;
+	struct mw_buf b;
 	enum mw_code code;
 
 	if ((code = write_params(req, &w)) != MW_OK)
@@ -76,12 +75,11 @@ mw_files_remove(struct mw_req *req, const char *path)
 	req->touched = true;
 	if ((code = mw_delete_file(req->app, &req->ctx, &w)) != MW_OK)
 		return mw_file_failed(req, code, w.tried);
-	o = json_object_new_object();
-	json_object_object_add(o, "userId", json_object_new_string(req->user));
-	json_object_object_add(o, "path", json_object_new_string(mw_file_shown(req, path)));
-	json_object_object_add(o, "success", json_object_new_boolean(true));
-	json_object_object_add(o, "existed", json_object_new_boolean(w.existed));
-	mw_add_r2_sync(o, &w);
-	json_object_object_add(o, "timestamp", json_object_new_string(mw_req_time(req, mw_wall())));
-	return mw_res_json(req, 200, o);
+	mw_res_open(&b);
+	(void)mw_json_add(&b, "userId", req->user);
+	(void)mw_json_add(&b, "path", mw_file_shown(req, path));
+	(void)mw_json_add_bool(&b, "success", true);
+	(void)mw_json_add_bool(&b, "existed", w.existed);
+	mw_add_r2_sync(&b, &w);
+	return mw_res_object(req, 200, &b);
 }

@@ -3,11 +3,11 @@
  * health.fcgi: is this gateway alive, and how are the parts it stands on?
  * Also the catch-all: whatever no other responder has is 403 or 404 here.
  */
-#include <json.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "app/responder.h"
 #include "ops/fleet/health.h"
 #include "app/retry.h"
@@ -18,157 +18,159 @@
 static enum mw_code
 get_healthz(struct mw_req *req)
 {
-	struct json_object *o = json_object_new_object();
+	static const char ok[] = "{\"status\":\"ok\"}\n";
 
-	json_object_object_add(o, "status", json_object_new_string("ok"));
-	return mw_res_json(req, 200, o);
+	mw_res_start(req, 200, "application/json", (int64_t)sizeof(ok) - 1);
+	return mw_res_write(req, ok, sizeof(ok) - 1) ? MW_OK : MW_CLIENT_GONE;
 }
 
 /* {"ok","latencyMs","error"?}; one try, for a health page must not wait for backoffs. */
-static struct json_object *
-store_health(struct mw_req *req, bool *good)
+static bool
+add_store(struct mw_req *req, struct mw_buf *b)
 {
-	struct json_object *o = json_object_new_object();
 	struct mw_store *store;
 	int64_t began = mw_now(), deadline = req->ctx.deadline;
+	bool good;
 
 	if (mw_now() + PING_TIMEOUT < deadline)
 		req->ctx.deadline = mw_now() + PING_TIMEOUT;
-	*good = mw_app_store(req->app, &req->ctx, &store) == MW_OK;
-	if (*good) {
+	good = mw_app_store(req->app, &req->ctx, &store) == MW_OK;
+	if (good) {
 		req->ctx.attempts++;
 		req->ctx.counted = true;
-		*good = store->ops->ping(store, &req->ctx) == MW_OK;
+		good = store->ops->ping(store, &req->ctx) == MW_OK;
 	}
 	req->ctx.deadline = deadline;
 	req->touched = true;
-	json_object_object_add(o, "ok", json_object_new_boolean(*good));
-	json_object_object_add(o, "latencyMs", json_object_new_int64(mw_now() - began));
-	if (!*good)
-		json_object_object_add(o, "error", json_object_new_string(req->ctx.err.msg));
+	(void)mw_json_open(b, "store", '{');
+	(void)mw_json_add_bool(b, "ok", good);
+	(void)mw_json_add_int(b, "latencyMs", mw_now() - began);
+	if (!good)
+		(void)mw_json_add(b, "error", req->ctx.err.msg);
+	(void)mw_json_close(b, '}');
 	mw_err_clear(&req->ctx.err);
-	return o;
+	return good;
 }
 
-static struct json_object *
-outbox_health(struct mw_req *req, bool *good)
+static bool
+add_outbox(struct mw_req *req, struct mw_buf *b)
 {
-	struct json_object *o = json_object_new_object();
 	struct mw_outbox_stat st = { .pending = 0 };
-	int64_t age;
+	bool good = mw_outbox_stat(req->app->outbox, &req->ctx, NULL, &st) == MW_OK;
+	int64_t age = st.oldest > 0 ? (mw_wall() - st.oldest) / 1000 : 0;
 
-	if (mw_outbox_stat(req->app->outbox, &req->ctx, NULL, &st) != MW_OK) {
-		*good = false;
-		json_object_object_add(o, "error", json_object_new_string(req->ctx.err.msg));
-		mw_err_clear(&req->ctx.err);
-	}
-	age = st.oldest > 0 ? (mw_wall() - st.oldest) / 1000 : 0;
-	json_object_object_add(o, "pending", json_object_new_int64(st.pending));
-	json_object_object_add(o, "parked", json_object_new_int64(st.parked));
-	json_object_object_add(o, "oldestSeconds", json_object_new_int64(age > 0 ? age : 0));
-	return o;
+	(void)mw_json_open(b, "outbox", '{');
+	if (!good)
+		(void)mw_json_add(b, "error", req->ctx.err.msg);
+	(void)mw_json_add_int(b, "pending", st.pending);
+	(void)mw_json_add_int(b, "parked", st.parked);
+	(void)mw_json_add_int(b, "oldestSeconds", age > 0 ? age : 0);
+	(void)mw_json_close(b, '}');
+	mw_err_clear(&req->ctx.err);
+	return good;
 }
 
 /* {"store": "closed"|"open"|"half-open", "openUsers": n} */
-static struct json_object *
-breakers_health(struct mw_req *req)
+static void
+add_breakers(struct mw_req *req, struct mw_buf *b)
 {
 	static const char *const words[] = { [MW_BREAKER_CLOSED] = "closed",
 	    [MW_BREAKER_OPEN] = "open", [MW_BREAKER_HALF_OPEN] = "half-open" };
-	struct json_object *o = json_object_new_object();
 	enum mw_breaker_state state = MW_BREAKER_CLOSED;
-	struct mw_breaker b;
+	struct mw_breaker breaker;
 	int64_t wait;
 
-	if (mw_retry_breaker(req->app, &req->ctx, MW_UP_STORE, &b))
-		state = mw_breaker_state(&b, &wait);
-	json_object_object_add(o, "store", json_object_new_string(words[state]));
-	json_object_object_add(o, "openUsers",
-	    json_object_new_int64(mw_breaker_users(req->app->shm)));
-	return o;
+	if (mw_retry_breaker(req->app, &req->ctx, MW_UP_STORE, &breaker))
+		state = mw_breaker_state(&breaker, &wait);
+	(void)mw_json_open(b, "breakers", '{');
+	(void)mw_json_add(b, "store", words[state]);
+	(void)mw_json_add_int(b, "openUsers", mw_breaker_users(req->app->shm));
+	(void)mw_json_close(b, '}');
 }
 
 static enum mw_code
 get_health(struct mw_req *req)
 {
-	struct json_object *o = json_object_new_object(), *store, *outbox;
-	bool good, queue_good = true;
+	struct mw_buf b, parts;
+	bool store, outbox;
 
-	store = store_health(req, &good);
-	outbox = outbox_health(req, &queue_good);
-	json_object_object_add(o, "status",
-	    json_object_new_string(good && queue_good ? "ok" : "degraded"));
-	json_object_object_add(o, "version", json_object_new_string(MW_VERSION));
-	json_object_object_add(o, "driver", json_object_new_string(req->app->conf->sandbox.driver));
-	json_object_object_add(o, "store", store);
-	json_object_object_add(o, "outbox", outbox);
-	json_object_object_add(o, "breakers", breakers_health(req));
-	json_object_object_add(o, "timestamp",
-	    json_object_new_string(mw_req_time(req, mw_wall())));
-	return mw_res_json(req, 200, o);
+	mw_buf_init(&parts, MW_RES_MAX);
+	store = add_store(req, &parts);
+	outbox = add_outbox(req, &parts);
+	add_breakers(req, &parts);
+	mw_res_open(&b);
+	(void)mw_json_add(&b, "status", store && outbox ? "ok" : "degraded");
+	(void)mw_json_add(&b, "version", MW_VERSION);
+	(void)mw_json_add(&b, "driver", req->app->conf->sandbox.driver);
+	(void)mw_json_add_all(&b, &parts);
+	mw_buf_free(&parts);
+	return mw_res_object(req, 200, &b);
 }
 
 /* ---- GET users/{id}/health ---- */
 
-static void
-put_check(struct json_object *checks, struct json_object *timings, struct json_object *results,
-    const char *name, const struct mw_check *c)
-{
-	char error[24];
-
-	json_object_object_add(checks, name, json_object_new_boolean(c->good));
-	json_object_object_add(timings, name, json_object_new_int64(c->ms));
-	if (c->good)
-		return;
-	(void)snprintf(error, sizeof(error), "%sError", name);
-	json_object_object_add(results, error, json_object_new_string(c->err.msg));
-}
+struct named_check {
+	const char *name, *error;
+	const struct mw_check *check;
+};
 
 static void
-put_results(struct mw_req *req, struct json_object *o, const struct mw_health *c)
+add_results(struct mw_req *req, struct mw_buf *b, const struct mw_health *h,
+    const struct named_check *each, size_t n)
 {
-	json_object_object_add(o, "gatewayProcess", json_object_new_boolean(c->gateway.good));
-	json_object_object_add(o, "processCount",
-	    c->processes >= 0 ? json_object_new_int(c->processes) : NULL);
-	json_object_object_add(o, "workingDir",
-	    c->working_dir != NULL ? json_object_new_string(c->working_dir) : NULL);
-	json_object_object_add(o, "r2LastSync",
-	    c->last_sync > 0 ? json_object_new_string(mw_req_time(req, c->last_sync)) : NULL);
-	json_object_object_add(o, "hasConfig",
-	    c->filesystem.good ? json_object_new_boolean(c->has_config) : NULL);
+	size_t i;
+
+	(void)mw_json_open(b, "results", '{');
+	for (i = 0; i < n; i++) {
+		if (!each[i].check->good)
+			(void)mw_json_add(b, each[i].error, each[i].check->err.msg);
+	}
+	(void)mw_json_add_bool(b, "gatewayProcess", h->gateway.good);
+	(void)mw_json_add_known(b, "processCount", h->processes);
+	(void)mw_json_add(b, "workingDir", h->working_dir);
+	(void)mw_json_add(b, "r2LastSync",
+	    h->last_sync > 0 ? mw_req_time(req, h->last_sync) : NULL);
+	(void)mw_json_add_raw(b, "hasConfig",
+	    !h->filesystem.good ? "null" : h->has_config ? "true" : "false");
+	(void)mw_json_close(b, '}');
 }
 
 static enum mw_code
 get_user_health(struct mw_req *req)
 {
-	struct json_object *o, *checks, *results, *timings;
+	struct mw_health h;
+	const struct named_check each[] = {
+		{ "sandbox", "sandboxError", &h.sandbox },
+		{ "gateway", "gatewayError", &h.gateway },
+		{ "filesystem", "filesystemError", &h.filesystem },
+		{ "r2", "r2Error", &h.r2 },
+	};
+	const size_t n = sizeof(each) / sizeof(each[0]);
 	int64_t began = mw_now();
-	struct mw_health c;
+	struct mw_buf b;
 	enum mw_code code;
-	bool good;
+	bool good = true;
+	size_t i;
 
 	req->touched = true;
-	if ((code = mw_health(req->app, &req->ctx, req->user, &c)) != MW_OK)
+	if ((code = mw_health(req->app, &req->ctx, req->user, &h)) != MW_OK)
 		return code;
-	good = c.sandbox.good && c.gateway.good && c.filesystem.good && c.r2.good;
-	o = json_object_new_object();
-	checks = json_object_new_object();
-	results = json_object_new_object();
-	timings = json_object_new_object();
-	put_check(checks, timings, results, "sandbox", &c.sandbox);
-	put_check(checks, timings, results, "gateway", &c.gateway);
-	put_check(checks, timings, results, "filesystem", &c.filesystem);
-	put_check(checks, timings, results, "r2", &c.r2);
-	put_results(req, results, &c);
-	json_object_object_add(o, "userId", json_object_new_string(req->user));
-	json_object_object_add(o, "healthy", json_object_new_boolean(good));
-	json_object_object_add(o, "checks", checks);
-	json_object_object_add(o, "results", results);
-	json_object_object_add(o, "timings", timings);
-	json_object_object_add(o, "totalTimeMs", json_object_new_int64(mw_now() - began));
-	json_object_object_add(o, "timestamp",
-	    json_object_new_string(mw_req_time(req, mw_wall())));
-	return mw_res_json(req, good ? 200 : 503, o);
+	for (i = 0; i < n; i++)
+		good = good && each[i].check->good;
+	mw_res_open(&b);
+	(void)mw_json_add(&b, "userId", req->user);
+	(void)mw_json_add_bool(&b, "healthy", good);
+	(void)mw_json_open(&b, "checks", '{');
+	for (i = 0; i < n; i++)
+		(void)mw_json_add_bool(&b, each[i].name, each[i].check->good);
+	(void)mw_json_close(&b, '}');
+	add_results(req, &b, &h, each, n);
+	(void)mw_json_open(&b, "timings", '{');
+	for (i = 0; i < n; i++)
+		(void)mw_json_add_int(&b, each[i].name, each[i].check->ms);
+	(void)mw_json_close(&b, '}');
+	(void)mw_json_add_int(&b, "totalTimeMs", mw_now() - began);
+	return mw_res_object(req, good ? 200 : 503, &b);
 }
 
 static const struct mw_route routes[] = {

@@ -3,17 +3,19 @@
  * state.fcgi: who there is, how each one is, and waking, restarting and sleeping.
  * No GET here ever starts anything.
  */
-#include <json.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/str.h"
-#include "base/utf8.h"
 #include "app/responder.h"
 #include "ops/fleet/lifecycle.h"
 #include "ops/wake/gateway.h"
 #include "ops/ready/user_state.h"
 #include "ops/fleet/users.h"
+#include "ops/ready/wake_result.h"
+#include "app/names.h"
 
 #define PAGE 100		/* users of a page that says nothing else */
 #define DASHBOARD_MAX 10000	/* users on the dashboard */
@@ -26,36 +28,10 @@
 
 /* ---- what several answers share ---- */
 
-static void
-put(struct json_object *o, const char *name, struct json_object *value)
-{
-	(void)json_object_object_add(o, name, value);
-}
-
-static void
-put_text(struct json_object *o, const char *name, const char *text)
-{
-	put(o, name, text != NULL ? json_object_new_string(text) : NULL);
-}
-
-/* -1 = not known: null. */
-static void
-put_number(struct json_object *o, const char *name, int64_t v)
-{
-	put(o, name, v >= 0 ? json_object_new_int64(v) : NULL);
-}
-
 static const char *
 time_or_null(struct mw_req *req, int64_t wall)
 {
 	return wall > 0 ? mw_req_time(req, wall) : NULL;
-}
-
-static enum mw_code
-send(struct mw_req *req, int status, struct json_object *o)
-{
-	put_text(o, "timestamp", mw_req_time(req, mw_wall()));
-	return mw_res_json(req, status, o);
 }
 
 /* How the user is now; a failure to tell is an answer too. */
@@ -63,24 +39,25 @@ static enum mw_code
 look(struct mw_req *req, struct mw_user_state *out)
 {
 	req->touched = true;
-	return mw_user_state_of(req->app, &req->ctx, req->user, out);
+	return mw_user_state(req->app, &req->ctx, req->user, out);
 }
 
 static void
-put_state(struct json_object *o, const struct mw_user_state *l)
+add_state(struct mw_buf *b, const struct mw_user_state *l)
 {
 	int64_t up = l->status.started > 0 ? (mw_wall() - l->status.started) / 1000 : -1;
 	bool runs = l->state == MW_USER_ACTIVE || l->state == MW_USER_IDLE;
 
-	put_text(o, "state", mw_activity_words[l->state]);
-	put_number(o, "processCount", runs ? l->status.processes : 0);
-	put(o, "gatewayHealthy", json_object_new_boolean(l->healthy));
-	put_number(o, "uptimeSeconds", !runs ? -1 : up < 0 && l->status.started > 0 ? 0 : up);
-	put_number(o, "memoryMB", runs && l->status.memory >= 0 ?
+	(void)mw_json_add(b, "state", mw_activity_words[l->state]);
+	(void)mw_json_add_known(b, "processCount", runs ? l->status.processes : 0);
+	(void)mw_json_add_bool(b, "gatewayHealthy", l->healthy);
+	(void)mw_json_add_known(b, "uptimeSeconds",
+	    !runs ? -1 : up < 0 && l->status.started > 0 ? 0 : up);
+	(void)mw_json_add_known(b, "memoryMB", runs && l->status.memory >= 0 ?
 	    (l->status.memory + (1 << 20) - 1) >> 20 : -1);
-	put_number(o, "latencyMs", l->latency);
+	(void)mw_json_add_known(b, "latencyMs", l->latency);
 	if (l->state == MW_USER_ERROR)
-		put_text(o, "error", l->err.msg);
+		(void)mw_json_add(b, "error", l->err.msg);
 }
 
 /* ---- GET users ---- */
@@ -108,32 +85,31 @@ read_cursor(struct mw_req *req, const char **after)
 
 /* That the list lacks somebody, and why. */
 static void
-put_gaps(struct json_object *o, const struct mw_users *u)
+add_gaps(struct mw_buf *b, const struct mw_users *u)
 {
-	struct json_object *list, *one;
 	size_t i;
 
 	if (!u->partial)
 		return;
-	list = json_object_new_array();
+	(void)mw_json_add_bool(b, "partial", true);
+	(void)mw_json_open(b, "errors", '[');
 	for (i = 0; i < MW_USERS_SOURCES; i++) {
 		if (u->failed[i].code == MW_OK)
 			continue;
-		one = json_object_new_object();
-		put_text(one, "source", mw_users_source_words[i]);
-		put_text(one, "code", mw_code_info(u->failed[i].code)->name);
-		put_text(one, "error", u->failed[i].msg);
-		json_object_array_add(list, one);
+		(void)mw_json_open(b, NULL, '{');
+		(void)mw_json_add(b, "source", mw_users_source_words[i]);
+		(void)mw_json_add(b, "code", mw_code_info(u->failed[i].code)->name);
+		(void)mw_json_add(b, "error", u->failed[i].msg);
+		(void)mw_json_close(b, '}');
 	}
-	put(o, "partial", json_object_new_boolean(true));
-	put(o, "errors", list);
+	(void)mw_json_close(b, ']');
 }
 
 static enum mw_code
 get_users(struct mw_req *req)
 {
-	struct json_object *o, *list;
 	char cursor[2 * MW_USER_MAX + 1];
+	struct mw_buf b;
 	struct mw_users page;
 	const char *after;
 	int64_t limit = PAGE;
@@ -147,23 +123,22 @@ get_users(struct mw_req *req)
 	mw_app_deadline(req, 0, req->app->conf->store.timeout);
 	if ((code = mw_users_page(req->app, &req->ctx, after, (size_t)limit, &page)) != MW_OK)
 		return code;
-	o = json_object_new_object();
-	list = json_object_new_array();
+	mw_res_open(&b);
+	(void)mw_json_open(&b, "users", '[');
 	for (i = 0; i < page.n; i++) {
-		struct json_object *one = json_object_new_object();
-
-		put_text(one, "userId", page.id[i]);
-		json_object_array_add(list, one);
+		(void)mw_json_open(&b, NULL, '{');
+		(void)mw_json_add(&b, "userId", page.id[i]);
+		(void)mw_json_close(&b, '}');
 	}
-	put(o, "users", list);
-	put_number(o, "count", (int64_t)page.n);
+	(void)mw_json_close(&b, ']');
+	(void)mw_json_add_int(&b, "count", (int64_t)page.n);
 	if (page.more && page.n > 0) {
 		mw_str_hex((const unsigned char *)page.id[page.n - 1],
 		    strlen(page.id[page.n - 1]), cursor);
-		put_text(o, "nextCursor", cursor);
+		(void)mw_json_add(&b, "nextCursor", cursor);
 	}
-	put_gaps(o, &page);
-	return send(req, 200, o);
+	add_gaps(&b, &page);
+	return mw_res_object(req, 200, &b);
 }
 
 /* ---- GET state/dashboard ---- */
@@ -172,9 +147,9 @@ static enum mw_code
 get_dashboard(struct mw_req *req)
 {
 	int64_t began = mw_now(), counts[MW_USER_STATES] = { 0 };
-	struct json_object *o, *list, *summary, *one;
 	struct mw_user_state *looks;
 	struct mw_users users;
+	struct mw_buf b;
 	enum mw_code code;
 	size_t i;
 
@@ -188,24 +163,24 @@ get_dashboard(struct mw_req *req)
 	req->ctx.deadline = mw_now() + req->app->conf->wake.health_timeout;
 	if ((code = mw_user_states(req->app, &req->ctx, users.id, users.n, looks)) != MW_OK)
 		return code;
-	o = json_object_new_object();
-	list = json_object_new_array();
+	mw_res_open(&b);
+	(void)mw_json_open(&b, "users", '[');
 	for (i = 0; i < users.n; i++) {
-		one = json_object_new_object();
-		put_text(one, "userId", users.id[i]);
-		put_state(one, &looks[i]);
-		json_object_array_add(list, one);
+		(void)mw_json_open(&b, NULL, '{');
+		(void)mw_json_add(&b, "userId", users.id[i]);
+		add_state(&b, &looks[i]);
+		(void)mw_json_close(&b, '}');
 		counts[looks[i].state]++;
 	}
-	summary = json_object_new_object();
-	put_number(summary, "total", (int64_t)users.n);
+	(void)mw_json_close(&b, ']');
+	(void)mw_json_open(&b, "summary", '{');
+	(void)mw_json_add_int(&b, "total", (int64_t)users.n);
 	for (i = 0; i < MW_USER_STATES; i++)
-		put_number(summary, mw_activity_words[i], counts[i]);
-	put(o, "users", list);
-	put(o, "summary", summary);
-	put_gaps(o, &users);
-	put_number(o, "totalTimeMs", mw_now() - began);
-	return send(req, 200, o);
+		(void)mw_json_add_int(&b, mw_activity_words[i], counts[i]);
+	(void)mw_json_close(&b, '}');
+	add_gaps(&b, &users);
+	(void)mw_json_add_int(&b, "totalTimeMs", mw_now() - began);
+	return mw_res_object(req, 200, &b);
 }
 
 /* ---- GET users/{id}/state ---- */
@@ -217,7 +192,7 @@ last_sync(struct mw_req *req)
 	int64_t deadline = req->ctx.deadline;
 	struct mw_object obj = { .modified = 0 };
 	struct mw_store *store;
-	const char *key = mw_store_key(req->app->conf, req->ctx.arena, req->user, ".last-sync");
+	const char *key = mw_store_key(req->app->conf, req->ctx.arena, req->user, MW_NAME_LAST_SYNC);
 
 	if (key != NULL && mw_app_store(req->app, &req->ctx, &store) == MW_OK) {
 		if (mw_now() + STORE_TIME < deadline)
@@ -236,20 +211,20 @@ static enum mw_code
 get_state(struct mw_req *req)
 {
 	struct mw_shm_user *row = mw_shm_user(req->app->shm, req->user);
-	struct json_object *o;
 	struct mw_user_state l;
+	struct mw_buf b;
 	enum mw_code code;
 
 	if ((code = look(req, &l)) != MW_OK)
 		return code;
-	o = json_object_new_object();
-	put_text(o, "userId", req->user);
-	put_state(o, &l);
+	mw_res_open(&b);
+	(void)mw_json_add(&b, "userId", req->user);
+	add_state(&b, &l);
 	/* No driver says yet what runs inside. */
-	put_text(o, "version", NULL);
-	put_text(o, "lastActivity", time_or_null(req, atomic_load(&row->active)));
-	put_text(o, "lastSyncAt", time_or_null(req, last_sync(req)));
-	return send(req, 200, o);
+	(void)mw_json_add(&b, "version", NULL);
+	(void)mw_json_add(&b, "lastActivity", time_or_null(req, atomic_load(&row->active)));
+	(void)mw_json_add(&b, "lastSyncAt", time_or_null(req, last_sync(req)));
+	return mw_res_object(req, 200, &b);
 }
 
 /* ---- POST wake, restart, sleep ---- */
@@ -257,15 +232,16 @@ get_state(struct mw_req *req)
 static enum mw_code
 send_change(struct mw_req *req, int status, const struct mw_lifecycle *c)
 {
-	struct json_object *o = json_object_new_object();
+	struct mw_buf b;
 
-	put_text(o, "userId", req->user);
-	put_text(o, "previousState", mw_activity_words[c->before]);
-	put_text(o, "currentState", mw_activity_words[c->now]);
-	put_text(o, "action", c->action);
-	put_number(o, "waitedMs", c->waited);
-	put_number(o, "attempts", req->ctx.attempts);
-	return send(req, status, o);
+	mw_res_open(&b);
+	(void)mw_json_add(&b, "userId", req->user);
+	(void)mw_json_add(&b, "previousState", mw_activity_words[c->before]);
+	(void)mw_json_add(&b, "currentState", mw_activity_words[c->now]);
+	(void)mw_json_add(&b, "action", c->action);
+	(void)mw_json_add_int(&b, "waitedMs", c->waited);
+	(void)mw_json_add_int(&b, "attempts", req->ctx.attempts);
+	return mw_res_object(req, status, &b);
 }
 
 static enum mw_code
@@ -327,40 +303,29 @@ post_restart(struct mw_req *req)
 /* ---- GET users/{id}/logs ---- */
 
 /* The last `tail` lines of the text. */
-static struct json_object *
-last_lines(struct mw_req *req, const char *text, int64_t tail)
+static const char *
+last_lines(const char *text, int64_t tail)
 {
-	struct json_object *list = json_object_new_array();
-	const char *s = text + strlen(text), *end = s;
-	char *line;
-	size_t n;
+	const char *s = text + strlen(text);
 
 	if (s > text && s[-1] == '\n')
-		end = --s;
+		s--;
 	while (s > text && tail > 0) {
 		if (s[-1] == '\n' && --tail == 0)
 			break;
 		s--;
 	}
-	while (s < end) {
-		n = strcspn(s, "\n");
-		if ((line = mw_arena_dup(req->ctx.arena, s, n)) == NULL)
-			break;
-		mw_utf8_clean(line, n, '?');
-		json_object_array_add(list, json_object_new_string_len(line, (int)n));
-		s += n + 1;
-	}
-	return list;
+	return s;
 }
 
 static enum mw_code
 get_logs(struct mw_req *req)
 {
-	struct json_object *o, *lines;
-	int64_t tail = TAIL, bytes;
+	int64_t tail = TAIL, bytes, count;
 	struct mw_sandbox *sb;
 	const char *text = "";
 	struct mw_user_state l;
+	struct mw_buf b, lines;
 	enum mw_code code;
 
 	if ((code = mw_req_query_int(req, "tail", 1, TAIL_MAX, true, &tail)) != MW_OK)
@@ -381,12 +346,16 @@ get_logs(struct mw_req *req)
 	code = mw_gateway_log(req->app, &req->ctx, sb, req->user, &l.probe, (size_t)bytes, &text);
 	if (code != MW_OK)
 		return code;
-	o = json_object_new_object();
-	lines = last_lines(req, text, tail);
-	put_text(o, "userId", req->user);
-	put_number(o, "count", (int64_t)json_object_array_length(lines));
-	put(o, "lines", lines);
-	return send(req, 200, o);
+	mw_buf_init(&lines, MW_RES_MAX);
+	count = mw_add_lines(&lines, req->ctx.arena, last_lines(text, tail));
+	mw_res_open(&b);
+	(void)mw_json_add(&b, "userId", req->user);
+	(void)mw_json_add_int(&b, "count", count);
+	(void)mw_json_open(&b, "lines", '[');
+	(void)mw_json_add_all(&b, &lines);
+	(void)mw_json_close(&b, ']');
+	mw_buf_free(&lines);
+	return mw_res_object(req, 200, &b);
 }
 
 static const struct mw_route routes[] = {

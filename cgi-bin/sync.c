@@ -6,32 +6,21 @@
 #include <json.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "app/responder.h"
 #include "ops/sync/sync.h"
 #include "ops/sync/answer.h"
 
 #define MAX_WAKE 180000			/* ms; what a client may ask for at most */
 
-static void
-add_int(struct json_object *o, const char *name, int64_t value)
-{
-	json_object_object_add(o, name, json_object_new_int64(value));
-}
-
-static void
-add_text(struct json_object *o, const char *name, const char *value)
-{
-	json_object_object_add(o, name, value != NULL ? json_object_new_string(value) : NULL);
-}
-
 /* ---- GET …/r2-status ---- */
 
 /* {"pending","parked","bytes","oldestSeconds"} of this user. */
 static enum mw_code
-add_outbox(struct mw_req *req, struct json_object *o)
+add_outbox(struct mw_req *req, struct mw_buf *b)
 {
-	struct json_object *box;
 	struct mw_outbox_stat st;
 	enum mw_code code;
 	int64_t age;
@@ -39,70 +28,68 @@ add_outbox(struct mw_req *req, struct json_object *o)
 	if ((code = mw_outbox_stat(req->app->outbox, &req->ctx, req->user, &st)) != MW_OK)
 		return code;
 	age = st.oldest > 0 ? (mw_wall() - st.oldest) / 1000 : 0;
-	box = json_object_new_object();
-	add_int(box, "pending", st.pending);
-	add_int(box, "parked", st.parked);
-	add_int(box, "bytes", st.bytes);
-	add_int(box, "oldestSeconds", age > 0 ? age : 0);
-	json_object_object_add(o, "outbox", box);
+	(void)mw_json_open(b, "outbox", '{');
+	(void)mw_json_add_int(b, "pending", st.pending);
+	(void)mw_json_add_int(b, "parked", st.parked);
+	(void)mw_json_add_int(b, "bytes", st.bytes);
+	(void)mw_json_add_int(b, "oldestSeconds", age > 0 ? age : 0);
+	(void)mw_json_close(b, '}');
 	return MW_OK;
 }
 
 /* {"changed","unknown","onlyInR2","newerInR2","waiting"}, or null. */
 static void
-add_differences(struct json_object *o, const struct mw_sync_status *st)
+add_differences(struct mw_buf *b, const struct mw_sync_status *st)
 {
-	struct json_object *d = NULL;
-
 	if (st->compared) {
-		d = json_object_new_object();
-		add_int(d, "changed", st->changed);
-		add_int(d, "unknown", st->unknown);
-		add_int(d, "onlyInR2", st->only_in_r2);
-		add_int(d, "newerInR2", st->newer_in_r2);
-		add_int(d, "waiting", st->waiting);
+		(void)mw_json_open(b, "differences", '{');
+		(void)mw_json_add_int(b, "changed", st->changed);
+		(void)mw_json_add_int(b, "unknown", st->unknown);
+		(void)mw_json_add_int(b, "onlyInR2", st->only_in_r2);
+		(void)mw_json_add_int(b, "newerInR2", st->newer_in_r2);
+		(void)mw_json_add_int(b, "waiting", st->waiting);
+		(void)mw_json_close(b, '}');
+	} else {
+		(void)mw_json_add(b, "differences", NULL);
 	}
-	json_object_object_add(o, "differences", d);
 	if (st->not_compared != NULL)
-		add_text(o, "differencesError", st->not_compared);
+		(void)mw_json_add(b, "differencesError", st->not_compared);
 }
 
 /* What we wrote last, if it is still a document. */
-static struct json_object *
-last_sync(const char *text)
+static void
+add_last_sync(struct mw_buf *b, const char *text)
 {
 	struct json_object *o = text != NULL ? json_tokener_parse(text) : NULL;
 
-	if (o != NULL && !json_object_is_type(o, json_type_object)) {
-		json_object_put(o);
-		o = NULL;
-	}
-	return o;
+	(void)mw_json_add_raw(b, "lastSync", json_object_is_type(o, json_type_object) ?
+	    json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
+	    JSON_C_TO_STRING_NOSLASHESCAPE) : "null");
+	json_object_put(o);
 }
 
 static enum mw_code
 get_status(struct mw_req *req)
 {
 	struct mw_sync_status st;
-	struct json_object *o;
+	struct mw_buf b;
 	enum mw_code code;
 
 	mw_app_deadline(req, 0, req->app->conf->store.timeout + req->app->conf->sandbox.timeout);
 	req->touched = true;
 	if ((code = mw_sync_status(req->app, &req->ctx, req->user, &st)) != MW_OK)
 		return code;
-	o = json_object_new_object();
-	add_text(o, "userId", req->user);
-	add_int(o, "objects", st.objects);
-	add_int(o, "bytes", st.bytes);
-	json_object_object_add(o, "lastSync", last_sync(st.last_sync));
-	if ((code = add_outbox(req, o)) != MW_OK) {
-		json_object_put(o);
+	mw_res_open(&b);
+	(void)mw_json_add(&b, "userId", req->user);
+	(void)mw_json_add_int(&b, "objects", st.objects);
+	(void)mw_json_add_int(&b, "bytes", st.bytes);
+	add_last_sync(&b, st.last_sync);
+	if ((code = add_outbox(req, &b)) != MW_OK) {
+		mw_buf_free(&b);
 		return code;
 	}
-	add_differences(o, &st);
-	add_text(o, "timestamp", mw_req_time(req, mw_wall()));
-	return mw_res_json(req, 200, o);
+	add_differences(&b, &st);
+	return mw_res_object(req, 200, &b);
 }
 
 /* ---- POST …/sync ---- */
@@ -110,13 +97,13 @@ get_status(struct mw_req *req)
 static enum mw_code
 send_result(struct mw_req *req, const struct mw_sync *s, int64_t began)
 {
-	struct json_object *o = json_object_new_object();
+	struct mw_buf b;
 
-	add_text(o, "userId", req->user);
-	mw_sync_add_result(o, req->ctx.arena, s);
-	add_int(o, "durationMs", mw_now() - began);
-	add_text(o, "timestamp", mw_req_time(req, mw_wall()));
-	return mw_res_json(req, 200, o);
+	mw_res_open(&b);
+	(void)mw_json_add(&b, "userId", req->user);
+	mw_sync_add_result(&b, req->ctx.arena, s);
+	(void)mw_json_add_int(&b, "durationMs", mw_now() - began);
+	return mw_res_object(req, 200, &b);
 }
 
 static enum mw_code

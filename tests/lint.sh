@@ -7,7 +7,7 @@ cd "$srcdir" || exit 99
 scripts()
 {
 	find tests src -name '*.sh' ! -name tap.sh | sort
-	echo bootstrap .ci/run tests/http/run
+	echo bootstrap .ci/run tests/http/run tests/contain
 }
 
 for script in $(scripts); do

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/log.h"
+#include "app/workers.h"
 
 static void
 open_log(const char *name, const struct mw_conf *conf)
@@ -162,6 +163,7 @@ mw_app_close(struct mw_app *a)
 	if (a == NULL)
 		return;
 	lanes_close(a);
+	mw_workers_forget(a);
 	mw_sandbox_close(a->sandbox);
 	mw_store_close(a->store);
 	mw_process_db_close(a->processes);
@@ -200,6 +202,7 @@ reopen(struct mw_app *a)
 	mw_outbox_limit(a->outbox, a->conf->outbox.max_bytes);
 	mw_secret_watch_close(a->secret);
 	lanes_close(a);
+	mw_workers_forget(a);
 	mw_sandbox_close(a->sandbox);
 	mw_store_close(a->store);
 	a->secret = NULL;

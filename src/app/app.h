@@ -40,6 +40,8 @@ struct mw_app {
 	struct mw_sandbox *sandbox;	/* NULL likewise */
 	struct mw_err sandbox_err;
 	struct mw_app *lanes;		/* of further threads: mw_lane_app(); NULL until needed */
+	struct mw_handles *handles;	/* kept for workers: app/workers.h; NULL until needed */
+	bool worker;			/* a worker's own copy */
 	struct mw_awake awake;		/* of all sandbox handles: kept in shm */
 	unsigned procs;			/* of this responder's pool, 0 = not known; see wait.h */
 	struct mw_chance chance;

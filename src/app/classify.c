@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* What a code means for what is done next: the one table. */
 #include "app/classify.h"
 
 #define ANSWER MW_NEXT_ANSWER

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Long waits, of which a pool always leaves one process free. */
 #include "app/longwait.h"
 
 #include <pthread.h>

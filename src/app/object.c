@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* One object of R2's as a whole. */
 #include "app/object.h"
 
 #include <string.h>
@@ -74,4 +75,40 @@ mw_fetch(struct mw_app *app, struct mw_ctx *ctx, struct mw_store *store, const c
 	struct fetch f = { app, ctx, store, key, spool, obj };
 
 	return mw_retry(app, ctx, MW_UP_STORE, try_fetch, &f);
+}
+
+struct putting {
+	struct mw_ctx *ctx;
+	struct mw_store *store;
+	const char *key, *type;
+	const struct mw_spool *spool;
+};
+
+static enum mw_code
+try_put(void *arg)
+{
+	struct putting *p = arg;
+	struct mw_put put = { .fd = p->spool->fd, .size = p->spool->size,
+	    .sha256 = p->spool->sha256, .md5 = p->spool->md5, .content_type = p->type,
+	    .mode = -1, .mtime = -1 };
+	const char *etag;
+
+	return p->store->ops->put(p->store, p->ctx, p->key, &put, &etag);
+}
+
+enum mw_code
+mw_put_ours(struct mw_app *app, struct mw_ctx *ctx, struct mw_store *store, const char *user,
+    const char *path, const struct mw_spool *spool, const char *type)
+{
+	struct putting p = { .ctx = ctx, .store = store, .type = type, .spool = spool };
+
+	if ((p.key = mw_store_key(app->conf, ctx->arena, user, path)) == NULL)
+		return mw_ctx_nomem(ctx);
+	return mw_retry(app, ctx, MW_UP_STORE, try_put, &p);
+}
+
+int64_t
+mw_object_time(const struct mw_store *store, const struct mw_object *obj)
+{
+	return obj->mtime >= 0 ? obj->mtime : obj->modified - store->clock;
 }

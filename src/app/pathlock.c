@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The lock of one path of a user. */
 #include "app/pathlock.h"
 
 #include "base/lockfile.h"

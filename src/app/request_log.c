@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* One line of the log for each request. */
 #include "app/request_log.h"
 
 #include <ctype.h>
-#include <json.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/log.h"
+
+#define LINE_MAX_BYTES (64 << 10)
 
 static const char *
 error_class(const struct mw_req *req)
@@ -18,40 +22,36 @@ error_class(const struct mw_req *req)
 static void
 record_json(const struct mw_req *req, int64_t ms, unsigned retries)
 {
-	struct json_object *o = json_object_new_object();
-	const char *line;
 	char now[MW_RFC3339_LEN];
+	struct mw_buf b;
 
-	if (o == NULL)
-		return;
+	mw_buf_init(&b, LINE_MAX_BYTES);
 	mw_rfc3339(mw_wall(), now);
-	json_object_object_add(o, "time", json_object_new_string(now));
-	json_object_object_add(o, "level", json_object_new_string("info"));
-	json_object_object_add(o, "endpoint", json_object_new_string(req->http->name));
-	json_object_object_add(o, "method", json_object_new_string(req->method_name));
+	(void)mw_json_open(&b, NULL, '{');
+	(void)mw_json_add(&b, "time", now);
+	(void)mw_json_add(&b, "level", "info");
+	(void)mw_json_add(&b, "endpoint", req->http->name);
+	(void)mw_json_add(&b, "method", req->method_name);
 	if (req->user != NULL)
-		json_object_object_add(o, "userId", json_object_new_string(req->user));
+		(void)mw_json_add(&b, "userId", req->user);
 	if (req->path != NULL)
-		json_object_object_add(o, "path", json_object_new_string(req->path));
-	json_object_object_add(o, "durationMs", json_object_new_int64(ms));
-	json_object_object_add(o, "success", json_object_new_boolean(req->code == MW_OK));
+		(void)mw_json_add(&b, "path", req->path);
+	(void)mw_json_add_int(&b, "durationMs", ms);
+	(void)mw_json_add_bool(&b, "success", req->code == MW_OK);
 	if (req->code != MW_OK)
-		json_object_object_add(o, "errorType", json_object_new_string(error_class(req)));
-	json_object_object_add(o, "retries", json_object_new_int64(retries));
+		(void)mw_json_add(&b, "errorType", error_class(req));
+	(void)mw_json_add_int(&b, "retries", retries);
 	if (req->source != NULL)
-		json_object_object_add(o, "source", json_object_new_string(req->source));
-	json_object_object_add(o, "status", json_object_new_int(req->status));
+		(void)mw_json_add(&b, "source", req->source);
+	(void)mw_json_add_int(&b, "status", req->status);
 	if (req->code != MW_OK) {
-		json_object_object_add(o, "code",
-		    json_object_new_string(mw_code_info(req->code)->name));
-		json_object_object_add(o, "error", json_object_new_string(req->ctx.err.msg));
+		(void)mw_json_add(&b, "code", mw_code_info(req->code)->name);
+		(void)mw_json_add(&b, "error", req->ctx.err.msg);
 	}
-	json_object_object_add(o, "requestId", json_object_new_string(req->ctx.request_id));
-	line = json_object_to_json_string_ext(o,
-	    JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-	if (line != NULL)
-		mw_log_raw(line, strlen(line));
-	json_object_put(o);
+	(void)mw_json_add(&b, "requestId", req->ctx.request_id);
+	if (mw_json_close(&b, '}'))
+		mw_log_raw(b.data, b.len);
+	mw_buf_free(&b);
 }
 
 static void

@@ -25,6 +25,7 @@ void mw_app_limit(struct mw_ctx *ctx, int64_t max_wake, int64_t own);
 
 /* The query's maxWakeTime, ms: 0 = do not wake; more than the maximum is the maximum. */
 #define MW_MAX_WAKE 180000
+#define MW_EXPECTED_MAX_WAKE "an integer from 0 to 180000, milliseconds"
 enum mw_code mw_app_max_wake(struct mw_req *req, int64_t *max_wake) MW_MUST;
 
 #endif

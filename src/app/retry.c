@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Attempts, backoff, retry budget and breakers around a call to an upstream. */
 #include "app/retry.h"
 
 #include <stdlib.h>
@@ -125,8 +126,7 @@ attempt(struct trying *t, mw_try_fn fn, void *arg)
 
 	if (t->made++ > 0)
 		ctx->retries++;
-	ctx->attempts++;
-	ctx->counted = true;
+	mw_ctx_count(ctx);
 	code = fn(arg);
 	ctx->counted = false;
 	if (t->guarded)

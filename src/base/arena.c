@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* A request's memory: given back as a whole. */
 #include "base/arena.h"
 
 #include <stdint.h>

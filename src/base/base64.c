@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "base/json.h"
+/* Base64, written at the speed of a copy, read strictly. */
+#include "base/base64.h"
 
 #define GROUPS 2048		/* of 3 bytes each, per call of the callback */
 #define BAD 0x40

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* A growing buffer with a cap. */
 #include "base/buf.h"
 
 #include <stdarg.h>

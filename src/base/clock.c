@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The two clocks, sleeping, and times as text. */
 #include "base/clock.h"
 
 #include <string.h>

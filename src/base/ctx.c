@@ -1,10 +1,34 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Failing through a context. */
 #include "base/ctx.h"
 
 enum mw_code
 mw_ctx_nomem(struct mw_ctx *ctx)
 {
 	return mw_ctx_fail(ctx, MW_INTERNAL_ERROR, "out of memory");
+}
+
+void
+mw_ctx_count(struct mw_ctx *ctx)
+{
+	ctx->attempts++;
+	ctx->counted = true;
+}
+
+void
+mw_ctx_aside_begin(struct mw_ctx *ctx, int64_t limit, struct mw_aside *a)
+{
+	*a = (struct mw_aside){ .deadline = ctx->deadline, .err = ctx->err };
+	if (limit < ctx->deadline)
+		ctx->deadline = limit;
+	mw_err_clear(&ctx->err);
+}
+
+void
+mw_ctx_aside_end(struct mw_ctx *ctx, const struct mw_aside *a)
+{
+	ctx->deadline = a->deadline;
+	ctx->err = a->err;
 }
 
 void

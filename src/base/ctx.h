@@ -24,11 +24,25 @@ struct mw_ctx {
 /* Shorthand: mw_fail(&ctx->err, ...). */
 #define mw_ctx_fail(ctx, ...) mw_fail(&(ctx)->err, __VA_ARGS__)
 
+/* The caller of a driver's operation counts its first call, before it. */
+void mw_ctx_count(struct mw_ctx *ctx);
+
 /*
  * For a driver that may make several calls for one operation: before each.  The
  * first was counted by whoever asked for the operation.
  */
 void mw_ctx_call(struct mw_ctx *ctx);
+
+/*
+ * Something on the side, whose failure is not the request's: between begin and end ctx->err
+ * is clear, and ctx->deadline is `limit` if that comes first.  Both are then as before.
+ */
+struct mw_aside {
+	int64_t deadline;
+	struct mw_err err;
+};
+void mw_ctx_aside_begin(struct mw_ctx *ctx, int64_t limit, struct mw_aside *a);
+void mw_ctx_aside_end(struct mw_ctx *ctx, const struct mw_aside *a);
 
 /*
  * For a loop of calls whose number nothing limits: memory that is given back before

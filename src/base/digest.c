@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* SHA-256, MD5 and HMAC by libcrypto. */
 #include "base/digest.h"
 
 #include <openssl/evp.h>

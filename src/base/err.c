@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The one table of error codes. */
 #include "base/err.h"
 
 #include <stdarg.h>

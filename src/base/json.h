@@ -11,10 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/base64.h"
 #include "base/err.h"
-
-/* Takes n bytes; false stops the writer. */
-typedef bool (*mw_write_fn)(void *arg, const void *p, size_t n);
 
 /* The inside of a JSON string (no quotes) for valid UTF-8 s[0..n). */
 bool mw_json_escape(mw_write_fn write, void *arg, const char *s, size_t n) MW_MUST;
@@ -22,32 +20,27 @@ bool mw_json_escape(mw_write_fn write, void *arg, const char *s, size_t n) MW_MU
 /* How many bytes mw_json_escape writes, at a fraction of its cost. */
 size_t mw_json_escaped(const char *s, size_t n);
 
-/* s[0..n) in base64 with padding (RFC 4648 4), no line breaks. */
-bool mw_base64_write(mw_write_fn write, void *arg, const void *p, size_t n) MW_MUST;
-
 /* Adds to a struct mw_buf, with the signature of mw_write_fn. */
 bool mw_buf_writer(void *buf, const void *p, size_t n);
 
-/* ,"name":"text" for valid UTF-8; false past the buffer's cap.  add: NULL is null. */
-struct mw_buf;
-bool mw_json_add_text(struct mw_buf *b, const char *name, const char *s, size_t n);
-bool mw_json_add(struct mw_buf *b, const char *name, const char *s);
-bool mw_json_add_int(struct mw_buf *b, const char *name, int64_t value);
-bool mw_json_add_bool(struct mw_buf *b, const char *name, bool value);
-
 /*
- * Strict base64 decoding in pieces.  Zero the state first.  White space, bad
- * letters and misplaced padding are refused; finish fails on a partial group.
- * out needs 3 * ((n + 3) / 4 + 1) bytes; returns bytes written, -1 if bad.
+ * Writing a document into a buffer.  A comma goes before what is not the first of its
+ * object or array, so members can be added in any order and by anybody.  `name` is a
+ * plain ASCII word, or NULL for an element of an array and for the document itself.
+ * All return false past the buffer's cap, and ever after: check once, at the end.
  */
-struct mw_base64 {
-	unsigned acc;
-	unsigned count;		/* letters in acc, 0..3 */
-	bool ended;		/* padding was seen */
-	unsigned pad;
-};
-long mw_base64_decode(struct mw_base64 *b, const char *s, size_t n, unsigned char *out);
-bool mw_base64_finish(const struct mw_base64 *b);
+struct mw_buf;
+bool mw_json_open(struct mw_buf *b, const char *name, char bracket);	/* '{' or '[' */
+bool mw_json_close(struct mw_buf *b, char bracket);			/* '}' or ']' */
+bool mw_json_add_text(struct mw_buf *b, const char *name, const char *s, size_t n);	/* UTF-8 */
+bool mw_json_add(struct mw_buf *b, const char *name, const char *s);	/* NULL is null */
+bool mw_json_add_int(struct mw_buf *b, const char *name, int64_t value);
+bool mw_json_add_known(struct mw_buf *b, const char *name, int64_t value);	/* < 0 is null */
+bool mw_json_add_bool(struct mw_buf *b, const char *name, bool value);
+bool mw_json_add_raw(struct mw_buf *b, const char *name, const char *json);	/* as it is */
+bool mw_json_add_base64(struct mw_buf *b, const char *name, const void *p, size_t n);
+/* The members or elements that were written into `more`, which may be empty. */
+bool mw_json_add_all(struct mw_buf *b, const struct mw_buf *more);
 
 /*
  * The push parser.  Events name what was met; `depth` is the number of open

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The push parser of JSON. */
 #include "base/json.h"
 
 #include <endian.h>

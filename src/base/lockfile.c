@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Locks on single bytes of one file, by the hash of a name. */
 #include "base/lockfile.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The log: one line a write, text or JSON. */
 #include "base/log.h"
 
 #include <errno.h>

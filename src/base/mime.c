@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "base/path.h"
+/* Content types by the ending of a name. */
+#include "base/mime.h"
 
 #include <string.h>
 #include <strings.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* A user's paths and names: decoded once, checked, canonical. */
 #include "base/path.h"
 
 #include <string.h>

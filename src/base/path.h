@@ -43,7 +43,4 @@ long mw_path_decode(const char *s, size_t n, char *out);
 /* [A-Za-z0-9][A-Za-z0-9._-]{0,79} without "..". */
 bool mw_user_valid(const char *s, size_t n);
 
-/* A guess from the name's ending: "text/plain", ...; never NULL. */
-const char *mw_path_mime(const char *path);
-
 #endif

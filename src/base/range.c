@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* One byte range against a size. */
 #include "base/range.h"
 
 bool

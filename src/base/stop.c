@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* TERM, as a flag that waits look at. */
 #include "base/stop.h"
 
 #include <stdatomic.h>

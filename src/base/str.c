@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Strict numbers, hex, and comparisons in constant time. */
 #include "base/str.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Child processes that are started again when they end. */
 #include "base/supervise.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Starting some threads, and waiting for all of them. */
 #include "base/threads.h"
 
 #include <pthread.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Temporary files that are renamed when they are complete, and the sweeping of old ones. */
 #include "base/tmpfile.h"
 
 #include <dirent.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* UTF-8: valid spans, cleaning, normal form C. */
 #include "base/utf8.h"
 
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What single values must look like, and what settings ask of each other. */
-#include "conf/load.h"
+#include "conf/internal.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "conf/load.h"
+#include "conf/internal.h"
 
 #define PREFIX "MOLTWORKER_"
 #define KEY_MAX 128		/* of a key in the file; the table's are shorter */

@@ -14,6 +14,7 @@
 #include "base/err.h"
 
 #define MW_CONF_PATHS_MAX 8	/* members of gateway.config_path; it has one at least */
+#define MW_CONF_THREADS_MAX 64	/* what parallel and concurrency allow */
 
 struct mw_list {
 	char **item;		/* n strings, each owned */

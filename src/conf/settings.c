@@ -17,6 +17,7 @@
 #define MS(k, f, d) INT(k, f, d, 1, MS_MAX)
 #define MS0(k, f, d) INT(k, f, d, 0, MS_MAX)	/* 0 means "not at all" */
 #define COUNT(k, f, d) INT(k, f, d, 1, COUNT_MAX)
+#define THREADS(k, f, d) INT(k, f, d, 1, MW_CONF_THREADS_MAX)
 #define BYTES(k, f, d) INT(k, f, d, 1, BYTES_MAX)
 #define BOOL(k, f, d) { .key = k, .type = MW_SET_BOOL, .offset = AT(f), .def = d }
 #define WORD(k, f, d, w) \
@@ -120,14 +121,14 @@ const struct mw_setting mw_settings[] = {
 	COUNT("exec.max_jobs", exec.max_jobs, "32"),
 
 	COUNT("batch.max_operations", batch.max_operations, "50"),
-	COUNT("batch.parallel", batch.parallel, "8"),
+	THREADS("batch.parallel", batch.parallel, "8"),
 
-	COUNT("sync.parallel", sync.parallel, "8"),
+	THREADS("sync.parallel", sync.parallel, "8"),
 	MS("sync.timeout", sync.timeout, "540000"),
 	{ .key = "sync.exclude", .type = MW_SET_LIST, .offset = AT(sync.exclude),
 	    .def = "node_modules,.cache,*.tmp" },
 
-	COUNT("bulk.concurrency", bulk.concurrency, "8"),
+	THREADS("bulk.concurrency", bulk.concurrency, "8"),
 	MS("bulk.timeout", bulk.timeout, "540000"),
 
 	BYTES("outbox.max_bytes", outbox.max_bytes, "1073741824"),

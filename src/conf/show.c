@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "conf/load.h"
+#include "conf/internal.h"
 
 static bool
 indent(struct mw_buf *out, unsigned depth)

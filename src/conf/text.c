@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The configuration's text: includes, and which line of which file a line is. */
 #include "conf/text.h"
 
 #include <ctype.h>

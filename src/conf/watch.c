@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/tmpfile.h"
-#include "conf/load.h"
+#include "conf/internal.h"
 
 #define LOOK_MS 1000		/* the files are looked at this often at most */
 #define LAST_GOOD "last-good.conf"

@@ -1,49 +1,37 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The one place that turns an error code into an answer. */
-#include <json-c/json.h>
-
-#include "base/clock.h"
+#include "base/json.h"
 #include "http/http.h"
 
+/* Members that are there only if they are known. */
 static void
-put(struct json_object *o, const char *name, struct json_object *value)
-{
-	(void)json_object_object_add(o, name, value);
-}
-
-static void
-put_text(struct json_object *o, const char *name, const char *text)
+add_if(struct mw_buf *b, const char *name, const char *text)
 {
 	if (text != NULL)
-		put(o, name, json_object_new_string(text));
+		(void)mw_json_add(b, name, text);
 }
 
-static struct json_object *
-error_body(struct mw_req *req, enum mw_code code, const char *text)
+static enum mw_code
+send_error(struct mw_req *req, enum mw_code code, const char *text)
 {
 	const struct mw_code_info *info = mw_code_info(code);
-	struct json_object *o = json_object_new_object();
+	struct mw_buf b;
 
-	if (o == NULL)
-		return NULL;
-	put_text(o, "error", text);
-	put_text(o, "hint", req->hint);
-	put_text(o, "code", info->name);
-	put_text(o, "errorType", info->type);
-	put(o, "retryable", json_object_new_boolean(info->retryable));
-	put(o, "attempts", json_object_new_int64(req->ctx.attempts));
-	put_text(o, "userId", req->user);
+	mw_res_open(&b);
+	add_if(&b, "error", text);
+	add_if(&b, "hint", req->hint);
+	add_if(&b, "code", info->name);
+	add_if(&b, "errorType", info->type);
+	(void)mw_json_add_bool(&b, "retryable", info->retryable);
+	(void)mw_json_add_int(&b, "attempts", req->ctx.attempts);
+	add_if(&b, "userId", req->user);
 	if (req->path != NULL)
-		put_text(o, "path", mw_arena_printf(req->ctx.arena, "/%s", req->path));
+		add_if(&b, "path", mw_arena_printf(req->ctx.arena, "/%s", req->path));
 	if (req->ctx.err.details != NULL)
-		put(o, "details", json_tokener_parse(req->ctx.err.details));
-	if (req->extra != NULL) {
-		json_object_object_foreach(req->extra, name, value)
-			put(o, name, json_object_get(value));
-	}
-	put_text(o, "requestId", req->ctx.request_id);
-	put_text(o, "timestamp", mw_req_time(req, mw_wall()));
-	return o;
+		(void)mw_json_add_raw(&b, "details", req->ctx.err.details);
+	(void)mw_json_add_all(&b, &req->extra);
+	add_if(&b, "requestId", req->ctx.request_id);
+	return mw_res_object(req, info->status, &b);
 }
 
 void
@@ -65,7 +53,6 @@ mw_res_error(struct mw_req *req, enum mw_code code)
 		text = mw_code_info(code)->name;
 	if ((wait = mw_retry_after(&req->ctx.err, code)) > 0)
 		mw_res_headerf(req, "Retry-After", "%u", wait);
-	if (mw_res_json(req, mw_code_info(code)->status, error_body(req, code, text)) != MW_OK &&
-	    !req->head_sent)
+	if (send_error(req, code, text) != MW_OK && !req->head_sent)
 		mw_res_start(req, 500, "application/json", 0);
 }

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -43,12 +44,13 @@ struct fcgi {
 };
 
 static int null_fd = -1;
+static int wait_fd = -1;	/* epoll of the listening socket */
 
 /*
  * Signals are installed with SA_RESTART, so that the request in hand never sees
- * an EINTR.  The accept that is restarted finds /dev/null in the place of the
- * listening socket and fails at once; there is no moment at which the signal
- * could come too early to be noticed.
+ * an EINTR.  The wait for the next one, and the accept that is restarted, find
+ * /dev/null in the place of what they wait for and fail at once; there is no moment
+ * at which the signal could come too early to be noticed.
  */
 static void
 on_stop(int sig)
@@ -58,7 +60,26 @@ on_stop(int sig)
 	(void)sig;
 	mw_stop();
 	(void)dup2(null_fd, STDIN_FILENO);
+	(void)dup2(null_fd, wait_fd);
 	errno = saved;
+}
+
+/*
+ * A process that is killed while it sleeps in accept may take a connection with it that
+ * comes before it is dead, which on a busy machine is a while: the client would see its
+ * end.  From a wait it takes nothing; so accept never sleeps.  One process is woken for a
+ * connection, not all of the pool.
+ */
+static bool
+wait_open(void)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLEXCLUSIVE };
+	int flags = fcntl(STDIN_FILENO, F_GETFL);
+
+	if (flags == -1 || fcntl(STDIN_FILENO, F_SETFL, flags | O_NONBLOCK) == -1)
+		return false;
+	wait_fd = epoll_create1(EPOLL_CLOEXEC);
+	return wait_fd != -1 && epoll_ctl(wait_fd, EPOLL_CTL_ADD, STDIN_FILENO, &ev) == 0;
 }
 
 static bool
@@ -67,7 +88,7 @@ signals_install(void)
 	struct sigaction sa;
 
 	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null_fd == -1)
+	if (null_fd == -1 || !wait_open())
 		return false;
 	memset(&sa, 0, sizeof(sa));
 	sa.sa_handler = on_stop;
@@ -346,6 +367,24 @@ request_serve(const struct mw_http *http, struct fcgi *f, struct mw_arena *arena
 	mw_arena_reset(arena);
 }
 
+/* 0, or what failed, negative, as libfcgi has it. */
+static int
+request_next(struct fcgi *f)
+{
+	struct epoll_event ev;
+	int rc = -EAGAIN;
+
+	/* Another process may have been faster. */
+	while (rc == -EAGAIN && !mw_stopping()) {
+		/* The server may have kept its connection: then libfcgi reads there. */
+		if (f->r.ipcFd < 0 && epoll_wait(wait_fd, &ev, 1, -1) < 0 && errno != EINTR)
+			return -errno;
+		if (!mw_stopping())
+			rc = FCGX_Accept_r(&f->r);
+	}
+	return rc;
+}
+
 static bool
 is_local(int fd)
 {
@@ -396,7 +435,7 @@ mw_fcgi_serve(const struct mw_http *http)
 		return 1;
 	}
 	f.local = is_local(STDIN_FILENO);
-	while (!mw_stopping() && (rc = FCGX_Accept_r(&f.r)) == 0)
+	while (!mw_stopping() && (rc = request_next(&f)) == 0)
 		request_serve(http, &f, arena);
 	if (!mw_stopping())
 		mw_log(MW_ERROR, "cannot accept requests: %s", strerror(-rc));

@@ -88,7 +88,7 @@ struct mw_req {
 	int64_t sent;			/* body bytes */
 	const char *source;		/* for the log line: "r2" "container" NULL */
 	enum mw_code code;		/* the outcome, for the log line */
-	struct json_object *extra;	/* more members for an error body (triedSources, details), or NULL; owned */
+	struct mw_buf extra;	/* more members of an error body: triedSources, details */
 
 	/* private to http/ */
 	const char *raw_path;		/* uri up to '?', NULL if uri is unusable */
@@ -165,6 +165,14 @@ bool mw_res_writer(void *req, const void *p, size_t n);
  * MW_CLIENT_GONE when it could not be written.
  */
 enum mw_code mw_res_json(struct mw_req *req, int status, struct json_object *obj);
+
+/*
+ * An answer that is a JSON object: mw_res_open() begins it, base/json.h adds its members,
+ * mw_res_object() ends it with the time, sends it, and frees the buffer in any case.
+ */
+#define MW_RES_MAX (64 << 20)		/* bytes of such an answer at most */
+void mw_res_open(struct mw_buf *b);
+enum mw_code mw_res_object(struct mw_req *req, int status, struct mw_buf *b) MW_MUST;
 
 /*
  * The error answer for ctx.err (code, if ctx.err is empty), if no head was sent

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* A request and its answer in memory, for tests. */
 #include "http/mem.h"
 
 #include <string.h>

@@ -93,6 +93,7 @@ mw_request_init(struct mw_req *req, const struct mw_http *http,
 	req->uri = s != NULL ? strip_authority(s) : "";
 	req->max_body = MW_DEFAULT_MAX_BODY;
 	req->length = -1;
+	mw_buf_init(&req->extra, MW_RES_MAX);
 	req->announced = -1;
 	mw_buf_init(&req->head, 16 * 1024);
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The answer: head, body, small JSON documents. */
 #include <json-c/json.h>
+
+#include "base/clock.h"
+#include "base/json.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -192,4 +195,29 @@ mw_res_json(struct mw_req *req, int status, struct json_object *obj)
 	sent = mw_res_write(req, s, n) && mw_res_write(req, "\n", 1);
 	json_object_put(obj);
 	return sent ? MW_OK : MW_CLIENT_GONE;
+}
+
+void
+mw_res_open(struct mw_buf *b)
+{
+	mw_buf_init(b, MW_RES_MAX);
+	(void)mw_json_open(b, NULL, '{');
+}
+
+enum mw_code
+mw_res_object(struct mw_req *req, int status, struct mw_buf *b)
+{
+	enum mw_code code = MW_OK;
+
+	(void)mw_json_add(b, "timestamp", mw_req_time(req, mw_wall()));
+	(void)mw_json_close(b, '}');
+	if (!mw_buf_addc(b, '\n')) {
+		code = mw_ctx_nomem(&req->ctx);
+	} else {
+		mw_res_start(req, status, "application/json", (int64_t)b->len);
+		if (!mw_res_write(req, b->data, b->len))
+			code = MW_CLIENT_GONE;
+	}
+	mw_buf_free(b);
+	return code;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* One request from its first byte to its last, and the choice of transport. */
-#include <json-c/json.h>
 
 #include "http/internal.h"
 
@@ -62,7 +61,7 @@ mw_http_one(const struct mw_http *http, struct mw_io *io, struct mw_arena *arena
 	if (http->end != NULL)
 		http->end(&req);
 	mw_buf_free(&req.head);
-	json_object_put(req.extra);
+	mw_buf_free(&req.extra);
 }
 
 int

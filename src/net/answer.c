@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The parser of an HTTP answer: head and chunked body. */
 #include "net/answer.h"
 
 #include <string.h>

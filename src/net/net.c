@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Calls to upstreams by libcurl. */
 #include "net/internal.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Request signing, AWS Signature Version 4. */
 #include "net/sigv4.h"
 
 #include <ctype.h>

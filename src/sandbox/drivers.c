@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Which driver is which word of the configuration. */
 #include <string.h>
 
 #include "sandbox/sandbox.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Circuit breakers, one atomic word each. */
 #include "state/breaker.h"
 
 #include "base/clock.h"

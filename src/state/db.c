@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* SQLite as we use it: opening, statements, retries, failures. */
 #include "state/db.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The outbox: acknowledged writes and deletes that the store has not got. */
 #include "state/outbox.h"
 
 #include <errno.h>
@@ -10,7 +11,7 @@
 
 #include "base/clock.h"
 #include "base/path.h"
-#include "state/outbox_db.h"
+#include "state/internal.h"
 
 #define PAGE 64			/* rows fetched at a time by each */
 #define PAGE_MEMORY (1 << 20)

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "state/outbox_db.h"
+#include "state/internal.h"
 
 #define SWEEP_AGE 60		/* seconds */
 #define SWEEP_WAIT 10000	/* ms for the database */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "state/outbox_db.h"
+/* The outbox's tables. */
+#include "state/internal.h"
 
 #include "base/clock.h"
 #include "base/lockfile.h"

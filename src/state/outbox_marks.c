@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/path.h"
-#include "state/outbox_db.h"
+#include "state/internal.h"
 
 #define PAGE 64			/* marks fetched at a time */
 

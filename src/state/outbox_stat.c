@@ -2,7 +2,7 @@
 /* How much waits in the outbox, whose it is, and how much more fits. */
 #include <string.h>
 
-#include "state/outbox_db.h"
+#include "state/internal.h"
 
 enum mw_code
 mw_outbox_stat(struct mw_outbox *o, struct mw_ctx *ctx, const char *user,

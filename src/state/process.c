@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The rows of commands: claims, what was seen of them, lists. */
 #include "state/process.h"
 
 #include <stdlib.h>

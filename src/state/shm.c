@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The shared mapping: opening it, and what is counted in it. */
 #include "state/shm.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Slots of the mapping that are free again when their holder is gone. */
 #include "state/slot.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Spool files: contents on their way, hashed as they are written. */
 #include "state/spool.h"
 
 #include <errno.h>

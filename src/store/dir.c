@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The directory store: its handle, opening it, and its table of operations. */
 #include "store/dir.h"
 
 #include <errno.h>

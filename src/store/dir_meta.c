@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Sidecars of the directory store: ETag, type, mode and mtime of a file. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Keys as paths of the directory store, and its failures as our codes. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Which store is which word of the configuration. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The S3 store: its handle, opening it, and its table of operations. */
 #include "store/s3.h"
 
 #include <stdlib.h>

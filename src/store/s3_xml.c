@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Reading S3's XML: listings, errors, multipart answers. */
 #include "store/s3_xml.h"
 
 #include <expat.h>

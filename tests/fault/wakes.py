@@ -109,7 +109,7 @@ def side_by_side(calls):
     return results
 
 
-def until(what, seconds=20, step=0.02):
+def until(what, seconds=60, step=0.02):
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "it did not come to that"

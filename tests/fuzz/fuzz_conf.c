@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "conf/load.h"
+#include "conf/internal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

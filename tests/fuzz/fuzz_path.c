@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/mime.h"
 #include "base/path.h"
 #include "base/str.h"
 #include "base/utf8.h"

@@ -510,7 +510,7 @@ class Cgi(Base):
 
     def end(self):
         self.end_sandboxes()
-        left = self.leftovers(10)
+        left = self.leftovers(30)
         assert not left, "left running: %s" % left
 
 
@@ -556,7 +556,7 @@ class Gateway(Base):
              "--port", str(self.port), "--server", self.kind, "--procs", str(self.procs)],
             env=self.env(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=self.errors, cwd=self.dir, start_new_session=True)
-        text, deadline = b"", time.monotonic() + 30
+        text, deadline = b"", time.monotonic() + 60
         while b"ready" not in text or not text.endswith(b"\n"):
             left = deadline - time.monotonic()
             got = b""
@@ -596,7 +596,7 @@ class Gateway(Base):
         finally:
             self.serve.stdout.close()
             self.errors.close()
-        left = self.leftovers(10)
+        left = self.leftovers(30)
         assert not left, "left running after TERM: %s" % left
         assert status in (0, -signal.SIGTERM, 143), "serve ended with %s" % status
         kept = os.listdir(self.path("tmp"))

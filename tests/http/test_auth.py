@@ -176,7 +176,7 @@ def test_rotation_live(make):
     assert status("New-secret-2024") == 200
 
 
-def until(true, seconds=5):
+def until(true, seconds=30):
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "did not come true in %d s" % seconds

@@ -644,7 +644,7 @@ def start_and_term(gw, name, delay):
     for pid in gw.responders("exec.fcgi"):
         os.kill(pid, signal.SIGTERM)
     t.join()
-    assert time.monotonic() - began < 4.5
+    assert time.monotonic() - began < 20
     return got["r"]
 
 

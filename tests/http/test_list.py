@@ -225,7 +225,7 @@ def test_many(gw, user):
         if not cursor:
             break
     assert got == ["%04d" % i for i in range(n)]
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
 
 
 def test_head(gw, user, tree):

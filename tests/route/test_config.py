@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A process that cannot serve rightly refuses to start, and says why."""
 import os
+import re
+import shutil
 import subprocess
 
 import pytest
@@ -9,10 +11,20 @@ import gateway
 import mw
 
 
-def refuses(gw, *words, program="files.fcgi"):
+def without(directory):
+    """How to run a program that sees no such directory: the machine may have one."""
+    if not os.path.isdir(directory):
+        return []
+    hide = ["bwrap", "--dev-bind", "/", "/", "--tmpfs", directory]
+    if not shutil.which("bwrap") or subprocess.run([*hide, "true"], capture_output=True).returncode:
+        pytest.skip("%s is there, and cannot be hidden" % directory)
+    return hide
+
+
+def refuses(gw, *words, program="files.fcgi", hide=()):
     """The responder serves nothing: no 2xx, and the reason on stderr."""
     env = gw.cgi_env("GET", gw.target("u", "f"), [("X-Admin-Secret", gw.secret)], None, None)
-    p = subprocess.run([gateway.binary(program)], env=env, stdin=subprocess.DEVNULL,
+    p = subprocess.run([*hide, gateway.binary(program)], env=env, stdin=subprocess.DEVNULL,
                        capture_output=True, timeout=20)
     assert p.returncode != 0, (p.returncode, p.stdout, p.stderr)
     r = gateway.parse_cgi(p.stdout, "GET", 0)
@@ -43,7 +55,10 @@ BAD = [
     ("list of ints", "debug: { allow = [ 1, 2 ]; };", ["debug.allow"]),
     ("no address", "debug: { allow = [ \"localhost\" ]; };", ["debug.allow"]),
     ("bad mask", "metrics: { allow = [ \"127.0.0.1/33\" ]; };", ["metrics.allow"]),
-    ("no user in the prefix", "batch: { parallel = 0; };", ["batch.parallel"]),
+    ("no thread", "batch: { parallel = 0; };", ["batch.parallel", "1..64"]),
+    ("threads of a batch", "batch: { parallel = 65; };", ["batch.parallel", "1..64"]),
+    ("threads of a sync", "sync: { parallel = 65; };", ["sync.parallel", "1..64"]),
+    ("threads of a bulk call", "bulk: { concurrency = 65; };", ["bulk.concurrency", "1..64"]),
     ("syntax", "http: { max_body = ; };", []),
 ]
 
@@ -118,7 +133,8 @@ def test_secret_not_configured(make):
     gw = make()
     gw.conf.pop("auth.secret_file")
     gw.configure({})
-    refuses(gw, "secret")
+    default = re.search(r'"(/.*/admin\.secret)"', gw.moltctl("config", "show")[1]).group(1)
+    refuses(gw, default, hide=without(os.path.dirname(default)))
 
 
 def test_secret_is_a_fifo(make):

@@ -159,7 +159,7 @@ def test_a_probe_that_hangs_is_killed(probe):
     name = "97%d" % (os.getpid() % 100000)
     with pytest.raises(AssertionError):
         probe(MW_GATEWAY="1", MW_PROBE="sleep %s" % name, MW_LIMIT="1")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(gateway.command_line(int(p)) == "sleep " + name
               for p in os.listdir("/proc") if p.isdigit()):
         assert time.monotonic() < deadline, "it lives on"
@@ -170,7 +170,7 @@ def test_nothing_is_left_running(probe):
     mark(probe)
     limit = "96%d" % (os.getpid() % 100000)
     probe(MW_GATEWAY="1", MW_PROBE="true", MW_LIMIT=limit)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(limit.encode() in open(f, "rb").read()
               for f in glob.glob("/proc/[0-9]*/cmdline") if os.access(f, os.R_OK)):
         assert time.monotonic() < deadline, "its guard lives on"

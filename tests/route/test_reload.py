@@ -15,7 +15,7 @@ def gw(make):
     return g
 
 
-def until(true, seconds=5):
+def until(true, seconds=30):
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "did not come true in %d s" % seconds

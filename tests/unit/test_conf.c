@@ -3,7 +3,7 @@
 #include "conf_fixture.h"
 
 #include "base/buf.h"
-#include "conf/load.h"
+#include "conf/internal.h"
 
 #define S3 "store: { driver = \"s3\"; s3: { endpoint = \"http://127.0.0.1:1\"; bucket = \"b\"; " \
 	"access_key_id = \"k\"; secret_key_file = \"/s\"; }; };"

@@ -191,9 +191,6 @@ test_defaults(void)
 	is_int(f.max_wake, 1234, "wake.max_wait");
 	ok(f.wait && f.sync && !f.force && !f.remove && !f.dry_run && f.direction == MW_BACKUP,
 	    "the operations' own defaults");
-	conf.bulk.concurrency = 1000;
-	is_int(parse(WAKE, U "}", 17, 99), MW_OK, "a large bulk.concurrency");
-	is_int(f.concurrency, MW_FLEET_CONCURRENCY_MAX, "no more than can be");
 }
 
 static void

@@ -510,6 +510,41 @@ test_collect(void)
 	    "comes in pieces of some KiB");
 }
 
+/* A comma is where one belongs, whoever adds what; a full buffer stays failed. */
+static void
+test_writer(void)
+{
+	struct mw_buf b, more;
+
+	mw_buf_init(&b, 1024);
+	mw_buf_init(&more, 1024);
+	(void)mw_json_open(&b, NULL, '{');
+	(void)mw_json_add_all(&b, &more);
+	(void)mw_json_add(&b, "a", "ends in {");
+	(void)mw_json_add(&b, "n", NULL);
+	(void)mw_json_open(&b, "list", '[');
+	(void)mw_json_add_int(&b, NULL, -7);
+	(void)mw_json_open(&b, NULL, '{');
+	(void)mw_json_close(&b, '}');
+	(void)mw_json_add(&b, NULL, "[");
+	(void)mw_json_close(&b, ']');
+	(void)mw_json_add_known(&b, "k", -1);
+	(void)mw_json_add_bool(&b, "t", true);
+	(void)mw_json_add_base64(&b, "b", "\xff", 1);
+	(void)(mw_json_add_raw(&more, "x", "{}") && mw_json_add_int(&more, "y", 1));
+	(void)mw_json_add_all(&b, &more);
+	ok(mw_json_close(&b, '}'), "all of it was written");
+	is_str(b.data, "{\"a\":\"ends in {\",\"n\":null,\"list\":[-7,{},\"[\"],\"k\":null,"
+	    "\"t\":true,\"b\":\"/w==\",\"x\":{},\"y\":1}", "commas where they belong");
+	mw_buf_free(&b);
+	mw_buf_free(&more);
+	mw_buf_init(&b, 8);
+	(void)mw_json_open(&b, NULL, '{');
+	(void)mw_json_add(&b, "name", "too long for it");
+	ok(!mw_json_close(&b, '}') && b.failed, "past the cap it stays failed");
+	mw_buf_free(&b);
+}
+
 int
 main(void)
 {
@@ -522,5 +557,6 @@ main(void)
 	test_stop();
 	test_spans();
 	test_collect();
+	test_writer();
 	return done();
 }

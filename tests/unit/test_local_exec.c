@@ -227,7 +227,7 @@ test_background(void)
 	int64_t before = mw_now();
 
 	says("sleep 300 & echo $! >/tmp/bg; echo done", "done\n", "a child that keeps stdout open");
-	ok(mw_now() - before < 5000, "... does not hold the answer");
+	ok(mw_now() - before < 20000, "... does not hold the answer");
 	says("kill -0 $(cat /tmp/bg) && echo lives; kill $(cat /tmp/bg)", "lives\n", "... and lives on");
 	says("(until [ -e /tmp/go ]; do sleep 0.02; done; "
 	    "while sleep 0.02; do echo tick; [ -e /tmp/enough ] && touch /tmp/survived && exit; done) & echo x",
@@ -243,7 +243,7 @@ test_timeout(void)
 
 	is_int(sh_as("alice", "echo $$ >/tmp/slow; for i in 1 2 3 4 5 6 7 8 9; do echo $i; sleep 0.05; done; "
 	    "touch /tmp/slow-done; sleep 100", 150), MW_SANDBOX_TIMEOUT, "a call that takes too long");
-	ok(mw_now() - before < 3000, "... is given up in time");
+	ok(mw_now() - before < 20000, "... is given up in time");
 	ok(becomes("[ -e /tmp/slow-done ] && echo yes", "yes\n"), "... its command goes on without us");
 	says("kill -9 $(cat /tmp/slow)", "", "it was still there");
 }
@@ -251,7 +251,7 @@ test_timeout(void)
 static void *
 one_exec(void *arg)
 {
-	const char *const argv[] = { "sh", "-c", "sleep 0.2; echo $N", NULL };
+	const char *const argv[] = { "sh", "-c", "sleep 1; echo $N", NULL };
 	const char *env[] = { arg, NULL };
 	struct mw_exec x = { .argv = argv, .env = env, .timeout = 20000 };
 	struct mw_exec_result r = { 0 };
@@ -291,7 +291,7 @@ test_many(void)
 		good += ret != NULL;
 	}
 	is_int(good, 32, "32 commands at once, each with its own answer");
-	ok(mw_now() - before < 4000, "... side by side");
+	ok(mw_now() - before < 20000, "... side by side");
 }
 
 /* ---- what it cannot reach ---- */
@@ -389,7 +389,7 @@ test_liar(void)
 	before = mw_now();
 	x.timeout = 100;
 	is_int(run_x("liar", &x, 100), MW_SANDBOX_TIMEOUT, "silence");
-	ok(mw_now() - before < 3000, "... ends in time");
+	ok(mw_now() - before < 20000, "... ends in time");
 	(void)pthread_join(t, NULL);
 	(void)close(fd);
 	fresh_ctx();

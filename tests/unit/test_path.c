@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tap.h"
 
+#include "base/mime.h"
 #include "base/path.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))

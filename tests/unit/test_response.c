@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/json.h"
 #include "http_fixture.h"
 
 #include "base/log.h"
@@ -126,11 +127,7 @@ test_every_code(void)
 static enum mw_code
 detailed(struct mw_req *req)
 {
-	struct json_object *sources = json_object_new_array();
-
-	json_object_array_add(sources, json_object_new_string("r2"));
-	req->extra = json_object_new_object();
-	json_object_object_add(req->extra, "triedSources", sources);
+	(void)mw_json_add_raw(&req->extra, "triedSources", "[\"r2\"]");
 	req->touched = true;
 	req->ctx.attempts = 3;
 	req->ctx.err.retry_after = 17;

@@ -8,7 +8,7 @@
 #include "app/classify.h"
 #include "ops/config/history.h"
 #include "app/pathlock.h"
-#include "ops/sync/restore.h"
+#include "ops/files/marks.h"
 #include "ops/ready/ready.h"
 
 #define TRIES 5			/* when another host changes the document between read and write */

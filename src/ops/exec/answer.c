@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Commands and their output in JSON answers. */
 #include "ops/exec/answer.h"
 
 #include "base/json.h"
@@ -48,12 +49,8 @@ bool
 mw_exec_add_stream(struct mw_buf *b, const char *name, const char *encoding, const char *s,
     size_t n, bool text)
 {
-	if (text)
-		(void)mw_json_add_text(b, name, s, n);
-	else
-		(void)(mw_buf_addf(b, ",\"%s\":\"", name) &&
-		    mw_base64_write(mw_buf_writer, b, s, n) && mw_buf_addc(b, '"'));
-	return mw_buf_addf(b, ",\"%s\":\"%s\"", encoding, text ? "utf-8" : "base64");
+	(void)(text ? mw_json_add_text(b, name, s, n) : mw_json_add_base64(b, name, s, n));
+	return mw_json_add(b, encoding, text ? "utf-8" : "base64");
 }
 
 bool
@@ -64,12 +61,12 @@ mw_exec_add_result(struct mw_buf *b, const struct mw_exec_view *v, size_t max)
 	size_t err = mw_exec_fitting(&v->err, max, v->row.err_cut, &err_text, &err_cut);
 
 	return mw_json_add(b, "processId", v->row.id) &&
-	    mw_buf_addf(b, ",\"exitCode\":%d", mw_exec_exit_code(&v->row)) &&
+	    mw_json_add_int(b, "exitCode", mw_exec_exit_code(&v->row)) &&
 	    mw_exec_add_stream(b, "stdout", "stdoutEncoding", v->out.data, out, out_text) &&
 	    mw_exec_add_stream(b, "stderr", "stderrEncoding", v->err.data, err, err_text) &&
-	    mw_buf_addf(b, ",\"stdoutTruncated\":%s,\"stderrTruncated\":%s,\"duration\":%lld",
-	    out_cut ? "true" : "false", err_cut ? "true" : "false",
-	    (long long)(v->duration > 0 ? v->duration : 0));
+	    mw_json_add_bool(b, "stdoutTruncated", out_cut) &&
+	    mw_json_add_bool(b, "stderrTruncated", err_cut) &&
+	    mw_json_add_int(b, "duration", v->duration > 0 ? v->duration : 0);
 }
 
 bool
@@ -77,7 +74,7 @@ mw_exec_add_started(struct mw_buf *b, const struct mw_exec_view *v)
 {
 	const char *user = v->row.user, *id = v->row.id;
 
-	return mw_json_add(b, "processId", id) && mw_buf_addf(b, ",\"stream\":true,"
-	    "\"pollEndpoint\":\"/api/super/users/%s/exec/%s/status\","
+	return mw_json_add(b, "processId", id) && mw_json_add_bool(b, "stream", true) &&
+	    mw_buf_addf(b, ",\"pollEndpoint\":\"/api/super/users/%s/exec/%s/status\","
 	    "\"streamEndpoint\":\"/api/super/users/%s/exec/%s/stream\"", user, id, user, id);
 }

@@ -4,7 +4,7 @@
 #define MW_OPS_EXEC_ANSWER_H
 
 #include "base/buf.h"
-#include "ops/exec/exec.h"
+#include "ops/exec/view.h"
 
 /*
  * How much of the first n bytes of a piece goes out, and is it text (else base64)?

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Running a command: its row, its turn, its start and the wait for its end. */
 #include "ops/exec/exec.h"
 
 #include <openssl/evp.h>
@@ -11,8 +12,10 @@
 #include "base/str.h"
 #include "base/utf8.h"
 #include "app/classify.h"
-#include "ops/ready/quiesce.h"
 #include "app/longwait.h"
+#include "ops/exec/internal.h"
+#include "ops/exec/look.h"
+#include "ops/ready/quiesce.h"
 #include "ops/ready/ready.h"
 
 #define ROUNDS 3		/* instances that are tried, should they be replaced under us */
@@ -20,8 +23,6 @@
 #define TURN_REFRESH 7		/* looks after which the running ones are asked how they are */
 #define TURN_SLACK 5000		/* ms of the deadline that are left for the rest */
 #define LIMIT_SLACK 6000	/* ms after its limit, then a job is ended from here */
-#define ANSWER_TIME 500		/* ms of the deadline that the sandbox has to answer a wait */
-#define KILL_WAIT 4000		/* ms for a command to die */
 
 struct run {
 	struct mw_app *app;
@@ -35,112 +36,6 @@ struct run {
 	bool joined;		/* by a request before this one */
 	bool known;		/* the sandbox has answered that it has the job */
 };
-
-void
-mw_exec_request_free(struct mw_exec_request *r)
-{
-	mw_buf_free(&r->command);
-	mw_buf_free(&r->input);
-}
-
-void
-mw_exec_view_init(struct mw_exec_view *v)
-{
-	memset(v, 0, sizeof(*v));
-	v->duration = -1;
-	mw_buf_init(&v->out, 0);
-	mw_buf_init(&v->err, 0);
-}
-
-void
-mw_exec_view_free(struct mw_exec_view *v)
-{
-	mw_buf_free(&v->out);
-	mw_buf_free(&v->err);
-}
-
-/* ---- what the sandbox says, for the row ---- */
-
-static enum mw_process_state
-row_state(enum mw_job_state s)
-{
-	switch (s) {
-	case MW_JOB_RUNNING:
-		return MW_PROC_RUNNING;
-	case MW_JOB_EXITED:
-		return MW_PROC_EXITED;
-	case MW_JOB_KILLED:
-		return MW_PROC_KILLED;
-	case MW_JOB_TIMEOUT:
-		return MW_PROC_TIMEOUT;
-	case MW_JOB_ERROR:
-		return MW_PROC_ERROR;
-	case MW_JOB_LOST:
-		return MW_PROC_LOST;
-	default:
-		return MW_PROC_CLAIMED;
-	}
-}
-
-/* Its times are the sandbox's own; from its age they become ours, once. */
-static void
-note_times(struct mw_process *row, const struct mw_job_view *job)
-{
-	if (row->started == 0 && job->age >= 0)
-		row->started = mw_wall() - job->age;
-	if (row->started > 0 && job->duration >= 0 && mw_job_over(job->state))
-		row->ended = row->started + job->duration;
-	else if (mw_job_over(job->state))
-		row->ended = mw_wall();
-}
-
-/* Take over what a call has brought; the row is written when it has changed. */
-static enum mw_code
-take(struct mw_app *app, struct mw_ctx *ctx, struct mw_job_view *job, struct mw_exec_view *v)
-{
-	enum mw_process_state now = row_state(job->state);
-	enum mw_code code = MW_OK;
-
-	mw_exec_view_free(v);
-	v->out = job->out;
-	v->err = job->err;
-	mw_buf_init(&job->out, 0);
-	mw_buf_init(&job->err, 0);
-	if (!mw_process_over(v->row.state) &&
-	    (now > v->row.state || (v->row.started == 0 && job->age >= 0))) {
-		v->row.state = now;
-		v->row.exit_code = job->exit_code;
-		v->row.out_cut = job->out_cut;
-		v->row.err_cut = job->err_cut;
-		note_times(&v->row, job);
-		code = mw_process_seen(app->processes, ctx, &v->row);
-	}
-	if (mw_process_over(v->row.state))
-		v->duration = v->row.started > 0 ? v->row.ended - v->row.started : job->duration;
-	else
-		v->duration = job->duration;
-	return code;
-}
-
-/* A row that cannot be written stays as it was: whoever looks next finds out the same. */
-static enum mw_code
-lost(struct mw_app *app, struct mw_ctx *ctx, struct mw_process *row, const char *how)
-{
-	const char *unwritten = "";
-
-	if (!mw_process_over(row->state)) {
-		row->state = MW_PROC_LOST;
-		row->ended = mw_wall();
-		if (mw_process_seen(app->processes, ctx, row) != MW_OK) {
-			mw_log(MW_ERROR, "[EXEC] userId=%s processId=%s is lost, and its row cannot be "
-			    "written: %s", row->user, row->id, ctx->err.msg);
-			mw_err_clear(&ctx->err);
-			unwritten = "; this was not written down, see the log";
-		}
-	}
-	return mw_ctx_fail(ctx, MW_PROCESS_LOST, "process %s is lost: %s; whether and how far the "
-	    "command ran is not known%s", row->id, how, unwritten);
-}
 
 /* A failure that may come after the start names the process. */
 static enum mw_code
@@ -247,23 +142,13 @@ claim(struct run *x, uint64_t marker)
 
 /* ---- running ---- */
 
-static int64_t
-step(const struct mw_ctx *ctx, int64_t wait)
-{
-	int64_t left = mw_left(ctx->deadline) - ANSWER_TIME;
-
-	if (wait > MW_EXEC_STEP)
-		wait = MW_EXEC_STEP;
-	return wait < left ? wait : left > 0 ? left : 0;
-}
-
 static struct mw_job_ask
 asking(const struct run *x)
 {
 	/* One byte more: is there more than the client gets? */
 	return (struct mw_job_ask){ .user = x->r->user, .id = x->v->row.id,
 	    .marker = x->v->row.marker, .max = x->max + 1,
-	    .wait = x->r->stream ? 0 : step(x->ctx, MW_EXEC_STEP) };
+	    .wait = x->r->stream ? 0 : mw_exec_pause(x->ctx, MW_EXEC_STEP) };
 }
 
 static enum mw_code
@@ -294,10 +179,10 @@ follow(struct run *x, uint64_t marker)
 	bool moved;
 
 	if (x->job.doubts > 0)
-		return lost(x->app, x->ctx, &x->v->row, "its sandbox was replaced");
+		return mw_exec_lost(x->app, x->ctx, &x->v->row, "its sandbox was replaced");
 	code = mw_process_move(x->app->processes, x->ctx, &x->v->row, marker, &moved);
 	if (code == MW_OK && !moved)
-		code = lost(x->app, x->ctx, &x->v->row, "its sandbox was replaced");
+		code = mw_exec_lost(x->app, x->ctx, &x->v->row, "its sandbox was replaced");
 	return code;
 }
 
@@ -305,13 +190,14 @@ follow(struct run *x, uint64_t marker)
 static void
 abandon(struct run *x)
 {
-	struct mw_err err = x->ctx->err;
+	struct mw_aside aside;
 
 	if (!x->claimed || x->known || x->job.doubts > 0)
 		return;
+	mw_ctx_aside_begin(x->ctx, x->ctx->deadline, &aside);
 	if (mw_process_abandon(x->app->processes, x->ctx, x->v->row.id) == MW_OK)
 		x->claimed = false;
-	x->ctx->err = err;
+	mw_ctx_aside_end(x->ctx, &aside);
 }
 
 /*
@@ -373,7 +259,7 @@ ask_again(struct run *x)
 	if ((code = mw_scratch_open(&s, x->ctx, MW_EXEC_MEMORY)) != MW_OK)
 		return code;
 	mw_scratch_enter(&s);
-	ask.wait = step(x->ctx, overdue(x) ? KILL_WAIT : MW_EXEC_STEP);
+	ask.wait = mw_exec_pause(x->ctx, overdue(x) ? MW_EXEC_KILL_WAIT : MW_EXEC_STEP);
 	/* Only a job that is there is waited for: run is for one that is not. */
 	code = before == MW_JOB_READY ? start(x) : overdue(x) ?
 	    mw_job_kill(x->app, x->ctx, x->sb, &ask, &x->job) :
@@ -391,19 +277,19 @@ wait_for_end(struct run *x)
 	enum mw_code code;
 
 	for (;;) {
-		if ((code = take(x->app, x->ctx, &x->job, x->v)) != MW_OK ||
+		if ((code = mw_exec_take(x->app, x->ctx, &x->job, x->v)) != MW_OK ||
 		    mw_process_over(x->v->row.state) ||
 		    (x->r->stream && x->job.state != MW_JOB_READY))
 			return code;
 		if ((code = interrupted(x)) != MW_OK)
 			return code;
-		if (mw_left(x->ctx->deadline) <= ANSWER_TIME)
+		if (mw_left(x->ctx->deadline) <= MW_EXEC_ANSWER_TIME)
 			return mw_ctx_fail(x->ctx, MW_DEADLINE_EXCEEDED, "process %s has not ended "
 			    "within the request's time; ask for its status", x->v->row.id);
 		if ((code = ask_again(x)) != MW_OK)
 			return code;
 		if (x->job.state == MW_JOB_REPLACED || x->job.state == MW_JOB_NONE)
-			return lost(x->app, x->ctx, &x->v->row, "its sandbox was replaced");
+			return mw_exec_lost(x->app, x->ctx, &x->v->row, "its sandbox was replaced");
 		mw_still_ready(x->app, x->r->user, x->v->row.marker);
 	}
 }
@@ -422,7 +308,7 @@ outcome(struct run *x)
 		    "%lld ms; give it more time, or start it with stream",
 		    (long long)v->row.limit);
 	case MW_PROC_LOST:
-		return lost(x->app, x->ctx, &v->row, "it ended without a result, as if killed by the "
+		return mw_exec_lost(x->app, x->ctx, &v->row, "it ended without a result, as if killed by the "
 		    "system or with its sandbox");
 	default:
 		return MW_OK;
@@ -468,159 +354,4 @@ mw_exec_run(struct mw_app *app, struct mw_ctx *ctx, const struct mw_exec_request
 		abandon(&x);
 	mw_job_view_free(&x.job);
 	return x.claimed || found ? name_process(&x, code) : code;
-}
-
-/* ---- looking ---- */
-
-/* What the sandbox has of it.  MW_OK: v is it. */
-static enum mw_code
-look_inside(struct mw_app *app, struct mw_ctx *ctx, const struct mw_job_ask *ask, bool kill,
-    struct mw_exec_view *v)
-{
-	struct mw_job_view job;
-	struct mw_sandbox *sb;
-	enum mw_code code;
-
-	mw_job_view_init(&job);
-	if ((code = mw_app_sandbox(app, ctx, &sb)) == MW_OK)
-		code = kill ? mw_job_kill(app, ctx, sb, ask, &job) :
-		    mw_job_look(app, ctx, sb, ask, &job);
-	if (code == MW_OK && job.state == MW_JOB_REPLACED) {
-		mw_not_ready(app, ask->user);
-		code = lost(app, ctx, &v->row, "its sandbox was replaced");
-	} else if (code == MW_OK && job.state == MW_JOB_NONE &&
-	    (v->row.state != MW_PROC_CLAIMED || v->row.created + v->row.limit < mw_wall())) {
-		code = lost(app, ctx, &v->row, "the sandbox does not know it");
-	} else if (code == MW_OK) {
-		mw_still_ready(app, ask->user, ask->marker);
-		code = take(app, ctx, &job, v);
-	}
-	if (code == MW_OK && v->row.state == MW_PROC_LOST)
-		code = lost(app, ctx, &v->row, "it ended without a result");
-	mw_job_view_free(&job);
-	return code;
-}
-
-static enum mw_code
-look(struct mw_app *app, struct mw_ctx *ctx, const char *user, const char *id,
-    const struct mw_exec_ask *ask, bool kill, struct mw_exec_view *v)
-{
-	struct mw_job_ask inside = { .user = user, .out_at = ask->out_at, .err_at = ask->err_at,
-	    .max = ask->max, .wait = kill ? KILL_WAIT : step(ctx, ask->wait) };
-	enum mw_code code;
-
-	v->out_at = ask->out_at;
-	v->err_at = ask->err_at;
-	if ((code = mw_process_get(app->processes, ctx, user, id, &v->row)) != MW_OK)
-		return code;
-	if (v->row.state == MW_PROC_LOST)
-		return lost(app, ctx, &v->row, "its sandbox was replaced or lost it");
-	if (v->row.gone)
-		return mw_ctx_fail(ctx, MW_PROCESS_LOST, "the output of process %s is lost: its "
-		    "sandbox was replaced before anybody asked for it", v->row.id);
-	if (v->row.kept)
-		return mw_exec_kept(app, ctx, ask, v);
-	inside.id = v->row.id;
-	inside.marker = v->row.marker;
-	if ((code = look_inside(app, ctx, &inside, kill && !mw_process_over(v->row.state), v)) != MW_OK)
-		return code;
-	if (mw_process_over(v->row.state))
-		mw_exec_keep_aside(app, ctx, &v->row);
-	return MW_OK;
-}
-
-enum mw_code
-mw_exec_look(struct mw_app *app, struct mw_ctx *ctx, const char *user, const char *id,
-    const struct mw_exec_ask *ask, struct mw_exec_view *v)
-{
-	return look(app, ctx, user, id, ask, false, v);
-}
-
-enum mw_code
-mw_exec_kill(struct mw_app *app, struct mw_ctx *ctx, const char *user, const char *id,
-    const struct mw_exec_ask *ask, struct mw_exec_view *v)
-{
-	return look(app, ctx, user, id, ask, true, v);
-}
-
-/* ---- all of a user's ---- */
-
-struct refresh {
-	struct mw_app *app;
-	struct mw_ctx *ctx;
-	bool asked, awake;		/* whether it is awake: only if there is a row to ask for */
-};
-
-static enum mw_code
-refresh_one(void *arg, const struct mw_process *row)
-{
-	struct refresh *f = arg;
-	struct mw_job_ask ask = { .user = row->user, .id = row->id, .marker = row->marker };
-	struct mw_exec_view v;
-	enum mw_code code;
-
-	if (!f->asked)
-		f->awake = mw_is_awake(f->app, f->ctx, row->user);
-	f->asked = true;
-	if (!f->awake)
-		return MW_OK;
-	mw_exec_view_init(&v);
-	v.row = *row;
-	code = look_inside(f->app, f->ctx, &ask, false, &v);
-	mw_exec_view_free(&v);
-	if (code != MW_OK && code != MW_PROCESS_LOST)
-		return code;
-	mw_err_clear(&f->ctx->err);
-	return MW_OK;
-}
-
-/* One that nobody saw run may wait for the gate, and run later.  If it was started all the
- * same, whoever looks next finds its sandbox replaced. */
-static enum mw_code
-stopped_one(void *arg, const struct mw_process *row)
-{
-	struct refresh *f = arg;
-	struct mw_process now = *row;
-
-	if (row->state == MW_PROC_CLAIMED)
-		return MW_OK;
-	(void)lost(f->app, f->ctx, &now, "its sandbox was stopped while it ran");
-	mw_err_clear(&f->ctx->err);
-	return MW_OK;
-}
-
-enum mw_code
-mw_exec_refresh(struct mw_app *app, struct mw_ctx *ctx, const char *user)
-{
-	struct refresh f = { .app = app, .ctx = ctx };
-	struct mw_exec_each e = { .ctx = ctx, .fn = refresh_one, .arg = &f };
-
-	return mw_process_running(app->processes, ctx, user, mw_exec_each, &e);
-}
-
-enum mw_code
-mw_exec_stopped(struct mw_app *app, struct mw_ctx *ctx, const char *user)
-{
-	struct refresh f = { .app = app, .ctx = ctx };
-	struct mw_exec_each e = { .ctx = ctx, .fn = stopped_one, .arg = &f };
-
-	return mw_process_running(app->processes, ctx, user, mw_exec_each, &e);
-}
-
-enum mw_code
-mw_exec_each(void *arg, const struct mw_process *row)
-{
-	struct mw_exec_each *e = arg;
-	struct mw_arena *own = e->ctx->arena;
-	enum mw_code code;
-
-	if ((e->ctx->arena = mw_arena_open(MW_EXEC_MEMORY)) == NULL) {
-		e->ctx->arena = own;
-		return mw_ctx_nomem(e->ctx);
-	}
-	code = e->fn(e->arg, row);
-	e->ctx->err.details = NULL;	/* it was in there */
-	mw_arena_close(e->ctx->arena);
-	e->ctx->arena = own;
-	return code;
 }

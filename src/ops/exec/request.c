@@ -1,90 +1,39 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The body of POST exec. */
+#include "ops/exec/request.h"
+
 #include <string.h>
 
-#include "base/json.h"
-#include "base/str.h"
-#include "ops/exec/exec.h"
+#include "app/responder.h"
 
 #define PIECE (16 * 1024)
-#define MAX_WAKE 180000		/* ms; what a client may ask for at most */
 #define MIN_TIMEOUT 1000
 #define KEY_MAX 255		/* bytes of an idempotency key */
-#define DIR_MAX 4096
 #define VARIABLES_MAX 4000
 
-enum member {
-	OTHER, COMMAND, TIMEOUT, MAX_WAKE_TIME, ENV, WORKING_DIR, STDIN, STREAM, REQUIRE_GATEWAY,
-	KEY, MEMBERS
-};
-
-enum kind { ANY, TEXT, NUMBER, BOOL, OBJECT };
-
-static const struct {
-	const char *name;
-	enum kind kind;
-	const char *expected;
-} members[MEMBERS] = {
-	[OTHER] = { "", ANY, "" },
-	[COMMAND] = { "command", TEXT, "a string" },
-	[TIMEOUT] = { "timeout", NUMBER, "an integer, milliseconds" },
-	[MAX_WAKE_TIME] = { "maxWakeTime", NUMBER, "an integer from 0 to 180000, milliseconds" },
-	[ENV] = { "env", OBJECT, "an object of strings" },
-	[WORKING_DIR] = { "workingDir", TEXT, "a string" },
-	[STDIN] = { "stdin", TEXT, "a string" },
-	[STREAM] = { "stream", BOOL, "true or false" },
-	[REQUIRE_GATEWAY] = { "requireGateway", BOOL, "true or false" },
-	[KEY] = { "idempotencyKey", TEXT, "a string of 1 to 255 bytes" },
-};
-
 static enum mw_code
-wrong_type(struct mw_exec_in *r)
+has_nul(struct mw_fields *f)
 {
-	return mw_ctx_fail(r->ctx, MW_INVALID_ARGUMENT, "%s: expected %s",
-	    members[r->member].name, members[r->member].expected);
+	return mw_fields_bad(f, f->field, MW_INVALID_ARGUMENT, "holds a NUL byte");
 }
 
 static enum mw_code
-has_nul(struct mw_exec_in *r, const char *name)
+take_command(struct mw_fields *f)
 {
-	return mw_ctx_fail(r->ctx, MW_INVALID_ARGUMENT, "%s: holds a NUL byte", name);
+	const struct mw_exec_in *r = f->arg;
+
+	if (r->r->command.len == 0)
+		return mw_fields_bad(f, f->field, MW_INVALID_ARGUMENT, "is empty");
+	return memchr(r->r->command.data, '\0', r->r->command.len) != NULL ? has_nul(f) : MW_OK;
 }
 
-/* ---- the top object ---- */
-
 static enum mw_code
-key(struct mw_exec_in *r, const char *text, size_t n)
+take_input(struct mw_fields *f)
 {
-	size_t i;
+	const struct mw_exec_in *r = f->arg;
 
-	r->member = OTHER;
-	for (i = 1; i < MEMBERS; i++) {
-		if (strlen(members[i].name) == n && memcmp(members[i].name, text, n) == 0)
-			r->member = (unsigned)i;
-	}
-	if (r->member != OTHER && (r->seen & 1u << r->member) != 0)
-		return mw_ctx_fail(r->ctx, MW_INVALID_ARGUMENT, "%s: given twice",
-		    members[r->member].name);
-	r->seen |= 1u << r->member;
-	mw_buf_reset(&r->text);
+	r->r->has_input = true;
 	return MW_OK;
-}
-
-static struct mw_buf *
-target(struct mw_exec_in *r)
-{
-	return r->member == COMMAND ? &r->r->command : r->member == STDIN ? &r->r->input : &r->text;
-}
-
-static enum mw_code
-chunk(struct mw_exec_in *r, const char *text, size_t n)
-{
-	if (members[r->member].kind != TEXT || mw_buf_add(target(r), text, n))
-		return MW_OK;
-	if (r->member == COMMAND || r->member == STDIN)
-		return mw_ctx_nomem(r->ctx);
-	return mw_ctx_fail(r->ctx, MW_INVALID_ARGUMENT, "%s: too long",
-	    members[r->member].name);
 }
 
 static bool
@@ -102,109 +51,35 @@ has_dotdot(const char *s)
 }
 
 static enum mw_code
-take_dir(struct mw_exec_in *r)
+take_dir(struct mw_fields *f)
 {
-	if (r->text.len == 0)
+	const struct mw_exec_in *r = f->arg;
+
+	if (f->len == 0)
 		return MW_OK;
-	if (strlen(r->text.data) != r->text.len)
-		return has_nul(r, "workingDir");
-	if (r->text.data[0] != '/' && has_dotdot(r->text.data))
-		return mw_ctx_fail(r->ctx, MW_INVALID_ARGUMENT, "workingDir: a relative one is "
+	if (strlen(f->text) != f->len)
+		return has_nul(f);
+	if (f->text[0] != '/' && has_dotdot(f->text))
+		return mw_fields_bad(f, f->field, MW_INVALID_ARGUMENT, "a relative one is "
 		    "below the user's directory and has no \"..\"");
-	r->r->cwd = mw_arena_dup(r->ctx->arena, r->text.data, r->text.len);
+	r->r->cwd = mw_arena_dup(r->ctx->arena, f->text, f->len);
 	return r->r->cwd != NULL ? MW_OK : mw_ctx_nomem(r->ctx);
 }
 
 static enum mw_code
-take_key(struct mw_exec_in *r)
+take_key(struct mw_fields *f)
 {
+	const struct mw_exec_in *r = f->arg;
 	size_t i;
 
-	for (i = 0; i < r->text.len; i++) {
-		if ((unsigned char)r->text.data[i] < 0x20 || r->text.data[i] == 0x7f)
-			return mw_ctx_fail(r->ctx, MW_INVALID_ARGUMENT,
-			    "idempotencyKey: holds a control byte");
+	for (i = 0; i < f->len; i++) {
+		if ((unsigned char)f->text[i] < 0x20 || f->text[i] == 0x7f)
+			return mw_fields_bad(f, f->field, MW_INVALID_ARGUMENT, "holds a control byte");
 	}
-	if (r->text.len == 0 || r->text.len > KEY_MAX)
-		return wrong_type(r);
-	r->r->key = mw_arena_dup(r->ctx->arena, r->text.data, r->text.len);
+	if (f->len == 0 || f->len > KEY_MAX)
+		return mw_fields_wrong(f, f->field, "");
+	r->r->key = mw_arena_dup(r->ctx->arena, f->text, f->len);
 	return r->r->key != NULL ? MW_OK : mw_ctx_nomem(r->ctx);
-}
-
-static enum mw_code
-string_end(struct mw_exec_in *r)
-{
-	switch (r->member) {
-	case COMMAND:
-		if (r->r->command.len == 0)
-			return mw_ctx_fail(r->ctx, MW_INVALID_ARGUMENT, "command: is empty");
-		return memchr(r->r->command.data, '\0', r->r->command.len) != NULL ?
-		    has_nul(r, "command") : MW_OK;
-	case STDIN:
-		r->r->has_input = true;
-		return MW_OK;
-	case WORKING_DIR:
-		return take_dir(r);
-	case KEY:
-		return take_key(r);
-	default:
-		return MW_OK;
-	}
-}
-
-/* Digits that are more than fit are still a number: it is held to `max`. */
-static enum mw_code
-take_number(struct mw_exec_in *r, const char *text, size_t n)
-{
-	bool negative = n > 1 && text[0] == '-';
-	int64_t v;
-
-	/* The text ends where n says: there may be digits of something else behind. */
-	if (!mw_str_digits(text + negative, n - negative))
-		return wrong_type(r);
-	if (!mw_str_int(text, n, INT64_MIN, INT64_MAX, &v))
-		v = negative ? INT64_MIN : INT64_MAX;
-	if (r->member == MAX_WAKE_TIME) {
-		if (v < 0)
-			return wrong_type(r);
-		r->r->max_wake = v > MAX_WAKE ? MAX_WAKE : v;
-		return MW_OK;
-	}
-	r->r->timeout = v;
-	return MW_OK;
-}
-
-static enum mw_code
-take_bool(struct mw_exec_in *r, bool v)
-{
-	if (r->member == STREAM)
-		r->r->stream = v;
-	else
-		r->r->gateway = v;
-	return MW_OK;
-}
-
-/* A value begins, or is there: is it of the member's kind?  null = not given. */
-static enum mw_code
-value(struct mw_exec_in *r, enum mw_json_event ev, const char *text, size_t n)
-{
-	enum kind kind = members[r->member].kind;
-
-	if (kind == ANY || (ev == MW_JSON_NULL && r->member != COMMAND))
-		return MW_OK;
-	switch (ev) {
-	case MW_JSON_STRING:
-		return kind == TEXT ? MW_OK : wrong_type(r);
-	case MW_JSON_NUMBER:
-		return kind == NUMBER ? take_number(r, text, n) : wrong_type(r);
-	case MW_JSON_TRUE:
-	case MW_JSON_FALSE:
-		return kind == BOOL ? take_bool(r, ev == MW_JSON_TRUE) : wrong_type(r);
-	case MW_JSON_OBJECT:
-		return kind == OBJECT ? MW_OK : wrong_type(r);
-	default:
-		return wrong_type(r);
-	}
 }
 
 /* ---- env ---- */
@@ -257,8 +132,13 @@ variable_end(struct mw_exec_in *r)
 }
 
 static enum mw_code
-env_event(struct mw_exec_in *r, enum mw_json_event ev, const char *text, size_t n)
+take_env(struct mw_fields *f, enum mw_json_event ev, const char *text, size_t n, unsigned depth)
 {
+	struct mw_exec_in *r = f->arg;
+
+	if (depth == 0)
+		return ev == MW_JSON_OBJECT || ev == MW_JSON_OBJECT_END ? MW_OK :
+		    mw_fields_wrong(f, f->field, "");
 	switch (ev) {
 	case MW_JSON_KEY:
 		return variable(r, text, n);
@@ -267,10 +147,9 @@ env_event(struct mw_exec_in *r, enum mw_json_event ev, const char *text, size_t 
 	case MW_JSON_STRING_END:
 		return variable_end(r);
 	case MW_JSON_STRING:
-	case MW_JSON_OBJECT_END:
 		return MW_OK;
 	default:
-		return wrong_type(r);
+		return mw_fields_wrong(f, f->field, "");
 	}
 }
 
@@ -295,32 +174,36 @@ list_env(struct mw_exec_in *r)
 
 /* ---- the document ---- */
 
-enum mw_code
-mw_exec_in_event(void *arg, enum mw_json_event ev, const char *text, size_t n, unsigned depth)
-{
-	struct mw_exec_in *r = arg;
+#define AT(member) offsetof(struct mw_exec_request, member)
 
-	if (depth == 0)
-		return ev == MW_JSON_OBJECT || ev == MW_JSON_OBJECT_END ? MW_OK :
-		    mw_ctx_fail(r->ctx, MW_INVALID_ARGUMENT,
-		    "body: expected a JSON object with the member command");
-	if (depth == 2 && r->member == ENV)
-		return env_event(r, ev, text, n);
-	if (depth != 1)
-		return MW_OK;
-	switch (ev) {
-	case MW_JSON_KEY:
-		return key(r, text, n);
-	case MW_JSON_CHUNK:
-		return chunk(r, text, n);
-	case MW_JSON_STRING_END:
-		return string_end(r);
-	case MW_JSON_OBJECT_END:
-	case MW_JSON_ARRAY_END:
-		return MW_OK;
-	default:
-		return value(r, ev, text, n);
-	}
+static const struct mw_field members[] = {
+	{ .name = "command", .expected = "a string", .kind = MW_FIELD_TEXT, .at = AT(command),
+	    .done = take_command },
+	{ .name = "timeout", .expected = "an integer, milliseconds", .kind = MW_FIELD_INT,
+	    .at = AT(timeout), .min = INT64_MIN, .max = INT64_MAX, .null = true },
+	{ .name = "maxWakeTime", .expected = MW_EXPECTED_MAX_WAKE, .kind = MW_FIELD_INT,
+	    .at = AT(max_wake), .max = MW_MAX_WAKE, .cap = true, .null = true },
+	{ .name = "env", .expected = "an object of strings", .kind = MW_FIELD_OWN,
+	    .event = take_env, .null = true },
+	{ .name = "workingDir", .expected = "a string", .kind = MW_FIELD_STRING, .done = take_dir,
+	    .null = true },
+	{ .name = "stdin", .expected = "a string", .kind = MW_FIELD_TEXT, .at = AT(input),
+	    .done = take_input, .null = true },
+	{ .name = "stream", .expected = "true or false", .kind = MW_FIELD_BOOL, .at = AT(stream),
+	    .null = true },
+	{ .name = "requireGateway", .expected = "true or false", .kind = MW_FIELD_BOOL,
+	    .at = AT(gateway), .null = true },
+	{ .name = "idempotencyKey", .expected = "a string of 1 to 255 bytes",
+	    .kind = MW_FIELD_STRING, .done = take_key, .null = true },
+	{ .name = NULL }
+};
+
+enum mw_code
+mw_exec_in_event(void *in, enum mw_json_event ev, const char *text, size_t n, unsigned depth)
+{
+	struct mw_exec_in *r = in;
+
+	return mw_fields_event(&r->fields, ev, text, n, depth);
 }
 
 void
@@ -335,18 +218,19 @@ mw_exec_in_init(struct mw_exec_in *r, struct mw_ctx *ctx, const struct mw_conf *
 	    .timeout = conf->exec.default_timeout, .max_wake = conf->wake.max_wait };
 	mw_buf_init(&out->command, max);
 	mw_buf_init(&out->input, max);
-	mw_buf_init(&r->text, DIR_MAX);
 	mw_buf_init(&r->env, 2 * max);
+	mw_fields_init(&r->fields, members, out, &ctx->err);
+	r->fields.arg = r;
 }
 
 enum mw_code
 mw_exec_in_finish(struct mw_exec_in *r)
 {
 	struct mw_exec_request *out = r->r;
+	enum mw_code code;
 
-	if ((r->seen & 1u << COMMAND) == 0)
-		return mw_ctx_fail(r->ctx, MW_INVALID_ARGUMENT,
-		    "command: missing; expected a string");
+	if ((code = mw_fields_need(&r->fields, &members[0])) != MW_OK)
+		return code;
 	if (out->timeout < MIN_TIMEOUT)
 		out->timeout = MIN_TIMEOUT;
 	if (out->timeout > r->conf->exec.max_timeout)
@@ -357,8 +241,14 @@ mw_exec_in_finish(struct mw_exec_in *r)
 void
 mw_exec_in_free(struct mw_exec_in *r)
 {
-	mw_buf_free(&r->text);
 	mw_buf_free(&r->env);
+}
+
+void
+mw_exec_request_free(struct mw_exec_request *r)
+{
+	mw_buf_free(&r->command);
+	mw_buf_free(&r->input);
 }
 
 static enum mw_code
@@ -395,11 +285,5 @@ mw_exec_read(struct mw_req *req, struct mw_exec_request *out)
 bool
 mw_exec_in_knows(const char *name)
 {
-	size_t i;
-
-	for (i = 1; i < MEMBERS; i++) {
-		if (strcmp(members[i].name, name) == 0)
-			return true;
-	}
-	return false;
+	return mw_field_find(members, 0, name, strlen(name)) != NULL;
 }

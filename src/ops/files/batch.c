@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* A batch: its operations, some side by side. */
 #include "ops/files/batch.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The body of a batch, read as it comes. */
 #include <string.h>
 #include <unistd.h>
 

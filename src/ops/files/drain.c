@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Rows of the outbox, sent to the store. */
 #include "ops/files/drain.h"
 
 #include <errno.h>

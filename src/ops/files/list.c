@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* A page of a listing, from R2, the outbox and the sandbox. */
 #include "ops/files/list.h"
 
 #include <stdio.h>

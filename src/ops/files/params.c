@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Parameters and members that several routes of files have in common. */
 #include "ops/files/params.h"
 
-#include <json.h>
 #include <string.h>
+
+#include "base/json.h"
 
 enum mw_source
 mw_source_default(const struct mw_conf *conf)
@@ -41,13 +43,22 @@ mw_header_conditions(struct mw_req *req, const char **if_match, const char **if_
 }
 
 void
-mw_add_r2_sync(struct json_object *o, const struct mw_write *w)
+mw_add_r2_sync(struct mw_buf *b, const struct mw_write *w)
 {
-	struct json_object *sync = json_object_new_object();
+	(void)mw_json_open(b, "r2Sync", '{');
+	(void)mw_json_add_bool(b, "success", w->r2_synced);
+	(void)mw_json_add_bool(b, "queued", w->r2_queued);
+	(void)mw_json_add(b, "error", w->r2_error);
+	(void)mw_json_close(b, '}');
+}
 
-	json_object_object_add(sync, "success", json_object_new_boolean(w->r2_synced));
-	json_object_object_add(sync, "queued", json_object_new_boolean(w->r2_queued));
-	json_object_object_add(sync, "error",
-	    w->r2_error != NULL ? json_object_new_string(w->r2_error) : NULL);
-	json_object_object_add(o, "r2Sync", sync);
+void
+mw_add_tried(struct mw_buf *b, unsigned tried)
+{
+	(void)mw_json_open(b, "triedSources", '[');
+	if (tried & MW_TRIED_R2)
+		(void)mw_json_add(b, NULL, "r2");
+	if (tried & MW_TRIED_CONTAINER)
+		(void)mw_json_add(b, NULL, "container");
+	(void)mw_json_close(b, ']');
 }

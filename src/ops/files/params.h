@@ -18,6 +18,9 @@ enum mw_code mw_header_conditions(struct mw_req *req, const char **if_match,
     const char **if_none_match) MW_MUST;
 
 /* "r2Sync": what became of R2's side of a write or delete. */
-void mw_add_r2_sync(struct json_object *o, const struct mw_write *w);
+void mw_add_r2_sync(struct mw_buf *b, const struct mw_write *w);
+
+/* "triedSources": where a missing file was looked for (enum mw_tried). */
+void mw_add_tried(struct mw_buf *b, unsigned tried);
 
 #endif

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Reading a file: the outbox, R2, the sandbox. */
 #include "ops/files/read.h"
 
 #include <string.h>
 #include <unistd.h>
 
+#include "base/mime.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/range.h"

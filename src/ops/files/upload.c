@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The body of a PUT into a spool file. */
 #include "ops/files/upload.h"
 
 #include <string.h>

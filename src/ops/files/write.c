@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Writing and deleting a file, in the sandbox and in R2. */
 #include "ops/files/write.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mime.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -11,7 +13,7 @@
 #include "ops/ready/quiesce.h"
 #include "app/pathlock.h"
 #include "ops/files/read.h"
-#include "ops/sync/restore.h"
+#include "ops/files/marks.h"
 #include "app/retry.h"
 #include "ops/ready/ready.h"
 

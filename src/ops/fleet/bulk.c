@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* One operation for many users: whose turn it is, and the line about it. */
 #include "ops/fleet/bulk.h"
 
 #include <string.h>
@@ -6,20 +7,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stop.h"
-#include "base/threads.h"
 
-#define LANE_ARENA ((size_t)64 << 20)	/* bytes, at most */
+#define MEMBERS_MAX ((size_t)64 << 20)	/* bytes of further members of a line */
 #define LEAST_TIME 1000		/* ms; no turn begins that has less */
 #define LINE_SLACK 4096		/* bytes of a line beside its text, details and members */
-
-struct lane {
-	struct mw_fleet *f;
-	struct mw_app *app;
-	struct mw_ctx ctx;		/* of the user in hand; with an arena of its own */
-	const char *request_id;
-	int64_t deadline;
-	unsigned attempts, retries;	/* of all users so far */
-};
 
 /* ---- whose turn it is ---- */
 
@@ -68,7 +59,7 @@ add_failure(struct mw_buf *b, const struct mw_err *err, enum mw_code code, bool 
 	if (wait > 0)
 		(void)mw_json_add_int(b, "retryAfter", wait);
 	if (err->details != NULL)
-		(void)mw_buf_addf(b, ",\"details\":%s", err->details);
+		(void)mw_json_add_raw(b, "details", err->details);
 	if (skipped)
 		(void)mw_json_add_bool(b, "notRun", true);
 }
@@ -80,11 +71,10 @@ make_line(struct mw_buf *b, const struct mw_fleet_turn *t, enum mw_code code, bo
 	char now[MW_RFC3339_LEN];
 
 	mw_rfc3339(mw_wall(), now);
-	(void)mw_buf_addf(b, "{\"userId\":\"%s\",\"success\":%s,\"status\":%d", t->user,
-	    code == MW_OK ? "true" : "false",
-	    code == MW_OK ? t->status : mw_code_info(code)->status);
-	if (t->more.len > 0)
-		(void)mw_buf_add(b, t->more.data, t->more.len);
+	(void)(mw_json_open(b, NULL, '{') && mw_json_add(b, "userId", t->user) &&
+	    mw_json_add_bool(b, "success", code == MW_OK) &&
+	    mw_json_add_int(b, "status", code == MW_OK ? t->status : mw_code_info(code)->status));
+	(void)mw_json_add_all(b, &t->more);
 	if (code != MW_OK)
 		add_failure(b, &t->ctx->err, code, skipped);
 	return mw_json_add_int(b, "attempts", t->ctx->attempts) &&
@@ -118,102 +108,79 @@ say(struct mw_fleet *f, struct mw_fleet_turn *t, enum mw_code code, bool skipped
 }
 
 static void
-note(const struct lane *l, const struct mw_fleet_turn *t, enum mw_code code, int64_t ms)
+note(const struct mw_fleet *f, const struct mw_fleet_turn *t, enum mw_code code, int64_t ms)
 {
 	if (code == MW_OK)
 		mw_log(MW_INFO, "[BULK] %s userId=%s status=%d durationMs=%lld requestId=%s",
-		    l->f->what, t->user, t->status, (long long)ms, l->request_id);
+		    f->what, t->user, t->status, (long long)ms, t->ctx->request_id);
 	else
 		mw_log(MW_INFO, "[BULK] %s userId=%s failed (%s): %s durationMs=%lld requestId=%s",
-		    l->f->what, t->user, mw_code_info(code)->name, t->ctx->err.msg, (long long)ms,
-		    l->request_id);
+		    f->what, t->user, mw_code_info(code)->name, t->ctx->err.msg, (long long)ms,
+		    t->ctx->request_id);
 }
 
 /* ---- the work ---- */
 
 /* MW_OK, or why its turn does not begin. */
 static enum mw_code
-may_begin(struct lane *l)
+may_begin(struct mw_ctx *ctx)
 {
 	enum mw_code code = MW_OK;
 
-	if (mw_left(l->deadline) < LEAST_TIME) {
-		code = mw_ctx_fail(&l->ctx, MW_DEADLINE_EXCEEDED, "Not run: the time of the whole "
+	if (mw_left(ctx->deadline) < LEAST_TIME) {
+		code = mw_ctx_fail(ctx, MW_DEADLINE_EXCEEDED, "Not run: the time of the whole "
 		    "request ran out before it; send it again");
 	} else if (mw_stopping()) {
-		code = mw_ctx_fail(&l->ctx, MW_SANDBOX_UNAVAILABLE, "Not run: this process of the "
+		code = mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE, "Not run: this process of the "
 		    "gateway is being stopped; send it again");
-		l->ctx.err.retry_after = 1;
+		ctx->err.retry_after = 1;
 	}
 	return code;
 }
 
 static void
-one(struct lane *l, const char *user)
+one(struct mw_fleet *f, const struct mw_worker *w, struct mw_ctx *ctx)
 {
-	struct mw_fleet_turn t = { .app = l->app, .ctx = &l->ctx, .user = user, .status = 200 };
+	struct mw_fleet_turn t = { .app = w->app, .ctx = ctx, .user = ctx->user, .status = 200 };
 	int64_t began = mw_now();
 	enum mw_code code;
 	bool skipped;
 
-	mw_arena_reset(l->ctx.arena);
-	l->ctx = (struct mw_ctx){ .arena = l->ctx.arena, .deadline = l->deadline,
-	    .request_id = l->request_id, .user = user };
-	mw_buf_init(&t.more, LANE_ARENA);
-	code = may_begin(l);
+	mw_buf_init(&t.more, MEMBERS_MAX);
+	code = may_begin(ctx);
 	skipped = code != MW_OK;
 	if (!skipped)
-		code = l->f->turn(l->f->arg, &t);
-	note(l, &t, code, mw_now() - began);
-	say(l->f, &t, code, skipped, mw_now() - began);
-	l->attempts += l->ctx.attempts;
-	l->retries += l->ctx.retries;
+		code = f->turn(f->arg, &t);
+	note(f, &t, code, mw_now() - began);
+	say(f, &t, code, skipped, mw_now() - began);
 	mw_buf_free(&t.more);
 }
 
 static void
-work(void *arg, size_t i)
+work(void *arg, struct mw_worker *w)
 {
-	struct lane *l = (struct lane *)arg + i;
+	struct mw_ctx ctx;
 	const char *user;
 
-	while ((user = take(l->f)) != NULL)
-		one(l, user);
-}
-
-static enum mw_code
-open_lane(struct mw_app *app, struct mw_ctx *ctx, struct mw_fleet *f, size_t i, struct lane *l)
-{
-	enum mw_code code;
-
-	*l = (struct lane){ .f = f, .app = app, .request_id = ctx->request_id,
-	    .deadline = ctx->deadline };
-	if (i > 0 && (code = mw_lane_app(app, ctx, i - 1, &l->app)) != MW_OK)
-		return code;
-	l->ctx.arena = mw_arena_open(LANE_ARENA);
-	return l->ctx.arena != NULL ? MW_OK : mw_ctx_nomem(ctx);
+	while ((user = take(arg)) != NULL) {
+		mw_arena_reset(w->ctx.arena);
+		ctx = w->ctx;
+		ctx.user = user;
+		ctx.attempts = ctx.retries = 0;
+		one(arg, w, &ctx);
+		w->ctx.attempts += ctx.attempts;
+		w->ctx.retries += ctx.retries;
+	}
 }
 
 enum mw_code
 mw_fleet_run(struct mw_app *app, struct mw_ctx *ctx, struct mw_fleet *f)
 {
-	size_t n = f->concurrency < f->n ? f->concurrency : f->n, i, had;
-	struct lane *l = mw_arena_alloc(ctx->arena, (n + 1) * sizeof(*l));
-	enum mw_code code = MW_OK;
+	enum mw_code code;
 
 	f->next = f->succeeded = f->failed = f->skipped = 0;
-	if (l == NULL)
-		return mw_ctx_nomem(ctx);
 	(void)pthread_mutex_init(&f->mutex, NULL);
-	for (i = 0; i < n && code == MW_OK; i++)
-		code = open_lane(app, ctx, f, i, &l[i]);
-	if (code == MW_OK && (had = mw_threads(n, work, l)) < n)
-		mw_log(MW_WARN, "[BULK] only %zu of %zu threads could be started", had, n);
-	for (i = 0; i < n; i++) {
-		ctx->attempts += l[i].attempts;
-		ctx->retries += l[i].retries;
-		mw_arena_close(l[i].ctx.arena);
-	}
+	code = mw_workers(app, ctx, f->concurrency < f->n ? f->concurrency : f->n, "[BULK]", work, f);
 	(void)pthread_mutex_destroy(&f->mutex);
 	return code;
 }

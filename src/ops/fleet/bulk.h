@@ -8,12 +8,12 @@
 
 #include <pthread.h>
 
-#include "base/json.h"
-#include "ops/exec/exec.h"
+#include "app/fields.h"
+#include "app/workers.h"
+#include "ops/exec/request.h"
 #include "ops/sync/sync.h"
 
 #define MW_FLEET_USERS_MAX 10000
-#define MW_FLEET_CONCURRENCY_MAX 64
 
 enum mw_fleet_op {
 	MW_FLEET_WAKE, MW_FLEET_RESTART, MW_FLEET_EXEC, MW_FLEET_SYNC, MW_FLEET_CONFIG
@@ -57,9 +57,7 @@ struct mw_fleet_in {
 	/* private */
 	struct mw_json json;
 	struct mw_exec_in exec;
-	unsigned member;		/* whose value comes next */
-	unsigned seen;			/* members, bits */
-	bool in_users;			/* within the array */
+	struct mw_fields fields;
 	size_t room;			/* of f->user */
 	int64_t patch_from, patch_to;	/* offsets in the body; -1 = not seen yet */
 	size_t len;			/* of text */

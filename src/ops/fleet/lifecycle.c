@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Waking a user, putting it to sleep, restarting it. */
 #include "ops/fleet/lifecycle.h"
 
 #include "base/clock.h"
@@ -24,7 +25,7 @@ wake(struct mw_app *app, struct mw_ctx *ctx, struct mw_lifecycle *c)
 	enum mw_code code;
 
 	code = mw_wake_remembered(app, ctx, c->user, MW_LEVEL_GATEWAY, c->max_wake);
-	if (code != MW_OK || (code = mw_user_state_of(app, ctx, c->user, &l)) != MW_OK)
+	if (code != MW_OK || (code = mw_user_state(app, ctx, c->user, &l)) != MW_OK)
 		return code;
 	c->before = l.state;
 	ctx->waking = true;
@@ -51,24 +52,6 @@ mw_lifecycle_wake(struct mw_app *app, struct mw_ctx *ctx, struct mw_lifecycle *c
 
 /* ---- stop ---- */
 
-/* A gateway whose probe hangs must not hide that the sandbox holds files. */
-static enum mw_code
-look_closer(struct mw_app *app, struct mw_ctx *ctx, const char *user, bool *filled)
-{
-	const struct mw_probe_ask ask = { .gateway = false };
-	struct mw_sandbox *sb;
-	struct mw_probe p;
-	enum mw_code code;
-
-	if ((code = mw_app_sandbox(app, ctx, &sb)) != MW_OK)
-		return code;
-	ctx->attempts++;
-	ctx->counted = true;
-	if ((code = mw_probe_run(app->conf, ctx, sb, user, &ask, &p)) == MW_OK)
-		*filled = p.marker != 0;
-	return code;
-}
-
 /*
  * What is there to be kept?  Not to know that is a reason to stop nothing, unless by
  * force: what was not copied may be gone with the instance.
@@ -77,15 +60,18 @@ static enum mw_code
 before_stop(struct mw_app *app, struct mw_ctx *ctx, struct mw_lifecycle *c, bool *filled)
 {
 	struct mw_user_state l;
+	struct mw_probe p;
 	enum mw_code code;
 
-	if ((code = mw_user_state_of(app, ctx, c->user, &l)) != MW_OK)
+	if ((code = mw_user_state(app, ctx, c->user, &l)) != MW_OK)
 		return code;
 	c->before = l.state;
 	*filled = l.probe.marker != 0;
 	if (l.state != MW_USER_ERROR)
 		return MW_OK;
-	code = look_closer(app, ctx, c->user, filled);
+	/* A gateway whose probe hangs must not hide that the sandbox holds files. */
+	if ((code = mw_ask(app, ctx, c->user, false, &p)) == MW_OK)
+		*filled = p.marker != 0;
 	if (code == MW_OK || !c->force)
 		return code;
 	mw_err_clear(&ctx->err);

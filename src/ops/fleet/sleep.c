@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Putting a sandbox to sleep: what comes first, and the stop itself behind a closed gate. */
 #include "ops/fleet/sleep.h"
 
 #include <stdio.h>
@@ -6,7 +7,8 @@
 #include "base/clock.h"
 #include "base/lockfile.h"
 #include "base/log.h"
-#include "ops/exec/exec.h"
+#include "ops/exec/look.h"
+#include "ops/exec/tend.h"
 #include "ops/ready/quiesce.h"
 #include "ops/wake/gateway.h"
 #include "app/retry.h"
@@ -36,13 +38,9 @@ try_stop(void *arg)
 static enum mw_code
 end_gateway(struct stopping *s)
 {
-	const struct mw_probe_ask ask = { .gateway = true };
 	struct mw_probe p;
-	enum mw_code code;
+	enum mw_code code = mw_ask(s->app, s->ctx, s->user, true, &p);
 
-	s->ctx->attempts++;
-	s->ctx->counted = true;
-	code = mw_probe_run(s->app->conf, s->ctx, s->sb, s->user, &ask, &p);
 	if (code == MW_OK && p.marker != 0)
 		code = mw_gateway_end(s->app, s->ctx, s->sb, s->user, &p);
 	if (code == MW_SANDBOX_HIBERNATING || code == MW_SANDBOX_NOT_FOUND) {

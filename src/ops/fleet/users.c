@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Who there is: the users that R2, the sandboxes and our own state know. */
 #include "ops/fleet/users.h"
 
 #include <stdlib.h>
@@ -128,8 +129,7 @@ enumerate(struct gather *g)
 
 	if ((code = mw_app_sandbox(g->app, g->ctx, &sb)) != MW_OK)
 		return code;
-	g->ctx->attempts++;
-	g->ctx->counted = true;
+	mw_ctx_count(g->ctx);
 	return sb->ops->enumerate(sb, g->ctx, add_user, g);
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The calls of job.sh inside a sandbox, and what they take along. */
 #include "ops/job/job.h"
 
 #include <stdio.h>
@@ -24,7 +25,7 @@ static const char job_script[] =
 /*
  * $0 is the script's name, $1 the file of this call, $2 the script's length.  The
  * script and what it needs come by stdin: an argv that lives on must not hold a
- * client's command, nor words that somebody's pgrep may look for.
+ * client's command, nor words that a user's pgrep may look for.
  */
 static const char call_script[] =
     "mkdir -p \"$MW_RUN_DIR/in\" \"$MW_RUN_DIR/jobs\" && cat >\"$MW_RUN_DIR/in/$1\" && "

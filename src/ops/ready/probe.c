@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The readiness probe and the marker: what is asked of a sandbox, and what it answers. */
 #include "ops/ready/probe.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
+#include "app/script.h"
 #include "base/str.h"
 
 #define GENERATION_MAX 99999999	/* as many digits as the script takes */
@@ -33,37 +34,6 @@ mw_has_gateway(const struct mw_conf *conf)
  * would not wait for what it runs, were it the leader of a group: so it is a child.
  */
 static const char *const in_session[] = { "sh", "-c", "(exec setsid sh); exit $?", NULL };
-
-static enum mw_code
-run(struct mw_ctx *ctx, struct mw_sandbox *sb, const char *user, const char *const *argv,
-    const char *script, const char *const *env, int64_t timeout, struct mw_buf *out)
-{
-	struct mw_exec x = {
-		.argv = argv, .env = env, .input = script, .input_len = strlen(script),
-		.timeout = timeout,
-	};
-	struct mw_exec_result r = { .exit_code = -1, .out = *out };
-	enum mw_code code;
-
-	mw_buf_init(&r.err, 256);
-	code = sb->ops->exec(sb, ctx, user, &x, &r);
-	*out = r.out;
-	if (code == MW_OK && r.exit_code != 0)
-		code = mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE,
-		    "the sandbox of %s cannot run our script: exit %d, %.120s",
-		    user, r.exit_code, r.err.len > 0 ? r.err.data : "no output");
-	mw_buf_free(&r.err);
-	return code;
-}
-
-enum mw_code
-mw_run_script(struct mw_ctx *ctx, struct mw_sandbox *sb, const char *user,
-    const char *script, const char *const *env, int64_t timeout, struct mw_buf *out)
-{
-	static const char *const argv[] = { "sh", NULL };
-
-	return run(ctx, sb, user, argv, script, env, timeout, out);
-}
 
 /* ---- the answer ---- */
 
@@ -214,12 +184,27 @@ mw_probe_run(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox *
 			return mw_ctx_nomem(ctx);
 	}
 	mw_buf_init(&buf, MW_PROBE_MAX);
-	code = run(ctx, sb, user, in_session, probe_script, env, timeout, &buf);
+	code = mw_run_script(ctx, sb, user, in_session, probe_script, env, timeout, &buf);
 	if (code == MW_OK && !mw_probe_parse(buf.data, buf.len, out))
 		code = mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE,
 		    "the sandbox of %s does not answer the readiness probe as it should", user);
 	mw_buf_free(&buf);
 	return code;
+}
+
+enum mw_code
+mw_ask(struct mw_app *app, struct mw_ctx *ctx, const char *user, bool gateway,
+    struct mw_probe *out)
+{
+	const struct mw_probe_ask ask = { .gateway = gateway };
+	struct mw_sandbox *sb;
+	enum mw_code code;
+
+	memset(out, 0, sizeof(*out));
+	if ((code = mw_app_sandbox(app, ctx, &sb)) != MW_OK)
+		return code;
+	mw_ctx_count(ctx);
+	return mw_probe_run(app->conf, ctx, sb, user, &ask, out);
 }
 
 enum mw_code
@@ -234,7 +219,7 @@ mw_mark(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox *sb,
 	if (env[0] == NULL)
 		return mw_ctx_nomem(ctx);
 	mw_buf_init(&buf, MW_PROBE_MAX);
-	code = mw_run_script(ctx, sb, user, mark_script, env, conf->wake.health_timeout, &buf);
+	code = mw_run_script(ctx, sb, user, NULL, mark_script, env, conf->wake.health_timeout, &buf);
 	if (code == MW_OK && buf.len > 0)
 		code = mw_ctx_fail(ctx, MW_SANDBOX_HIBERNATING,
 		    "the sandbox was replaced while it was filled");

@@ -9,8 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "conf/conf.h"
-#include "sandbox/sandbox.h"
+#include "app/app.h"
 
 #define MW_PROBE_MAX 256	/* bytes of an answer */
 
@@ -45,6 +44,10 @@ bool mw_has_gateway(const struct mw_conf *conf);
 enum mw_code mw_probe_run(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox *sb,
     const char *user, const struct mw_probe_ask *ask, struct mw_probe *out) MW_MUST;
 
+/* The same with the app's handle, one look without waiting, counted here. */
+enum mw_code mw_ask(struct mw_app *app, struct mw_ctx *ctx, const char *user, bool gateway,
+    struct mw_probe *out) MW_MUST;
+
 /* An answer of the script.  False if it is none: it comes from among the user's processes. */
 bool mw_probe_parse(const char *s, size_t n, struct mw_probe *out) MW_MUST;
 
@@ -58,12 +61,5 @@ int64_t mw_probe_nap(const struct mw_conf *conf, int64_t elapsed);
  */
 enum mw_code mw_mark(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox *sb,
     const char *user, uint64_t marker) MW_MUST;
-
-/*
- * Run a script of ours with the variables env, from its standard input.  out has been
- * inited by the caller.  An exit status other than 0 is MW_SANDBOX_UNAVAILABLE.
- */
-enum mw_code mw_run_script(struct mw_ctx *ctx, struct mw_sandbox *sb, const char *user,
-    const char *script, const char *const *env, int64_t timeout, struct mw_buf *out) MW_MUST;
 
 #endif

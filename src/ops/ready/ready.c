@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What is known of a user's readiness, and what is done when nothing is. */
-#include <stdio.h>
-#include <string.h>
+#include "ops/ready/ready.h"
 
 #include "base/clock.h"
 #include "base/stop.h"
@@ -34,16 +33,17 @@ mw_known_awake(struct mw_app *app, const char *user)
 bool
 mw_is_awake(struct mw_app *app, struct mw_ctx *ctx, const char *user)
 {
-	struct mw_err before = ctx->err;
 	struct mw_sandbox_status st;
+	struct mw_aside aside;
 	struct mw_sandbox *sb;
 	bool awake;
 
 	if (mw_known_awake(app, user))
 		return true;
+	mw_ctx_aside_begin(ctx, ctx->deadline, &aside);
 	awake = mw_app_sandbox(app, ctx, &sb) == MW_OK &&
 	    sb->ops->status(sb, ctx, user, &st) == MW_OK && st.state == MW_SB_RUNNING;
-	ctx->err = before;
+	mw_ctx_aside_end(ctx, &aside);
 	return awake;
 }
 
@@ -89,11 +89,9 @@ mw_still_ready(struct mw_app *app, const char *user, uint64_t marker)
 	awake(app, row, marker);
 }
 
-void
-mw_seen_ready(struct mw_app *app, const char *user, const struct mw_probe *p)
+static void
+seen(struct mw_app *app, struct mw_shm_user *row, const struct mw_probe *p)
 {
-	struct mw_shm_user *row = mw_shm_user(app->shm, user);
-
 	if (p->marker == 0)
 		return;
 	awake(app, row, p->marker);
@@ -107,186 +105,212 @@ mw_seen_ready(struct mw_app *app, const char *user, const struct mw_probe *p)
 	}
 }
 
-/* ---- an earlier failure ---- */
-
-static enum mw_level
-level_here(struct mw_app *app, enum mw_level level)
+void
+mw_seen_ready(struct mw_app *app, const char *user, const struct mw_probe *p)
 {
-	return mw_has_gateway(app->conf) ? level : MW_LEVEL_SANDBOX;
+	seen(app, mw_shm_user(app->shm, user), p);
+}
+
+/* ---- a request that wants it ready ---- */
+
+struct wanted {
+	struct mw_app *app;
+	struct mw_ctx *ctx;
+	const char *user;
+	struct mw_shm_user *row;
+	enum mw_level level;		/* without a gateway there is only one */
+	int64_t max_wait;
+};
+
+static struct wanted
+wanted(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level level,
+    int64_t max_wait)
+{
+	return (struct wanted){ .app = app, .ctx = ctx, .user = user,
+	    .row = mw_shm_user(app->shm, user),
+	    .level = mw_has_gateway(app->conf) ? level : MW_LEVEL_SANDBOX, .max_wait = max_wait };
+}
+
+/* An earlier failure. */
+static enum mw_code
+remembered(const struct wanted *w)
+{
+	int64_t left = mw_left(atomic_load(&w->row->failed_until));
+	int64_t limit = atomic_load(&w->row->failed_limit);
+	struct mw_wake_result o;
+
+	if (left == 0 || atomic_load(&w->row->failed_level) > (int32_t)w->level ||
+	    (limit > 0 && limit < w->max_wait) ||
+	    !mw_wake_result_load(w->app, w->ctx, w->user, &o) || o.code == MW_OK)
+		return MW_OK;
+	o.retry_after = (unsigned)((left + 999) / 1000);
+	return mw_wake_result_fail(w->ctx, &o);
 }
 
 enum mw_code
 mw_wake_remembered(struct mw_app *app, struct mw_ctx *ctx, const char *user,
     enum mw_level level, int64_t max_wait)
 {
-	struct mw_shm_user *row = mw_shm_user(app->shm, user);
-	int64_t left = mw_left(atomic_load(&row->failed_until));
-	int64_t limit = atomic_load(&row->failed_limit);
-	struct mw_wake_result o;
+	struct wanted w = wanted(app, ctx, user, level, max_wait);
 
-	if (left == 0 || atomic_load(&row->failed_level) > (int32_t)level_here(app, level) ||
-	    (limit > 0 && limit < max_wait) || !mw_wake_result_load(app, ctx, user, &o) ||
-	    o.code == MW_OK)
-		return MW_OK;
-	o.retry_after = (unsigned)((left + 999) / 1000);
-	return mw_wake_result_fail(ctx, &o);
+	return remembered(&w);
 }
 
 /* ---- asking, without waking ---- */
 
 struct asking {
-	struct mw_app *app;
-	struct mw_ctx *ctx;
+	const struct wanted *w;
 	struct mw_sandbox *sb;
-	const char *user;
-	struct mw_probe_ask ask;
 	struct mw_probe *p;
 };
 
 static enum mw_code
 try_ask(void *arg)
 {
-	struct asking *a = arg;
+	const struct asking *a = arg;
+	const struct mw_probe_ask ask = { .gateway = a->w->level == MW_LEVEL_GATEWAY,
+	    .pass = true };
 
-	return mw_probe_run(a->app->conf, a->ctx, a->sb, a->user, &a->ask, a->p);
+	return mw_probe_run(a->w->app->conf, a->w->ctx, a->sb, a->w->user, &ask, a->p);
 }
 
 /* One look.  MW_OK: *p is what the sandbox says, and others know it now, too. */
 static enum mw_code
-ask(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level level,
-    struct mw_probe *p)
+ask(const struct wanted *w, struct mw_probe *p)
 {
-	struct asking a = { .app = app, .ctx = ctx, .user = user, .p = p,
-	    .ask = { .gateway = level == MW_LEVEL_GATEWAY, .pass = true } };
+	struct asking a = { .w = w, .p = p };
 	enum mw_code code;
 
-	if ((code = mw_app_sandbox(app, ctx, &a.sb)) != MW_OK)
+	if ((code = mw_app_sandbox(w->app, w->ctx, &a.sb)) != MW_OK)
 		return code;
-	code = mw_retry_once(app, ctx, MW_UP_SANDBOX, try_ask, &a);
+	code = mw_retry_once(w->app, w->ctx, MW_UP_SANDBOX, try_ask, &a);
 	if (code == MW_OK)
-		mw_seen_ready(app, user, p);
+		seen(w->app, w->row, p);
 	return code;
+}
+
+static bool
+fulfils(const struct wanted *w, const struct mw_probe *p)
+{
+	return p->marker != 0 && (p->gateway || w->level == MW_LEVEL_SANDBOX);
 }
 
 /* It has failed so often that nobody asks it, or wakes it unless told to by name. */
 static bool
-left_alone(struct mw_app *app, const struct mw_ctx *ctx)
+left_alone(const struct wanted *w)
 {
 	struct mw_breaker b;
 	int64_t wait;
 
-	return !ctx->waking && mw_retry_breaker(app, ctx, MW_UP_SANDBOX, &b) &&
+	return !w->ctx->waking && mw_retry_breaker(w->app, w->ctx, MW_UP_SANDBOX, &b) &&
 	    mw_breaker_state(&b, &wait) == MW_BREAKER_OPEN;
 }
 
 /* Is a wake in hand whose result is the better answer to what we would ask? */
 static bool
-being_woken(struct mw_app *app, const char *user, enum mw_level level)
+being_woken(const struct wanted *w)
 {
-	int32_t phase = atomic_load(&mw_shm_user(app->shm, user)->wake_phase);
+	int32_t phase = atomic_load(&w->row->wake_phase);
 
 	return phase != MW_PHASE_NONE &&
-	    (level == MW_LEVEL_GATEWAY || phase < (int32_t)MW_PHASE_GATEWAY_START);
+	    (w->level == MW_LEVEL_GATEWAY || phase < (int32_t)MW_PHASE_GATEWAY_START);
 }
 
 static enum mw_code
-not_woken(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_code code,
-    bool runs)
+not_woken(const struct wanted *w, enum mw_code code, bool runs)
 {
-	/* One that only somebody else can make does not exist; one that a wake would
-	 * make is asleep to the client. */
-	if (code == MW_SANDBOX_NOT_FOUND && (app->sandbox->flags & MW_SB_CAN_CREATE) == 0)
+	/* One that only the operator can make does not exist; one that a wake would make is
+	 * asleep to the client. */
+	if (code == MW_SANDBOX_NOT_FOUND && (w->app->sandbox->flags & MW_SB_CAN_CREATE) == 0)
 		return code;
-	mw_err_clear(&ctx->err);
-	return mw_ctx_fail(ctx, MW_SANDBOX_HIBERNATING, "The %s of %s is hibernating and "
+	mw_err_clear(&w->ctx->err);
+	return mw_ctx_fail(w->ctx, MW_SANDBOX_HIBERNATING, "The %s of %s is hibernating and "
 	    "maxWakeTime=0 forbids waking it; allow a wake%s", runs ? "gateway" : "sandbox",
-	    user, runs ? "" : ", or read files with source=r2");
+	    w->user, runs ? "" : ", or read files with source=r2");
 }
 
 /* Not known ready.  *action, if wanted, is what was done about it. */
 static enum mw_code
-make_ready(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level level,
-    int64_t max_wait, uint64_t *marker, enum mw_action *action)
+make_ready(const struct wanted *w, uint64_t *marker, enum mw_action *action)
 {
-	struct mw_shm_user *row = mw_shm_user(app->shm, user);
-	int64_t deadline = mw_now() + max_wait, own = ctx->deadline;
+	int64_t own = w->ctx->deadline, deadline = mw_now() + w->max_wait;
 	struct mw_probe p = { .marker = 0 };
 	enum mw_code code = MW_SANDBOX_HIBERNATING;
 	bool led = false;
 
-	if (max_wait == 0 || !being_woken(app, user, level)) {
-		if (max_wait > 0 && deadline < own)
-			ctx->deadline = deadline;
-		code = ask(app, ctx, user, level, &p);
-		ctx->deadline = own;
-		if (code == MW_OK && p.marker != 0 &&
-		    (p.gateway || level == MW_LEVEL_SANDBOX)) {
+	if (deadline > own)
+		deadline = own;
+	if (w->max_wait == 0 || !being_woken(w)) {
+		if (w->max_wait > 0)
+			w->ctx->deadline = deadline;
+		code = ask(w, &p);
+		w->ctx->deadline = own;
+		if (code == MW_OK && fulfils(w, &p)) {
 			*marker = p.marker;
 			*action = MW_ACTION_NONE;
 			return MW_OK;
 		}
-		if (code != MW_OK && (mw_stopping() || left_alone(app, ctx)))
+		if (code != MW_OK && (mw_stopping() || left_alone(w)))
 			return code;
 	}
-	if (max_wait == 0)
-		return not_woken(app, ctx, user, code, p.marker != 0);
-	mw_err_clear(&ctx->err);
-	code = mw_wake_wait(app, ctx, user, level, deadline < own ? deadline : own, &led,
-	    marker);
-	*action = led ? (enum mw_action)atomic_load(&row->wake_action) : MW_ACTION_JOINED;
+	if (w->max_wait == 0)
+		return not_woken(w, code, p.marker != 0);
+	mw_err_clear(&w->ctx->err);
+	code = mw_wake_wait(w->app, w->ctx, w->user, w->level, deadline, &led, marker);
+	*action = led ? (enum mw_action)atomic_load(&w->row->wake_action) : MW_ACTION_JOINED;
 	return code;
+}
+
+static enum mw_code
+ready_or_wake(const struct wanted *w, uint64_t *marker, enum mw_action *action)
+{
+	enum mw_code code = remembered(w);
+
+	return code == MW_OK ? make_ready(w, marker, action) : code;
 }
 
 enum mw_code
 mw_ready(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level level,
     int64_t max_wait, uint64_t *marker)
 {
+	struct wanted w = wanted(app, ctx, user, level, max_wait);
 	enum mw_action action;
-	enum mw_code code;
 
-	level = level_here(app, level);
-	if (known(mw_shm_user(app->shm, user), level, marker))
-		return MW_OK;
-	if ((code = mw_wake_remembered(app, ctx, user, level, max_wait)) != MW_OK)
-		return code;
-	return make_ready(app, ctx, user, level, max_wait, marker, &action);
+	return known(w.row, w.level, marker) ? MW_OK : ready_or_wake(&w, marker, &action);
 }
 
 enum mw_code
 mw_wake(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level level,
     int64_t max_wait, enum mw_action *action)
 {
-	enum mw_code code;
+	struct wanted w = wanted(app, ctx, user, level, max_wait);
 	uint64_t marker;
 
-	level = level_here(app, level);
 	*action = MW_ACTION_NONE;
-	if ((code = mw_wake_remembered(app, ctx, user, level, max_wait)) != MW_OK)
-		return code;
-	return make_ready(app, ctx, user, level, max_wait, &marker, action);
+	return ready_or_wake(&w, &marker, action);
 }
 
 enum mw_code
 mw_wake_begin(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level level,
     int64_t max_wait, enum mw_action *action)
 {
+	struct wanted w = wanted(app, ctx, user, level, max_wait);
 	struct mw_probe p;
 	enum mw_code code;
 	bool led;
 
-	level = level_here(app, level);
 	*action = MW_ACTION_NONE;
-	if ((code = mw_wake_remembered(app, ctx, user, level, max_wait)) != MW_OK)
+	if ((code = remembered(&w)) != MW_OK)
 		return code;
-	if (!being_woken(app, user, level)) {
-		code = ask(app, ctx, user, level, &p);
+	if (!being_woken(&w)) {
+		code = ask(&w, &p);
 		mw_err_clear(&ctx->err);
-		if (code == MW_OK && p.marker != 0 && (p.gateway || level == MW_LEVEL_SANDBOX))
+		if (code == MW_OK && fulfils(&w, &p))
 			return MW_OK;
 	}
 	if (max_wait == 0)
-		return not_woken(app, ctx, user, MW_SANDBOX_HIBERNATING, false);
-	code = mw_wake_spawn(app, ctx, user, level, max_wait, &led);
+		return not_woken(&w, MW_SANDBOX_HIBERNATING, false);
+	code = mw_wake_spawn(app, ctx, user, w.level, max_wait, &led);
 	*action = led ? MW_ACTION_STARTED : MW_ACTION_JOINED;
 	return code;
 }
@@ -294,9 +318,11 @@ mw_wake_begin(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_
 /* ---- something in the sandbox ---- */
 
 struct sandbox_try {
+	struct wanted w;
 	mw_sandbox_fn fn;
 	void *arg;
 	struct mw_sandbox *sb;
+	uint64_t marker;	/* of the instance it is done in */
 };
 
 static enum mw_code
@@ -312,35 +338,33 @@ try_sandbox(void *arg)
  * counts only if the instance that answers now is still the one that was restored.
  */
 static enum mw_code
-check_absence(struct mw_app *app, struct mw_ctx *ctx, const char *user, uint64_t marker)
+check_absence(struct sandbox_try *t)
 {
-	struct mw_err absent = ctx->err;
+	struct mw_ctx *ctx = t->w.ctx;
+	struct mw_aside aside;
 	struct mw_probe p;
 	enum mw_code code;
 
-	mw_err_clear(&ctx->err);
-	code = ask(app, ctx, user, MW_LEVEL_SANDBOX, &p);
-	if (code == MW_OK && p.marker == marker && marker != 0) {
-		ctx->err = absent;
+	mw_ctx_aside_begin(ctx, ctx->deadline, &aside);
+	code = ask(&t->w, &p);
+	mw_ctx_aside_end(ctx, &aside);
+	if (code == MW_OK && p.marker == t->marker && t->marker != 0)
 		return MW_FILE_NOT_FOUND;
-	}
 	mw_err_clear(&ctx->err);
 	return mw_ctx_fail(ctx, MW_SANDBOX_HIBERNATING, "the sandbox was replaced meanwhile");
 }
 
 static enum mw_code
-once(struct mw_app *app, struct mw_ctx *ctx, const char *user, struct sandbox_try *t,
-    uint64_t marker)
+once(struct sandbox_try *t)
 {
-	bool asleep = (t->sb->flags & MW_SB_FILES_ASLEEP) != 0;
-	enum mw_code code = mw_retry(app, ctx, MW_UP_SANDBOX, try_sandbox, t);
+	enum mw_code code = mw_retry(t->w.app, t->w.ctx, MW_UP_SANDBOX, try_sandbox, t);
 
-	if (asleep)
+	if ((t->sb->flags & MW_SB_FILES_ASLEEP) != 0)
 		return code;
 	if (code == MW_FILE_NOT_FOUND)
-		code = check_absence(app, ctx, user, marker);
+		code = check_absence(t);
 	if (code == MW_OK)
-		mw_still_ready(app, user, marker);
+		mw_still_ready(t->w.app, t->w.user, t->marker);
 	return code;
 }
 
@@ -348,23 +372,23 @@ enum mw_code
 mw_in_sandbox(struct mw_app *app, struct mw_ctx *ctx, const char *user,
     int64_t max_wait, mw_sandbox_fn fn, void *arg)
 {
-	struct sandbox_try t = { .fn = fn, .arg = arg };
-	uint64_t marker = 0;
+	struct sandbox_try t = { .w = wanted(app, ctx, user, MW_LEVEL_SANDBOX, max_wait), .fn = fn,
+	    .arg = arg };
 	enum mw_code code;
 
 	if ((code = mw_app_sandbox(app, ctx, &t.sb)) != MW_OK)
 		return code;
 	/* Where files cannot be had asleep, asking for one would start it, unrestored. */
 	if ((t.sb->flags & MW_SB_FILES_ASLEEP) == 0 &&
-	    (code = mw_ready(app, ctx, user, MW_LEVEL_SANDBOX, max_wait, &marker)) != MW_OK)
+	    (code = mw_ready(app, ctx, user, MW_LEVEL_SANDBOX, max_wait, &t.marker)) != MW_OK)
 		return code;
-	code = once(app, ctx, user, &t, marker);
+	code = once(&t);
 	if (mw_classify(code) != MW_NEXT_WAKE)
 		return code;
 	mw_not_ready(app, user);
 	if (max_wait == 0)
-		return not_woken(app, ctx, user, code, false);
+		return not_woken(&t.w, code, false);
 	mw_err_clear(&ctx->err);
-	code = mw_ready(app, ctx, user, MW_LEVEL_SANDBOX, max_wait, &marker);
-	return code != MW_OK ? code : once(app, ctx, user, &t, marker);
+	code = mw_ready(app, ctx, user, MW_LEVEL_SANDBOX, max_wait, &t.marker);
+	return code != MW_OK ? code : once(&t);
 }

@@ -42,7 +42,7 @@ void mw_still_ready(struct mw_app *app, const char *user, uint64_t marker);
 void mw_seen_ready(struct mw_app *app, const char *user, const struct mw_probe *p);
 
 /*
- * The same as mw_ready() for whoever asks for the wake itself: nothing is believed, the
+ * The same as mw_ready() for a client that asks for the wake itself: nothing is believed, the
  * sandbox is always asked.  *action says what this call has brought about.
  */
 enum mw_code mw_wake(struct mw_app *app, struct mw_ctx *ctx, const char *user,
@@ -55,16 +55,6 @@ enum mw_code mw_wake_remembered(struct mw_app *app, struct mw_ctx *ctx, const ch
 /* Start a wake that goes on by itself for up to max_wait ms, and return at once. */
 enum mw_code mw_wake_begin(struct mw_app *app, struct mw_ctx *ctx, const char *user,
     enum mw_level level, int64_t max_wait, enum mw_action *action) MW_MUST;
-
-/*
- * Lead a wake, in a process of its own: `moltctl wake`.  The caller holds the lock
- * "wake:USER".  Whatever comes of it is told to those who wait (ops/ready/wake_result.h).
- */
-enum mw_code mw_wake_lead(struct mw_app *app, struct mw_ctx *ctx, const char *user,
-    enum mw_level level, int64_t limit) MW_MUST;
-
-/* End the wakes in hand, and wait a little for that: for who stops a private instance. */
-void mw_wakes_stop(struct mw_shm *shm);
 
 /*
  * Do something in the sandbox: at once, and if it turns out asleep or unproven,

@@ -1,59 +1,61 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Asking how users are: one, or many side by side. */
 #include "ops/ready/user_state.h"
 
 #include <string.h>
 
+#include "app/workers.h"
 #include "base/clock.h"
-#include "base/threads.h"
 #include "ops/ready/ready.h"
 
 #define THREADS 16		/* looks at a time */
-#define THREAD_ARENA (1 << 20)	/* bytes of one thread */
 
 const char *const mw_activity_words[MW_USER_STATES] = {
 	[MW_USER_ACTIVE] = "active", [MW_USER_IDLE] = "idle", [MW_USER_SLEEPING] = "sleeping",
 	[MW_USER_STOPPED] = "stopped", [MW_USER_ERROR] = "error",
 };
 
-static void
-count_call(struct mw_ctx *ctx)
-{
-	ctx->attempts++;
-	ctx->counted = true;
-}
-
 /* It runs: does its gateway? */
 static enum mw_code
-look_inside(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox *sb,
-    const char *user, struct mw_user_state *out)
+look_inside(struct mw_app *app, struct mw_ctx *ctx, const char *user, struct mw_user_state *out)
 {
-	const struct mw_probe_ask ask = { .gateway = true };
 	enum mw_code code;
 
-	count_call(ctx);
-	if ((code = mw_probe_run(conf, ctx, sb, user, &ask, &out->probe)) != MW_OK)
+	if ((code = mw_ask(app, ctx, user, true, &out->probe)) != MW_OK)
 		return code;
-	out->healthy = out->probe.gateway || !mw_has_gateway(conf);
+	out->healthy = out->probe.gateway || !mw_has_gateway(app->conf);
 	out->state = out->healthy ? MW_USER_ACTIVE : MW_USER_IDLE;
 	return MW_OK;
 }
 
-void
-mw_user_state(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox *sb,
-    const char *user, struct mw_user_state *out)
+static enum mw_code
+look(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb, const char *user,
+    struct mw_user_state *out)
+{
+	enum mw_code code;
+
+	mw_ctx_count(ctx);
+	if ((code = sb->ops->status(sb, ctx, user, &out->status)) == MW_OK) {
+		if (out->status.state == MW_SB_RUNNING)
+			code = look_inside(app, ctx, user, out);
+		else
+			code = out->status.state == MW_SB_ABSENT ? MW_SANDBOX_NOT_FOUND :
+			    MW_SANDBOX_HIBERNATING;
+	}
+	return code;
+}
+
+/* Ask once, without repeating: the platform, and what runs. */
+static void
+find_out(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb, const char *user,
+    struct mw_user_state *out)
 {
 	int64_t began = mw_now();
 	enum mw_code code;
 
 	memset(out, 0, sizeof(*out));
-	count_call(ctx);
-	code = sb->ops->status(sb, ctx, user, &out->status);
-	if (code == MW_OK && out->status.state == MW_SB_RUNNING)
-		code = look_inside(conf, ctx, sb, user, out);
-	else if (code == MW_OK)
-		out->state = out->status.state == MW_SB_ABSENT ? MW_USER_STOPPED :
-		    MW_USER_SLEEPING;
-	/* It went away between the two questions. */
+	code = look(app, ctx, sb, user, out);
+	/* One that ran may have gone away between the two questions. */
 	if (code == MW_SANDBOX_HIBERNATING || code == MW_SANDBOX_NOT_FOUND) {
 		out->state = code == MW_SANDBOX_NOT_FOUND ? MW_USER_STOPPED : MW_USER_SLEEPING;
 	} else if (code != MW_OK) {
@@ -68,18 +70,17 @@ mw_user_state(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox 
 }
 
 enum mw_code
-mw_user_state_of(struct mw_app *app, struct mw_ctx *ctx, const char *user, struct mw_user_state *out)
+mw_user_state(struct mw_app *app, struct mw_ctx *ctx, const char *user, struct mw_user_state *out)
 {
 	struct mw_sandbox *sb;
-	int64_t deadline = ctx->deadline, limit;
+	struct mw_aside aside;
 	enum mw_code code;
 
 	if ((code = mw_app_sandbox(app, ctx, &sb)) != MW_OK)
 		return code;
-	limit = mw_now() + app->conf->wake.health_timeout;
-	ctx->deadline = limit < deadline ? limit : deadline;
-	mw_user_state(app->conf, ctx, sb, user, out);
-	ctx->deadline = deadline;
+	mw_ctx_aside_begin(ctx, mw_now() + app->conf->wake.health_timeout, &aside);
+	find_out(app, ctx, sb, user, out);
+	mw_ctx_aside_end(ctx, &aside);
 	mw_seen_ready(app, user, &out->probe);
 	return MW_OK;
 }
@@ -87,72 +88,48 @@ mw_user_state_of(struct mw_app *app, struct mw_ctx *ctx, const char *user, struc
 /* ---- many ---- */
 
 struct many {
-	const struct mw_app *app;
-	const char *request_id;
-	int64_t deadline;
 	const char *const *users;
 	struct mw_user_state *out;
 	size_t n;
 	_Atomic size_t next;
-	_Atomic unsigned attempts;
 };
 
-static void
-too_late(struct mw_user_state *out)
+static enum mw_code
+look_at(struct mw_worker *w, const char *user, struct mw_user_state *out)
 {
-	memset(out, 0, sizeof(*out));
-	out->state = MW_USER_ERROR;
-	(void)mw_fail(&out->err, MW_DEADLINE_EXCEEDED, "there was no time left to ask");
+	struct mw_sandbox *sb;
+	enum mw_code code;
+
+	mw_arena_reset(w->ctx.arena);
+	w->ctx.user = user;
+	if ((code = mw_app_sandbox(w->app, &w->ctx, &sb)) != MW_OK)
+		return code;
+	if (mw_left(w->ctx.deadline) == 0)
+		return mw_ctx_fail(&w->ctx, MW_DEADLINE_EXCEEDED, "there was no time left to ask");
+	find_out(w->app, &w->ctx, sb, user, out);
+	out->err.details = NULL;
+	return MW_OK;
 }
 
 static void
-look_next(struct many *m, struct mw_arena *arena, struct mw_sandbox *sb, size_t i)
-{
-	struct mw_ctx ctx = { .arena = arena, .deadline = m->deadline,
-	    .request_id = m->request_id, .user = m->users[i] };
-
-	if (mw_left(m->deadline) == 0) {
-		too_late(&m->out[i]);
-		return;
-	}
-	mw_user_state(m->app->conf, &ctx, sb, m->users[i], &m->out[i]);
-	m->out[i].err.details = NULL;
-	mw_arena_reset(arena);
-	(void)atomic_fetch_add(&m->attempts, ctx.attempts);
-}
-
-static void
-look_some(void *arg, size_t thread)
+look_some(void *arg, struct mw_worker *w)
 {
 	struct many *m = arg;
-	struct mw_arena *arena = mw_arena_open(THREAD_ARENA);
-	struct mw_err err = { .code = MW_OK };
-	struct mw_sandbox *sb = NULL;
 	size_t i;
 
-	(void)thread;
-	if (arena == NULL)
-		(void)mw_fail(&err, MW_INTERNAL_ERROR, "out of memory");
-	else if (mw_app_open_sandbox(m->app, &sb, &err) != MW_OK)
-		sb = NULL;
 	while ((i = atomic_fetch_add(&m->next, 1)) < m->n) {
-		if (sb != NULL)
-			look_next(m, arena, sb, i);
-		else
-			m->out[i] = (struct mw_user_state){ .state = MW_USER_ERROR, .err = err };
+		if (look_at(w, m->users[i], &m->out[i]) != MW_OK)
+			m->out[i] = (struct mw_user_state){ .state = MW_USER_ERROR,
+			    .err = w->ctx.err };
+		mw_err_clear(&w->ctx.err);
 	}
-	mw_sandbox_close(sb);
-	mw_arena_close(arena);
 }
 
 enum mw_code
 mw_user_states(struct mw_app *app, struct mw_ctx *ctx, const char *const *users, size_t n,
     struct mw_user_state *out)
 {
-	struct many m = { .app = app, .request_id = ctx->request_id,
-	    .deadline = ctx->deadline, .users = users, .out = out, .n = n };
+	struct many m = { .users = users, .out = out, .n = n };
 
-	(void)mw_threads(n < THREADS ? n : THREADS, look_some, &m);
-	ctx->attempts += atomic_load(&m.attempts);
-	return MW_OK;
+	return mw_workers(app, ctx, n < THREADS ? n : THREADS, "[STATE]", look_some, &m);
 }

@@ -26,15 +26,11 @@ struct mw_user_state {
 };
 
 /*
- * Ask once, without repeating and within ctx->deadline: the platform, and what runs.
- * Never fails: what cannot be told is MW_USER_ERROR.  Counts its calls in ctx.
+ * Ask once, without repeating, within wake.health_timeout and ctx->deadline: the platform,
+ * and what runs.  What cannot be told is MW_USER_ERROR; fails without a sandbox driver only.
+ * Counts its calls in ctx; what they show is remembered as of a probe.
  */
-void mw_user_state(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox *sb,
-    const char *user, struct mw_user_state *out);
-
-/* The same within wake.health_timeout; what it shows is remembered as of a probe.
- * Fails without a sandbox driver only. */
-enum mw_code mw_user_state_of(struct mw_app *app, struct mw_ctx *ctx, const char *user,
+enum mw_code mw_user_state(struct mw_app *app, struct mw_ctx *ctx, const char *user,
     struct mw_user_state *out) MW_MUST;
 
 /*

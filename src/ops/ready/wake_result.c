@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The record of a wake: how it ended, or how far it is, for other processes. */
 #include "ops/ready/wake_result.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <json.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,10 +12,13 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/tmpfile.h"
+#include "base/buf.h"
+#include "base/json.h"
 #include "base/utf8.h"
 
 #define DIRECTORY "wakes"
 #define FILE_MAX (MW_OUTCOME_LOG + 1024)
+#define DETAILS_MAX (6 * (MW_OUTCOME_LOG + 1024))	/* escaped */
 #define NUMBERS 6
 
 const char *const mw_phase_words[MW_PHASE_COUNT] = {
@@ -163,36 +166,42 @@ mw_wake_result_forget(struct mw_app *app, const char *user)
 
 /* ---- as a failure ---- */
 
-static struct json_object *
-log_lines(struct mw_ctx *ctx, const char *s)
+int64_t
+mw_add_lines(struct mw_buf *b, struct mw_arena *arena, const char *s)
 {
-	struct json_object *a = json_object_new_array();
+	int64_t count = 0;
 	char *line;
 	size_t n;
 
 	for (; *s != '\0'; s += n + (s[n] == '\n')) {
 		n = strcspn(s, "\n");
-		if ((line = mw_arena_dup(ctx->arena, s, n)) == NULL)
+		if ((line = mw_arena_dup(arena, s, n)) == NULL)
 			break;
 		mw_utf8_clean(line, n, '?');
-		json_object_array_add(a, json_object_new_string_len(line, (int)n));
+		(void)mw_json_add_text(b, NULL, line, n);
+		count++;
 	}
-	return a;
+	return count;
 }
 
 enum mw_code
 mw_wake_result_fail(struct mw_ctx *ctx, const struct mw_wake_result *o)
 {
-	struct json_object *d = json_object_new_object();
+	struct mw_buf b;
 
 	mw_err_clear(&ctx->err);
 	(void)mw_ctx_fail(ctx, o->code, "%s", o->text);
 	ctx->err.retry_after = o->retry_after;
-	json_object_object_add(d, "phase", json_object_new_string(mw_phase_words[o->phase]));
-	if (o->log != NULL)
-		json_object_object_add(d, "log", log_lines(ctx, o->log));
-	ctx->err.details = mw_arena_strdup(ctx->arena,
-	    json_object_to_json_string_ext(d, JSON_C_TO_STRING_PLAIN));
-	json_object_put(d);
+	mw_buf_init(&b, DETAILS_MAX);
+	(void)mw_json_open(&b, NULL, '{');
+	(void)mw_json_add(&b, "phase", mw_phase_words[o->phase]);
+	if (o->log != NULL) {
+		(void)mw_json_open(&b, "log", '[');
+		(void)mw_add_lines(&b, ctx->arena, o->log);
+		(void)mw_json_close(&b, ']');
+	}
+	if (mw_json_close(&b, '}'))
+		ctx->err.details = mw_arena_strdup(ctx->arena, b.data);
+	mw_buf_free(&b);
 	return o->code;
 }

@@ -41,6 +41,9 @@ void mw_wake_result_forget(struct mw_app *app, const char *user);
 bool mw_wake_result_write(const struct mw_wake_result *o, struct mw_buf *b) MW_MUST;
 bool mw_wake_result_read(struct mw_arena *a, const char *s, size_t n, struct mw_wake_result *o) MW_MUST;
 
+/* The lines of a log as elements of an array, bad UTF-8 replaced; returns how many. */
+int64_t mw_add_lines(struct mw_buf *b, struct mw_arena *arena, const char *s);
+
 /* Make it the request's failure: text, details, Retry-After.  Returns its code. */
 enum mw_code mw_wake_result_fail(struct mw_ctx *ctx, const struct mw_wake_result *o);
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Waiting for a wake, and starting the process that leads it. */
 #include "ops/ready/wake_wait.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -102,7 +104,7 @@ finish(struct flight *f, enum mw_code code)
 	f->code = code;
 }
 
-/* A failure that was for somebody with less time, or of the gateway when only the
+/* A failure that was for a request with less time, or of the gateway when only the
  * sandbox is wanted, is not ours. */
 static bool
 concerns(const struct flight *f, const struct mw_wake_result *o)
@@ -156,15 +158,11 @@ look(struct flight *f)
 static void
 ask(struct flight *f)
 {
-	struct mw_probe_ask ask = { .gateway = f->level == MW_LEVEL_GATEWAY };
-	struct mw_sandbox *sb;
+	bool gateway = f->level == MW_LEVEL_GATEWAY;
 	struct mw_probe p;
 
-	f->ctx->attempts++;
-	f->ctx->counted = true;
-	if (mw_app_sandbox(f->app, f->ctx, &sb) == MW_OK &&
-	    mw_probe_run(f->app->conf, f->ctx, sb, f->user, &ask, &p) == MW_OK && p.marker != 0 &&
-	    (p.gateway || !ask.gateway)) {
+	if (mw_ask(f->app, f->ctx, f->user, gateway, &p) == MW_OK && p.marker != 0 &&
+	    (p.gateway || !gateway)) {
 		f->marker = p.marker;
 		finish(f, MW_OK);
 	}
@@ -294,15 +292,15 @@ wakes_in_hand(const struct mw_shm *shm)
 static void
 begin_unwaited(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level level)
 {
-	struct mw_err refused = ctx->err;
+	struct mw_aside aside;
 	bool led;
 
 	if (wakes_in_hand(app->shm) >= UNWAITED_MAX)
 		return;
-	mw_err_clear(&ctx->err);
+	mw_ctx_aside_begin(ctx, ctx->deadline, &aside);
 	if (mw_wake_spawn(app, ctx, user, level, app->conf->wake.max_wait, &led) != MW_OK)
 		mw_log(MW_WARN, "[WAKE] userId=%s: %s", user, ctx->err.msg);
-	ctx->err = refused;
+	mw_ctx_aside_end(ctx, &aside);
 }
 
 enum mw_code
@@ -359,7 +357,7 @@ mw_wake_spawn(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_
 
 /* ---- the end of all ---- */
 
-/* Is this process a leader of wakes?  Its number may mean another one by now. */
+/* Is this process a leader of wakes? */
 static bool
 leads(pid_t pid)
 {
@@ -380,18 +378,26 @@ leads(pid_t pid)
 	return word < text + n && strcmp(name, "moltctl") == 0 && strcmp(word, "wake") == 0;
 }
 
-/* How many are left, after those who were not told yet were told. */
+/* Its number may mean another process by now: what is looked at is what gets the signal. */
+static bool
+signal_leader(pid_t pid, int sig)
+{
+	int fd = pid > 1 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+	bool there = fd >= 0 && leads(pid) && syscall(SYS_pidfd_send_signal, fd, sig, NULL, 0) == 0;
+
+	if (fd >= 0)
+		(void)close(fd);
+	return there;
+}
+
+/* How many leaders there were to get the signal; 0 = none, only count them. */
 static unsigned
-end_wakes(struct mw_shm *shm, int sig)
+signal_wakes(struct mw_shm *shm, int sig)
 {
 	unsigned i, n = 0;
-	pid_t pid;
 
-	for (i = 0; i < MW_SHM_USERS; i++) {
-		pid = (pid_t)atomic_load(&shm->users[i].wake_pid);
-		if (pid > 1 && leads(pid) && kill(pid, sig) == 0)
-			n++;
-	}
+	for (i = 0; i < MW_SHM_USERS; i++)
+		n += signal_leader((pid_t)atomic_load(&shm->users[i].wake_pid), sig);
 	return n;
 }
 
@@ -399,10 +405,10 @@ void
 mw_wakes_stop(struct mw_shm *shm)
 {
 	int64_t end = mw_now() + STOP_WAIT;
-	unsigned left = end_wakes(shm, SIGTERM);
+	unsigned left = signal_wakes(shm, SIGTERM);
 
 	while (left > 0 && mw_left(end) > 0) {
 		mw_sleep_ms(LONGEST_NAP);
-		left = end_wakes(shm, 0);
+		left = signal_wakes(shm, 0);
 	}
 }

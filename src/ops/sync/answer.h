@@ -6,6 +6,6 @@
 #include "ops/sync/sync.h"
 
 /* The members from syncId to verified. */
-void mw_sync_add_result(struct json_object *o, struct mw_arena *arena, const struct mw_sync *s);
+void mw_sync_add_result(struct mw_buf *b, struct mw_arena *arena, const struct mw_sync *s);
 
 #endif

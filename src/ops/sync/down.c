@@ -74,7 +74,7 @@ from_r2(struct download *d, struct mw_sync_result *o)
 		d->fd = spool.fd;
 		d->size = spool.size;
 		d->mode = known && d->item->mode >= 0 ? d->item->mode : (int)obj.mode;
-		d->mtime = known ? d->item->set_mtime : mw_sync_time(w->store, &obj);
+		d->mtime = known ? d->item->set_mtime : mw_object_time(w->store, &obj);
 		code = write_it(d, o);
 	}
 	mw_spool_drop(&spool);

@@ -6,8 +6,8 @@
 #include "base/log.h"
 #include "app/retry.h"
 #include "ops/sync/internal.h"
-
-#define LAST_SYNC ".last-sync"
+#include "app/names.h"
+#include "app/object.h"
 
 static enum mw_code
 missing(struct mw_sync_run *run, const struct mw_row *fact, bool *gone)
@@ -170,7 +170,7 @@ mw_sync_write_last(struct mw_sync_run *run)
 	if ((code = mw_spool_begin(&spool, run->app->spool_dir, &run->ctx->err)) == MW_OK &&
 	    (code = mw_spool_add(&spool, text, strlen(text), &run->ctx->err)) == MW_OK &&
 	    (code = mw_spool_finish(&spool, &run->ctx->err)) == MW_OK)
-		code = mw_put_ours(run->app, run->ctx, run->store, run->user, LAST_SYNC, &spool,
+		code = mw_put_ours(run->app, run->ctx, run->store, run->user, MW_NAME_LAST_SYNC, &spool,
 		    "application/json");
 	mw_spool_drop(&spool);
 	return code;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One sync under way: what ops/sync*.c and ops/sync/restore.c share. */
+/* One sync under way: what the files of this folder share. */
 #ifndef MW_OPS_SYNC_INTERNAL_H
 #define MW_OPS_SYNC_INTERNAL_H
 
@@ -59,11 +59,17 @@ struct mw_sync_run {
 	struct mw_err err;
 };
 
+/* ---- run.c ---- */
+
+/* Add a path to one of the lists of notes; error NULL = none. */
+void mw_sync_note(struct mw_arena *a, struct mw_sync_notes *notes, const char *path,
+    enum mw_code code, const char *error);
+
 /* Allocate the rows; reset and free them.  close accepts a zeroed struct. */
 enum mw_code mw_run_open(struct mw_sync_run *run) MW_MUST;
 void mw_run_close(struct mw_sync_run *run);
 
-/* ---- sync_list.c ---- */
+/* ---- listing.c ---- */
 
 enum mw_code mw_r2_list_open(struct mw_r2_list *l, struct mw_app *app, struct mw_ctx *ctx,
     struct mw_store *store, const char *user, struct mw_sync *s) MW_MUST;
@@ -74,22 +80,18 @@ void mw_r2_list_close(struct mw_r2_list *l);		/* accepts a zeroed struct */
 /* The sandbox's listing into run->sandbox, sorted and rewound. */
 enum mw_code mw_sync_list_sandbox(struct mw_sync_run *run) MW_MUST;
 
-/* Add a path to one of the lists of notes; error NULL = none. */
-void mw_sync_note(struct mw_arena *a, struct mw_sync_notes *notes, const char *path,
-    enum mw_code code, const char *error);
-
-/* ---- sync_compare.c ---- */
+/* ---- compare.c ---- */
 
 /* Compare the three listings: counts, run->plan, run->links, run->facts. */
 enum mw_code mw_sync_compare(struct mw_sync_run *run) MW_MUST;
 
-/* ---- sync_pool.c ---- */
+/* ---- transfer.c ---- */
 
 /* Do what run->plan says, sync.parallel at a time; first the copies, then the
  * removals.  The failure that ended it, or MW_OK. */
 enum mw_code mw_sync_transfer(struct mw_sync_run *run) MW_MUST;
 
-/* ---- sync_up.c, sync_down.c: one path ---- */
+/* ---- up.c, down.c: one path ---- */
 
 struct mw_sync_worker {
 	struct mw_sync_run *run;
@@ -111,6 +113,8 @@ enum mw_code mw_sync_up(struct mw_sync_worker *w, const struct mw_row *item, str
 enum mw_code mw_sync_up_remove(struct mw_sync_worker *w, const struct mw_row *item, struct mw_sync_result *o) MW_MUST;
 enum mw_code mw_sync_down(struct mw_sync_worker *w, const struct mw_row *item, struct mw_sync_result *o) MW_MUST;
 enum mw_code mw_sync_down_remove(struct mw_sync_worker *w, const struct mw_row *item, struct mw_sync_result *o) MW_MUST;
+
+/* ---- path.c: what both directions need ---- */
 
 /* Read the sandbox's file into a spool, whole: *st as it was then. */
 enum mw_code mw_sync_read(struct mw_sync_worker *w, const char *path, struct mw_spool *spool,
@@ -134,14 +138,11 @@ bool mw_sync_tag_is(const char *tag, const unsigned char md5[16]);
  */
 enum mw_act mw_sync_judge(const struct mw_row *item, const unsigned char md5[16]);
 
-/* When R2's content was made, by our clock, ms. */
-int64_t mw_sync_time(const struct mw_store *store, const struct mw_object *obj);
-
 /* Is R2's content later than the sandbox's file?  A recorded mtime says so exactly;
  * Last-Modified has whole seconds of another clock. */
 bool mw_sync_later(const struct mw_store *store, const struct mw_object *obj, int64_t mtime);
 
-/* ---- sync_end.c ---- */
+/* ---- finish.c ---- */
 
 /* Look for what was transferred; what is not there is noted as failed.  The facts
  * that hold are copied to `good`, if it is not NULL. */
@@ -151,7 +152,7 @@ enum mw_code mw_sync_write_last(struct mw_sync_run *run) MW_MUST;
 /* Remove run->old from R2, as far as that can be done. */
 void mw_sync_remove_old(struct mw_sync_run *run);
 
-/* ---- sync_links.c ---- */
+/* ---- links.c ---- */
 
 /* Read the targets of the links in run->links into run->facts. */
 enum mw_code mw_sync_read_links(struct mw_sync_run *run) MW_MUST;

@@ -5,37 +5,12 @@
 
 #include "base/clock.h"
 #include "base/path.h"
-#include "base/utf8.h"
-#include "ops/exec/exec.h"
+#include "app/names.h"
 #include "app/retry.h"
 #include "ops/sync/internal.h"
 
 #define PAGE_MEMORY ((size_t)4 << 20)
 #define OLD_SLACK 86400000	/* ms beyond exec.keep */
-
-void
-mw_sync_note(struct mw_arena *a, struct mw_sync_notes *notes, const char *path,
-    enum mw_code code, const char *error)
-{
-	struct mw_sync_note *n;
-	char *copy;
-
-	if (notes->count++ >= MW_SYNC_SHOWN)
-		return;
-	n = mw_arena_alloc(a, sizeof(*n));
-	copy = mw_arena_strdup(a, path);
-	if (n == NULL || copy == NULL)
-		return;
-	mw_utf8_clean(copy, strlen(copy), '?');
-	n->path = copy;
-	n->code = code;
-	n->error = error != NULL ? mw_arena_strdup(a, error) : NULL;
-	if (notes->last != NULL)
-		notes->last->next = n;
-	else
-		notes->first = n;
-	notes->last = n;
-}
 
 /* ---- R2 ---- */
 
@@ -73,8 +48,8 @@ wanted(struct mw_r2_list *l, const char *name)
 	}
 	if (!mw_path_ours(name))
 		return true;
-	l->has_manifest = l->has_manifest || strcmp(name, MW_MANIFEST) == 0;
-	l->has_last_sync = l->has_last_sync || strcmp(name, ".last-sync") == 0;
+	l->has_manifest = l->has_manifest || strcmp(name, MW_NAME_MANIFEST) == 0;
+	l->has_last_sync = l->has_last_sync || strcmp(name, MW_NAME_LAST_SYNC) == 0;
 	return false;
 }
 
@@ -86,7 +61,7 @@ note_old(struct mw_r2_list *l, const struct mw_list_row *row, const char *name)
 	int64_t now = mw_wall() + l->store->clock;
 
 	if (run == NULL || run->nold == MW_SYNC_OLD ||
-	    strncmp(name, MW_EXEC_FOLDER, strlen(MW_EXEC_FOLDER)) != 0 ||
+	    strncmp(name, MW_NAME_JOBS, strlen(MW_NAME_JOBS)) != 0 ||
 	    row->modified > now - l->app->conf->exec.keep - OLD_SLACK)
 		return MW_OK;
 	if ((run->old[run->nold] = mw_arena_strdup(l->ctx->arena, row->key)) == NULL)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The manifest: reading, checking and writing it. */
 #include "ops/sync/manifest.h"
 
 #include <errno.h>
@@ -12,6 +13,7 @@
 #include "base/utf8.h"
 #include "app/object.h"
 #include "app/retry.h"
+#include "app/names.h"
 
 #define HEAD "moltworker-manifest 1"
 #define FIELDS 7
@@ -184,7 +186,7 @@ enum mw_code
 mw_manifest_open(struct mw_app *app, struct mw_ctx *ctx, struct mw_store *store,
     const char *user, struct mw_manifest *m)
 {
-	char *key = mw_store_key(app->conf, ctx->arena, user, MW_MANIFEST);
+	char *key = mw_store_key(app->conf, ctx->arena, user, MW_NAME_MANIFEST);
 	struct mw_object obj;
 	enum mw_code code;
 
@@ -202,7 +204,7 @@ mw_manifest_open(struct mw_app *app, struct mw_ctx *ctx, struct mw_store *store,
 	m->etag = obj.etag;
 	if (!whole(m)) {
 		mw_log(MW_ERROR, "[SYNC] userId=%s: %s is damaged at entry %lld: going on "
-		    "without it", user, MW_MANIFEST, (long long)m->count + 1);
+		    "without it", user, MW_NAME_MANIFEST, (long long)m->count + 1);
 		mw_spool_drop(&m->spool);
 	}
 	mw_manifest_rewind(m);
@@ -251,36 +253,6 @@ mw_manifest_add(struct mw_manifest_out *o, const struct mw_row *row, struct mw_e
 	return add_line(o, line, mw_manifest_line(row, line, sizeof(line)), sizeof(line), err);
 }
 
-struct putting {
-	struct mw_ctx *ctx;
-	struct mw_store *store;
-	const char *key, *type;
-	const struct mw_spool *spool;
-};
-
-static enum mw_code
-try_put(void *arg)
-{
-	struct putting *p = arg;
-	struct mw_put put = { .fd = p->spool->fd, .size = p->spool->size,
-	    .sha256 = p->spool->sha256, .md5 = p->spool->md5, .content_type = p->type,
-	    .mode = -1, .mtime = -1 };
-	const char *etag;
-
-	return p->store->ops->put(p->store, p->ctx, p->key, &put, &etag);
-}
-
-enum mw_code
-mw_put_ours(struct mw_app *app, struct mw_ctx *ctx, struct mw_store *store, const char *user,
-    const char *path, const struct mw_spool *spool, const char *type)
-{
-	struct putting p = { .ctx = ctx, .store = store, .type = type, .spool = spool };
-
-	if ((p.key = mw_store_key(app->conf, ctx->arena, user, path)) == NULL)
-		return mw_ctx_nomem(ctx);
-	return mw_retry(app, ctx, MW_UP_STORE, try_put, &p);
-}
-
 enum mw_code
 mw_manifest_put(struct mw_manifest_out *o, struct mw_app *app, struct mw_ctx *ctx,
     struct mw_store *store, const char *user, const struct mw_manifest *old)
@@ -295,5 +267,5 @@ mw_manifest_put(struct mw_manifest_out *o, struct mw_app *app, struct mw_ctx *ct
 	if (old->spool.fd >= 0 && old->spool.size == o->spool.size &&
 	    memcmp(old->spool.md5, o->spool.md5, sizeof(o->spool.md5)) == 0)
 		return MW_OK;
-	return mw_put_ours(app, ctx, store, user, MW_MANIFEST, &o->spool, "text/plain");
+	return mw_put_ours(app, ctx, store, user, MW_NAME_MANIFEST, &o->spool, "text/plain");
 }

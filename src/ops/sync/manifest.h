@@ -18,7 +18,6 @@
 #include "app/app.h"
 #include "ops/sync/sorted.h"
 
-#define MW_MANIFEST ".moltworker/manifest"
 #define MW_MANIFEST_LINE 8192		/* bytes; longer ones are written by nobody */
 
 struct mw_manifest {
@@ -62,9 +61,5 @@ bool mw_manifest_parse(char *line, struct mw_row *row) MW_MUST;
 
 /* The line of an entry, with its newline; as snprintf. */
 int mw_manifest_line(const struct mw_row *row, char *out, size_t size);
-
-/* Put one small object of ours; the spool is finished. */
-enum mw_code mw_put_ours(struct mw_app *app, struct mw_ctx *ctx, struct mw_store *store,
-    const char *user, const char *path, const struct mw_spool *spool, const char *type) MW_MUST;
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* What is done about a path, by how the three listings have it: the table of cases. */
 #include "ops/sync/plan.h"
 
 #include <fnmatch.h>

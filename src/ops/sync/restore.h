@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Bringing a sandbox's files up to R2's: after it was replaced by an empty
- * one, and for what was written to R2 while it slept. */
+/* Bringing a sandbox's files up to R2's after it was replaced by an empty one. */
 #ifndef MW_OPS_SYNC_RESTORE_H
 #define MW_OPS_SYNC_RESTORE_H
 
@@ -15,13 +14,5 @@
  */
 enum mw_code mw_restore(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb,
     const char *user) MW_MUST;
-
-/* Apply and clear the user's "newer in R2" and "deleted in R2" marks. */
-enum mw_code mw_apply_marks(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb,
-    const char *user) MW_MUST;
-
-/* Apply the mark of one path whose lock the caller holds. */
-enum mw_code mw_apply_mark(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb,
-    const char *user, const char *path, enum mw_mark mark) MW_MUST;
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Rows in memory, runs on disk, and their merging. */
 #include "ops/sync/sorted.h"
 
 #include <errno.h>

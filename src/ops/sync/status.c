@@ -5,6 +5,7 @@
 #include "app/retry.h"
 #include "ops/sync/internal.h"
 #include "ops/ready/ready.h"
+#include "app/names.h"
 
 #define LAST_SYNC_MAX 4096
 
@@ -78,7 +79,7 @@ read_last_sync(struct mw_app *app, struct mw_ctx *ctx, struct mw_store *store, c
 	struct text t = { .app = app, .ctx = ctx, .store = store };
 	enum mw_code code;
 
-	t.key = mw_store_key(app->conf, ctx->arena, user, ".last-sync");
+	t.key = mw_store_key(app->conf, ctx->arena, user, MW_NAME_LAST_SYNC);
 	if (t.key == NULL || (t.at = mw_arena_alloc(ctx->arena, LAST_SYNC_MAX)) == NULL)
 		return mw_ctx_nomem(ctx);
 	code = mw_retry(app, ctx, MW_UP_STORE, try_text, &t);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* A sync, from its lock to its last note. */
 #include "ops/sync/sync.h"
 
 #include <stdio.h>
@@ -8,48 +9,13 @@
 #include "base/lockfile.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "ops/sync/restore.h"
+#include "ops/files/marks.h"
 #include "app/retry.h"
 #include "ops/sync/internal.h"
 #include "app/longwait.h"
 #include "ops/ready/ready.h"
 
 #define GRACE 5000		/* ms to write down what was done when the time is over */
-
-const char *const mw_direction_words[] = { "backup", "restore", NULL };
-
-enum mw_code
-mw_run_open(struct mw_sync_run *run)
-{
-	int dir = run->app->spool_dir;
-	char *prefix;
-
-	mw_manifest_none(&run->manifest);
-	(void)pthread_mutex_init(&run->mutex, NULL);
-	run->sandbox = mw_sorted_open(dir, MW_SORTED_MEMORY);
-	run->plan = mw_sorted_open(dir, MW_SORTED_MEMORY);
-	run->links = mw_sorted_open(dir, MW_SORTED_MEMORY);
-	run->facts = mw_sorted_open(dir, MW_SORTED_MEMORY);
-	prefix = mw_store_key(run->app->conf, run->ctx->arena, run->user, "");
-	if (run->sandbox == NULL || run->plan == NULL || run->links == NULL ||
-	    run->facts == NULL || prefix == NULL)
-		return mw_ctx_nomem(run->ctx);
-	run->prefix_length = strlen(prefix);
-	return MW_OK;
-}
-
-void
-mw_run_close(struct mw_sync_run *run)
-{
-	if (run->sandbox == NULL && run->plan == NULL)
-		return;
-	mw_sorted_close(run->sandbox);
-	mw_sorted_close(run->plan);
-	mw_sorted_close(run->links);
-	mw_sorted_close(run->facts);
-	mw_manifest_close(&run->manifest);
-	(void)pthread_mutex_destroy(&run->mutex);
-}
 
 /* ---- the sandbox, and which one it is ---- */
 

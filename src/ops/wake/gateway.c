@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Bringing up a gateway, watching it, and what it has written. */
 #include "ops/wake/gateway.h"
 
 #include <stdio.h>
@@ -16,6 +17,13 @@
 #define END_WAIT 5000		/* ms for it to end when told to */
 #define LAST_LOOK 500		/* ms beyond the wake's time, to see the last lines */
 #define LOG_BYTES 3000		/* of each stream, for a failure */
+
+void
+mw_leader_enter(struct mw_leader *l, enum mw_phase phase)
+{
+	l->phase = phase;
+	atomic_store(&l->row->wake_phase, (int32_t)phase);
+}
 
 /* One call about the job of a generation. */
 struct call {

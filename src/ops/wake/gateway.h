@@ -28,7 +28,7 @@ struct mw_leader {
 	const char *log;		/* the gateway's last lines, arena */
 };
 
-/* The wake is at another phase now: whoever waits may know. */
+/* The wake is at another phase now, for the processes that wait. */
 void mw_leader_enter(struct mw_leader *l, enum mw_phase phase);
 
 /*

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Leading a wake, in a process of its own: see ops/ready/wake_wait.h for who waits for it. */
+/* Leading a wake, in a process of its own: ops/ready/wake_wait.c is the side that waits. */
+#include "ops/wake/lead.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -10,17 +12,11 @@
 #include "base/stop.h"
 #include "app/classify.h"
 #include "ops/wake/gateway.h"
+#include "ops/files/marks.h"
 #include "ops/sync/restore.h"
 #include "app/retry.h"
 
 /* ---- steps ---- */
-
-void
-mw_leader_enter(struct mw_leader *l, enum mw_phase phase)
-{
-	l->phase = phase;
-	atomic_store(&l->row->wake_phase, (int32_t)phase);
-}
 
 static enum mw_code
 try_start(void *arg)
@@ -77,7 +73,7 @@ fill(struct mw_leader *l)
 {
 	enum mw_code code = MW_OK;
 
-	/* Whoever made it run, it was not ready. */
+	/* It may have run before: it was not ready. */
 	l->action = MW_ACTION_STARTED;
 	l->sb->allow_unproven = true;
 	if (l->app->conf->wake.restore)
@@ -133,7 +129,7 @@ put_to_sleep(const struct mw_leader *l)
 	return atomic_load(&l->row->sleeps) != l->sleeps;
 }
 
-/* A sandbox that goes away under us is woken again, unless somebody wants it asleep. */
+/* A sandbox that goes away under us is woken again, unless a client wants it asleep. */
 static enum mw_code
 lead(struct mw_leader *l)
 {
@@ -260,7 +256,7 @@ mw_wake_lead(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_l
 	    (long long)app->conf->retry.attempts, user, ctx->request_id);
 	if ((code = mw_app_sandbox(app, ctx, &l.sb)) == MW_OK)
 		code = lead(&l);
-	/* Told to end: nothing came of it, and whoever still waits takes over. */
+	/* Told to end: nothing came of it, and a process that still waits takes over. */
 	if (code != MW_OK && mw_stopping()) {
 		atomic_store(&l.row->wake_pid, 0);
 		return code;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The driver of Docker and Podman: its handle and its tables of operations. */
 #include "sandbox/engine/engine.h"
 
 #include <json-c/json.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Calls to the engine's API, and its failures as our codes. */
 #include "sandbox/engine/engine.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Reading and writing the tar archives that files travel in. */
 #include "sandbox/engine/tar.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The driver of sandboxes on this host: its handle and its table of operations. */
 #include "sandbox/local/local.h"
 
 #include <dirent.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Cloudflare's bridge: what its API is told and says. */
 #include "sandbox/remote/bridge.h"
 
 #include <stdlib.h>

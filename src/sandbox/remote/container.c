@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Cloudflare's server in a container: what its API is told and says. */
 #include "sandbox/remote/container.h"
 
 #include <stdlib.h>

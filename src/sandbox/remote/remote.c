@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* What both drivers behind HTTP share: the handle, and opening it. */
 #include "sandbox/remote/remote.h"
 
 #include <json-c/json.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* A reader of server-sent events. */
 #include "sandbox/remote/sse.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The outbox's database: for state/outbox*.c only. */
-#ifndef MW_STATE_OUTBOX_DB_H
-#define MW_STATE_OUTBOX_DB_H
+#ifndef MW_STATE_INTERNAL_H
+#define MW_STATE_INTERNAL_H
 
 #include "state/db.h"
 #include "state/outbox.h"

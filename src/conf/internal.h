@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* One reading of the configuration, with where each setting came from.  Private to conf/. */
-#ifndef MW_CONF_LOAD_H
-#define MW_CONF_LOAD_H
+#ifndef MW_CONF_INTERNAL_H
+#define MW_CONF_INTERNAL_H
 
 #include "conf/conf.h"
 #include "conf/settings.h"
