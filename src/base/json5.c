@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* JSON5 documents, read into a tree. */
+#include "base/json5.h"
 #include "base/json5_internal.h"
 
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A JSON5 document changed in place by a JSON Merge Patch (RFC 7396). */
+#include "base/json5.h"
 #include "base/json5_internal.h"
 
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* JSON5's white space, comments, strings, numbers and names (its specification, 5 to 8). */
+#include "base/json5.h"
 #include "base/json5_internal.h"
 
 #include <string.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a JSON5 document says, as JSON. */
+#include "base/json5.h"
 #include "base/json5_internal.h"
 
 #include <stdint.h>

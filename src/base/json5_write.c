@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* New members of a JSON5 document, written the way their neighbours are. */
+#include "base/json5.h"
 #include "base/json5_internal.h"
 
 #include <string.h>

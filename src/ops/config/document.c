@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Changes of a configuration document, its rollback and reload. */
 #include "ops/config/internal.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* What a configuration document was before its changes. */
 #include "ops/config/history.h"
 
 #include <stdio.h>
