@@ -15,7 +15,9 @@
 #include "ops/files/params.h"
 #include "ops/files/read.h"
 
-#define ANSWER_MAX (MW_DOCUMENT_MAX + 64 * 1024)	/* bytes */
+#define VALUE_MAX ((size_t)8 << 20)	/* bytes of a document's value as JSON */
+#define PLACES_MAX ((size_t)1 << 20)	/* and of the list of what is none */
+#define ANSWER_MAX (VALUE_MAX + PLACES_MAX + 64 * 1024)
 #define SMALL 1024					/* bytes of a body with a version in it */
 
 /* ---- parameters ---- */
@@ -35,57 +37,74 @@ begin(struct mw_req *req, struct mw_document *d)
 	return MW_OK;
 }
 
-/* ---- the document in an answer: as it was written, never read by json-c ---- */
+/* ---- the document in an answer: what is JSON as it was written ---- */
 
-static bool
-buf_writer(void *arg, const void *p, size_t n)
+/* ,"format","config","notJson" */
+static enum mw_code
+value(struct mw_req *req, struct mw_buf *b, const struct mw_json5_doc *doc)
 {
-	return mw_buf_add(arg, p, n);
-}
+	struct mw_buf places;
+	enum mw_code code = MW_OK;
 
-static void
-text(struct mw_buf *b, const char *name, const char *value)
-{
-	(void)mw_buf_addf(b, ",\"%s\":", name);
-	if (value == NULL) {
+	mw_buf_init(&places, PLACES_MAX);
+	(void)mw_json_add(b, "format", doc == NULL ? NULL : doc->json ? "json" : "json5");
+	(void)mw_buf_adds(b, ",\"config\":");
+	if (doc == NULL)
 		(void)mw_buf_adds(b, "null");
-		return;
-	}
-	(void)mw_buf_addc(b, '"');
-	if (!mw_json_escape(buf_writer, b, value, strlen(value)))
-		return;			/* the buffer has failed */
-	(void)mw_buf_addc(b, '"');
+	else if (doc->json)
+		(void)mw_buf_add(b, doc->s, doc->n);
+	else
+		code = mw_json5_value(req->ctx.arena, doc, &doc->root, b, &places, &req->ctx.err);
+	(void)mw_buf_adds(b, ",\"notJson\":[");
+	if (places.len > 0)
+		(void)mw_buf_add(b, places.data, places.len);
+	(void)mw_buf_addc(b, ']');
+	mw_buf_free(&places);
+	return code;
 }
 
 /* {"userId" and the document. */
-static void
+static enum mw_code
 head(struct mw_req *req, struct mw_buf *b, const struct mw_document *d, bool changed)
 {
+	enum mw_code code;
+
 	(void)mw_buf_addf(b, "{\"userId\":\"%s\"", req->user);
 	if (changed)
 		(void)mw_buf_adds(b, ",\"success\":true");
-	(void)mw_buf_adds(b, ",\"config\":");
-	(void)mw_buf_add(b, d->text, d->len);
-	text(b, "etag", d->etag);
-	text(b, "source", d->from);
-	text(b, "lastModified", d->modified > 0 ? mw_req_time(req, d->modified) : NULL);
+	(void)mw_json_add(b, "path", d->path);
+	code = value(req, b, d->doc);
+	(void)mw_json_add(b, "etag", d->etag);
+	(void)mw_json_add(b, "source", d->from);
+	(void)mw_json_add(b, "lastModified", d->modified > 0 ? mw_req_time(req, d->modified) : NULL);
+	return code;
 }
 
 static enum mw_code
-finish(struct mw_req *req, struct mw_buf *b, const struct mw_document *d)
+send(struct mw_req *req, const char *type, const char *etag, const char *data, size_t len)
 {
-	enum mw_code code = MW_OK;
+	if (etag != NULL)
+		mw_res_header(req, "ETag", etag);
+	mw_res_start(req, 200, type, (int64_t)len);
+	return mw_res_write(req, data, len) ? MW_OK : MW_CLIENT_GONE;
+}
 
-	text(b, "timestamp", mw_req_time(req, mw_wall()));
+static enum mw_code
+finish(struct mw_req *req, struct mw_buf *b, const char *etag)
+{
+	(void)mw_json_add(b, "timestamp", mw_req_time(req, mw_wall()));
 	if (!mw_buf_adds(b, "}\n"))
 		return mw_ctx_nomem(&req->ctx);
-	req->source = d->from;
-	if (d->etag != NULL)
-		mw_res_header(req, "ETag", d->etag);
-	mw_res_start(req, 200, "application/json", (int64_t)b->len);
-	if (!mw_res_write(req, b->data, b->len))
-		code = MW_CLIENT_GONE;
-	return code;
+	return send(req, "application/json", etag, b->data, b->len);
+}
+
+/* The bytes themselves, whatever they are. */
+static enum mw_code
+answer_raw(struct mw_req *req, const struct mw_json5_doc *doc, const char *etag, const char *text,
+    size_t len)
+{
+	mw_res_header(req, "Content-Disposition", "attachment");
+	return send(req, doc != NULL ? "application/json5" : "application/octet-stream", etag, text, len);
 }
 
 static enum mw_code
@@ -94,28 +113,39 @@ answer_document(struct mw_req *req, const struct mw_document *d)
 	struct mw_buf b;
 	enum mw_code code;
 
+	req->source = d->from;
 	mw_buf_init(&b, ANSWER_MAX);
-	head(req, &b, d, false);
-	code = finish(req, &b, d);
+	if ((code = head(req, &b, d, false)) == MW_OK)
+		code = finish(req, &b, d->etag);
 	mw_buf_free(&b);
 	return code;
 }
 
+/* The change is made: a value too large to be told is told as null. */
 static enum mw_code
-answer_change(struct mw_req *req, const struct mw_document *d)
+answer_change(struct mw_req *req, struct mw_document *d)
 {
 	const struct mw_write *w = &d->written;
 	struct mw_buf b;
 	enum mw_code code;
 
+	req->source = d->from;
 	mw_buf_init(&b, ANSWER_MAX);
-	head(req, &b, d, true);
-	(void)mw_buf_addf(&b, ",\"saved\":%s,\"applied\":%s,\"r2Sync\":{\"success\":%s,\"queued\":%s",
-	    d->saved ? "true" : "false", d->applied ? "true" : "false",
-	    w->r2_synced ? "true" : "false", w->r2_queued ? "true" : "false");
-	text(&b, "error", w->r2_error);
+	if (head(req, &b, d, true) != MW_OK) {
+		mw_err_clear(&req->ctx.err);
+		mw_buf_free(&b);
+		mw_buf_init(&b, ANSWER_MAX);
+		d->doc = NULL;
+		if ((code = head(req, &b, d, true)) != MW_OK)
+			return code;
+	}
+	(void)mw_json_add_bool(&b, "saved", d->saved);
+	(void)mw_json_add_bool(&b, "applied", d->applied);
+	(void)mw_buf_addf(&b, ",\"r2Sync\":{\"success\":%s", w->r2_synced ? "true" : "false");
+	(void)mw_json_add_bool(&b, "queued", w->r2_queued);
+	(void)mw_json_add(&b, "error", w->r2_error);
 	(void)mw_buf_addc(&b, '}');
-	code = finish(req, &b, d);
+	code = finish(req, &b, d->etag);
 	mw_buf_free(&b);
 	return code;
 }
@@ -139,11 +169,16 @@ get_config(struct mw_req *req)
 	struct mw_document d = { .user = req->user };
 	enum mw_code code;
 
+	if ((code = mw_req_query_bool(req, "raw", &d.raw)) != MW_OK)
+		return code;
 	mw_app_deadline(req, 0, req->app->conf->sandbox.timeout);
 	req->touched = true;
 	if ((code = mw_document_get(req->app, &req->ctx, &d)) != MW_OK)
 		return failed(req, &d, code);
-	return answer_document(req, &d);
+	if (!d.raw)
+		return answer_document(req, &d);
+	req->source = d.from;
+	return answer_raw(req, d.doc, d.etag, d.text, d.len);
 }
 
 static enum mw_code
@@ -186,6 +221,7 @@ version_row(struct mw_req *req, size_t i, const struct mw_version *v)
 	json_object_object_add(o, "savedAt", json_object_new_string(mw_req_time(req, v->saved)));
 	json_object_object_add(o, "size", json_object_new_int64(v->size));
 	json_object_object_add(o, "etag", json_object_new_string(v->etag));
+	json_object_object_add(o, "path", json_object_new_string(v->path));
 	return o;
 }
 
@@ -210,6 +246,55 @@ get_history(struct mw_req *req)
 	json_object_object_add(o, "count", json_object_new_int64((int64_t)n));
 	json_object_object_add(o, "timestamp", json_object_new_string(mw_req_time(req, mw_wall())));
 	return mw_res_json(req, 200, o);
+}
+
+static enum mw_code
+answer_version(struct mw_req *req, int64_t number, const struct mw_version *v,
+    const struct mw_json5_doc *doc)
+{
+	struct mw_buf b;
+	enum mw_code code;
+
+	mw_buf_init(&b, ANSWER_MAX);
+	(void)mw_buf_addf(&b, "{\"userId\":\"%s\"", req->user);
+	(void)mw_json_add_int(&b, "version", number);
+	(void)mw_json_add(&b, "savedAt", mw_req_time(req, v->saved));
+	(void)mw_json_add_int(&b, "size", v->size);
+	(void)mw_json_add(&b, "etag", v->etag);
+	(void)mw_json_add(&b, "path", v->path);
+	if ((code = value(req, &b, doc)) == MW_OK)
+		code = finish(req, &b, v->etag);
+	mw_buf_free(&b);
+	return code;
+}
+
+static enum mw_code
+get_version(struct mw_req *req)
+{
+	struct mw_document where = { .tried = MW_TRIED_R2 };
+	struct mw_version v;
+	struct mw_json5_doc doc;
+	struct mw_err why = { .code = MW_OK };
+	enum mw_code code;
+	int64_t number;
+	bool raw = false, is;
+	size_t len;
+	char *text;
+
+	if ((code = mw_req_query_bool(req, "raw", &raw)) != MW_OK)
+		return code;
+	if (!mw_str_uint(req->id, strlen(req->id), INT64_MAX, &number))
+		return mw_ctx_fail(&req->ctx, MW_INVALID_ARGUMENT,
+		    "version: expected a number, 1 = the newest backup");
+	mw_app_deadline(req, 0, req->app->conf->store.timeout);
+	req->touched = true;
+	if ((code = mw_history_get(req->app, &req->ctx, req->user, number, &v, &text, &len)) != MW_OK)
+		return failed(req, &where, code);
+	is = mw_json5_parse(req->ctx.arena, text, len, &doc, &why) == MW_OK &&
+	    doc.root.type == MW_JSON5_OBJECT;
+	req->source = "r2";
+	return raw ? answer_raw(req, is ? &doc : NULL, v.etag, text, len) :
+	    answer_version(req, number, &v, is ? &doc : NULL);
 }
 
 /* {"version": N}: the only member that counts. */
@@ -286,6 +371,7 @@ post_reload(struct mw_req *req)
 	o = json_object_new_object();
 	json_object_object_add(o, "userId", json_object_new_string(req->user));
 	json_object_object_add(o, "success", json_object_new_boolean(true));
+	json_object_object_add(o, "path", json_object_new_string(d.path));
 	json_object_object_add(o, "applied", json_object_new_boolean(d.applied));
 	json_object_object_add(o, "etag", d.etag != NULL ? json_object_new_string(d.etag) : NULL);
 	json_object_object_add(o, "timestamp", json_object_new_string(mw_req_time(req, mw_wall())));
@@ -299,6 +385,7 @@ static const struct mw_route routes[] = {
 	{ CONFIG, MW_PUT, 0, put_config },
 	{ CONFIG, MW_PATCH, 0, patch_config },
 	{ CONFIG "/history", MW_GET | MW_HEAD, 0, get_history },
+	{ CONFIG "/history/{id}", MW_GET | MW_HEAD, 0, get_version },
 	{ CONFIG "/rollback", MW_POST, 0, post_rollback },
 	{ CONFIG "/reload", MW_POST, 0, post_reload },
 	{ NULL, 0, 0, NULL }

@@ -91,9 +91,7 @@ static enum mw_code
 begin_string(struct mw_json *j, bool key)
 {
 	j->in_key = key;
-	j->len = 0;
-	j->need = 0;
-	j->high = 0;
+	j->len = j->high = j->need = 0;
 	j->state = STRING;
 	return key ? MW_OK : emit(j, MW_JSON_STRING, NULL, 0);
 }
@@ -466,10 +464,7 @@ step(struct mw_json *j, unsigned char c, struct mw_err *err)
 void
 mw_json_init(struct mw_json *j, mw_json_fn fn, void *arg)
 {
-	memset(j, 0, sizeof(*j));
-	j->fn = fn;
-	j->arg = arg;
-	j->state = VALUE;
+	*j = (struct mw_json){ .fn = fn, .arg = arg, .state = VALUE };
 }
 
 enum mw_code

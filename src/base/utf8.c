@@ -172,3 +172,51 @@ mw_utf8_put(char *out, unsigned cp)
 	p[3] = (unsigned char)(0x80 | (cp & 0x3f));
 	return 4;
 }
+
+unsigned
+mw_utf8_get(const char *s, size_t *len)
+{
+	const unsigned char *p = (const unsigned char *)s;
+
+	*len = p[0] < 0x80 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+	switch (*len) {
+	case 1:
+		return p[0];
+	case 2:
+		return (p[0] & 0x1fU) << 6 | (p[1] & 0x3fU);
+	case 3:
+		return (p[0] & 0x0fU) << 12 | (p[1] & 0x3fU) << 6 | (p[2] & 0x3fU);
+	default:
+		return (p[0] & 0x07U) << 18 | (p[1] & 0x3fU) << 12 | (p[2] & 0x3fU) << 6 | (p[3] & 0x3fU);
+	}
+}
+
+bool
+mw_utf8_letter(unsigned cp, bool first)
+{
+	if (cp < 0x80)
+		return (cp | 0x20) - 'a' < 26 || cp == '$' || cp == '_' || (!first && cp - '0' < 10);
+	switch (utf8proc_category((utf8proc_int32_t)cp)) {
+	case UTF8PROC_CATEGORY_LU:
+	case UTF8PROC_CATEGORY_LL:
+	case UTF8PROC_CATEGORY_LT:
+	case UTF8PROC_CATEGORY_LM:
+	case UTF8PROC_CATEGORY_LO:
+	case UTF8PROC_CATEGORY_NL:
+		return true;
+	case UTF8PROC_CATEGORY_MN:
+	case UTF8PROC_CATEGORY_MC:
+	case UTF8PROC_CATEGORY_ND:
+	case UTF8PROC_CATEGORY_PC:
+		return !first;
+	default:
+		return !first && (cp == 0x200c || cp == 0x200d);
+	}
+}
+
+bool
+mw_utf8_blank(unsigned cp)
+{
+	return cp == 0xfeff || cp == 0x2028 || cp == 0x2029 ||
+	    (cp >= 0x80 && utf8proc_category((utf8proc_int32_t)cp) == UTF8PROC_CATEGORY_ZS);
+}

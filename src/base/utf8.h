@@ -27,4 +27,14 @@ bool mw_utf8_nfc(const void *p, size_t n);
 /* Append a code point as UTF-8 to out (4 bytes at most); returns its length, 0 if invalid. */
 size_t mw_utf8_put(char *out, unsigned cp);
 
+/* The code point at p, which is valid UTF-8, and its length; *len bytes are there. */
+unsigned mw_utf8_get(const char *p, size_t *len);
+
+/* May it stand in a name of ECMAScript 5.1 (7.6), as its first character or behind it? */
+bool mw_utf8_letter(unsigned cp, bool first);
+
+/* Is it white space there (7.2, 7.3), beyond ASCII: of category Zs, a byte order mark,
+ * a separator of lines or paragraphs? */
+bool mw_utf8_blank(unsigned cp);
+
 #endif

@@ -118,6 +118,7 @@ put_value(const struct mw_setting *s, struct mw_conf *c, const config_setting_t 
     bool *fits, bool *oom)
 {
 	int type = config_setting_type(v);
+	const char *one;
 
 	switch (s->type) {
 	case MW_SET_INT:
@@ -128,6 +129,11 @@ put_value(const struct mw_setting *s, struct mw_conf *c, const config_setting_t 
 		*fits = type == CONFIG_TYPE_BOOL;
 		return *fits && mw_setting_put_bool(s, c, config_setting_get_bool(v) != 0);
 	case MW_SET_LIST:
+		if ((s->flags & MW_SET_FEW) != 0 && type == CONFIG_TYPE_STRING) {
+			*fits = true;
+			one = config_setting_get_string(v);
+			return mw_setting_put_list(s, c, &one, 1, oom);
+		}
 		*fits = type == CONFIG_TYPE_ARRAY || type == CONFIG_TYPE_LIST;
 		return *fits && put_list(s, c, v, fits, oom);
 	case MW_SET_STRING:

@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 
+#define MW_CONF_PATHS_MAX 8	/* members of gateway.config_path; it has one at least */
 #define MW_CONF_THREADS_MAX 64	/* what parallel and concurrency allow */
 
 struct mw_list {
@@ -43,7 +44,7 @@ struct mw_conf {
 		struct { char *url; bool engine; } container;
 		struct { char *socket, *image; bool create; char *memory, *network, *sleep, *files; } engine;
 	} sandbox;
-	struct { char *start, *probe; int64_t port; char *config_path; } gateway;
+	struct { char *start, *probe; int64_t port; struct mw_list config_path; } gateway;
 	struct {
 		int64_t max_wait, health_timeout, poll_min, poll_max;
 		int64_t ready_ttl, failure_ttl, max_waiters;

@@ -88,8 +88,9 @@ const struct mw_setting mw_settings[] = {
 	STRING("gateway.start", gateway.start, "", MW_SET_EMPTY | MW_SET_LINES),
 	STRING("gateway.probe", gateway.probe, PROBE, MW_SET_EMPTY | MW_SET_LINES),
 	INT("gateway.port", gateway.port, "18789", 0, 65535),
-	CHECKED("gateway.config_path", gateway.config_path, ".clawdbot/clawdbot.json", 0,
-	    mw_check_relative, "a path below the user's root, without empty or dot segments"),
+	{ .key = "gateway.config_path", .type = MW_SET_LIST, .offset = AT(gateway.config_path),
+	    .def = ".clawdbot/clawdbot.json", .flags = MW_SET_FEW, .check = mw_check_relative,
+	    .expect = "1 to 8 paths below the user's root, without empty or dot segments" },
 
 	MS("wake.max_wait", wake.max_wait, "120000"),
 	MS("wake.health_timeout", wake.health_timeout, "10000"),

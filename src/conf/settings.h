@@ -20,7 +20,8 @@ enum mw_setting_type { MW_SET_STRING, MW_SET_WORD, MW_SET_INT, MW_SET_BOOL, MW_S
 enum mw_setting_flag {
 	MW_SET_EMPTY = 1,	/* "" is a value: not used, none */
 	MW_SET_MASK = 2,	/* a credential: never printed in full */
-	MW_SET_LINES = 4	/* may hold TAB and LF: shell commands */
+	MW_SET_LINES = 4,	/* may hold TAB and LF: shell commands */
+	MW_SET_FEW = 8		/* a list of 1 to MW_CONF_PATHS_MAX, none twice; a string is a list of one */
 };
 
 #define MW_SET_TEXT_MAX 4096	/* bytes of a string, or of one member of a list */

@@ -163,6 +163,21 @@ list_free(struct mw_list *l)
 	l->n = 0;
 }
 
+/* Some, and none of them twice. */
+static bool
+few(const char *const *item, size_t n)
+{
+	size_t i, k;
+
+	for (i = 1; i < n && n <= MW_CONF_PATHS_MAX; i++) {
+		for (k = 0; k < i; k++) {
+			if (strcmp(item[i], item[k]) == 0)
+				return false;
+		}
+	}
+	return n > 0 && n <= MW_CONF_PATHS_MAX;
+}
+
 bool
 mw_setting_put_list(const struct mw_setting *s, struct mw_conf *c,
     const char *const *item, size_t n, bool *nomem)
@@ -170,7 +185,7 @@ mw_setting_put_list(const struct mw_setting *s, struct mw_conf *c,
 	struct mw_list new = { NULL, 0 };
 	size_t i;
 
-	if (n > MW_SET_LIST_MAX)
+	if (n > MW_SET_LIST_MAX || ((s->flags & MW_SET_FEW) != 0 && !few(item, n)))
 		return false;
 	for (i = 0; i < n; i++) {
 		if (!text_ok(s, item[i]))

@@ -45,7 +45,7 @@ def test_put_is_queued(r2):
     assert obj["config"] == {"n": 2, "m": 3} and obj["r2Sync"]["queued"] is True
     r2.stub.back()
     assert r2.drain() == 0
-    assert r2.stub.get(KEY) == b'{"n": 2,"m": 3}'
+    assert r2.stub.get(KEY) == b'{"n": 2, "m": 3}'
 
 
 def test_patch_needs_r2(r2):
@@ -83,7 +83,7 @@ def test_a_patch_that_was_overtaken(r2):
                     r2.stub.objects[KEY] = (body, '"%s"' % body.hex(), "application/json", {}, 1e9)
     r2.stub.calls = Overtake()
     assert change(r2, "PATCH", {"mine": 1})["config"] == {"theirs": 2, "mine": 1}
-    assert r2.stub.get(KEY) == b'{"theirs":2,"mine": 1}'
+    assert r2.stub.get(KEY) == b'{"theirs":2,"mine":1}'
     assert b'{"n": 1}' in backups(r2.stub) and b'{"theirs":2}' in backups(r2.stub)
 
 

@@ -10,7 +10,7 @@ import pytest
 import mw
 
 PATH = ".clawdbot/clawdbot.json"
-GET = {"userId": str, "config": dict, "etag": str, "source": str, "lastModified": str,
+GET = {"userId": str, "path": str, "format": str, "config": dict, "notJson": list, "etag": str, "source": str, "lastModified": str,
        "timestamp": str}
 CHANGE = dict(GET, success=bool, saved=bool, applied=bool, r2Sync=dict)
 SYNCED = {"success": True, "queued": False, "error": None}
@@ -38,7 +38,7 @@ def versions(gw, user):
     mw.check_members(obj, {"userId": str, "versions": list, "count": int, "timestamp": str})
     assert obj["count"] == len(obj["versions"])
     for i, v in enumerate(obj["versions"]):
-        mw.check_members(v, {"version": int, "savedAt": str, "size": int, "etag": str})
+        mw.check_members(v, {"version": int, "savedAt": str, "size": int, "etag": str, "path": str})
         assert v["version"] == i + 1 and mw.TIME.match(v["savedAt"])
     return obj["versions"]
 
@@ -88,8 +88,68 @@ def test_as_it_was_written(gw, user):
     assert text(gw, user) == EXACT
     assert EXACT in gw.config("GET", user).body
     change(gw, "PATCH", user, b'{"n":9007199254740993,"float":2.50}')
-    assert text(gw, user) == EXACT.rstrip(b"}\n").replace(b"1.10", b"2.50") + \
-        b', "n":9007199254740993\n}'
+    assert text(gw, user) == EXACT[:-3].replace(b"1.10", b"2.50") + b', "n": 9007199254740993\n}\n'
+
+
+DOCUMENT = b"""\xef\xbb\xbf// The fleet's own\r
+{\r
+\t$include: './base.json5', // kept as it is\r
+\tmodel: 'm-1',\r
+\tlimits: { tokens: 0xffffffffffffffffffff, rate: .5, top: +Infinity, },\r
+\t/* of the agents */\r
+\tagents: [ 'a', "b\\\r
+c", ],\r
+\tkey: "${VAR}", // of the environment\r
+}\r
+"""
+VALUE = {"$include": "./base.json5", "model": "m-1",
+         "limits": {"tokens": 0xffffffffffffffffffff, "rate": 0.5, "top": None},
+         "agents": ["a", "bc"], "key": "${VAR}"}
+
+
+def test_json5(gw, user):
+    obj = change(gw, "PUT", user, DOCUMENT)
+    assert obj["config"] == VALUE and obj["notJson"] == ["/limits/top"]
+    assert obj["format"] == "json5" and obj["path"] == PATH and text(gw, user) == DOCUMENT
+    r = gw.config("GET", user, query="raw=1")
+    assert r.body == DOCUMENT and r.get("ETag") == obj["etag"]
+    assert r.get("Content-Type") == "application/json5"
+    # A patch is JSON5, too; what it does not touch stays.
+    obj = change(gw, "PATCH", user, b"{model: null, limits: {rate: 0.25,}, 'a-b': {c: [1,]}, // why\n}")
+    want = DOCUMENT.replace(b"\tmodel: 'm-1',\r\n", b"").replace(b".5,", b"0.25,").replace(
+        b"environment\r\n", b"environment\r\n\t'a-b': {\r\n\t\tc: [1],\r\n\t},\r\n")
+    assert text(gw, user) == want
+    assert obj["config"]["a-b"] == {"c": [1]} and "model" not in obj["config"]
+    # The history's own text, and its value.
+    (v,) = versions(gw, user)
+    r = gw.config("GET", user, rest="/history/1", query="raw=1")
+    assert r.body == DOCUMENT and r.get("ETag") == v["etag"]
+    obj = mw.check_json(gw.config("GET", user, rest="/history/1"))
+    mw.check_members(obj, {"userId": str, "version": int, "savedAt": str, "size": int, "etag": str,
+                           "path": str, "format": str, "config": dict, "notJson": list,
+                           "timestamp": str})
+    assert obj["config"] == VALUE and obj["path"] == PATH
+    mw.check_error(gw.config("GET", user, rest="/history/2"), "file_not_found")
+    mw.check_error(gw.config("GET", user, rest="/history/x"), "invalid_argument")
+    assert mw.check_json(rollback(gw, user, 1))["config"] == VALUE
+    assert text(gw, user) == DOCUMENT
+    mw.check_json(gw.config("POST", user, rest="/reload"))
+
+
+def test_no_infinity_in_json(direct):
+    user = direct.new_user()
+    assert change(direct, "PUT", user, b'{"a": 1}')["format"] == "json"
+    obj = mw.check_error(direct.config("PATCH", user, b"{b: [NaN]}"), "invalid_argument")
+    assert "NaN" in obj["error"] and text(direct, user) == b'{"a": 1}'
+    assert change(direct, "PATCH", user, b"{b: .5}")["format"] == "json"
+    assert text(direct, user) == b'{"a": 1, "b": 0.5}'
+
+
+def test_the_last_line_keeps_its_end(direct):
+    user = direct.new_user()
+    change(direct, "PUT", user, b'{\n  "a": 1\n}\n')
+    change(direct, "PATCH", user, {"a": None, "b": 2})
+    assert text(direct, user) == b'{\n  "b": 2\n}\n'
 
 
 def test_patch(gw, user):
@@ -101,11 +161,11 @@ def test_patch(gw, user):
 
 
 BAD = [
-    ("nothing", b"", "invalid_json"), ("not JSON", b"{a:1}", "invalid_json"),
+    ("nothing", b"", "invalid_json"), ("not JSON5", b"{a-b:1}", "invalid_json"),
     ("cut", b'{"a":', "invalid_json"), ("two", b"{}{}", "invalid_json"),
     ("twice", b'{"a":1,"b":{"x":1,"\\u0078":2}}', "invalid_json"),
     ("deep", b'{"a":' * 40 + b"1" + b"}" * 40, "invalid_json"),
-    ("not UTF-8", b'{"a":"\xff"}', "invalid_json"), ("BOM", b"\xef\xbb\xbf{}", "invalid_json"),
+    ("not UTF-8", b'{"a":"\xff"}', "invalid_json"),
     ("array", b"[1]", "invalid_argument"), ("null", b"null", "invalid_argument"),
     ("string", b'"x"', "invalid_argument"),
 ]
@@ -128,7 +188,8 @@ def test_an_unparsable_document(gw, user, stored):
     for method, doc in (("GET", None), ("PATCH", {"b": 2}), ("PUT", {"b": 2})):
         r = gw.config(method, user, doc)
         obj = mw.check_error(r, "conflict", userId=user)
-        assert "R2" in obj["error"]
+        assert "R2" in obj["error"] and "anew" not in obj["error"] and "line 1" in obj["error"] or \
+            stored == b"[1]"
     mw.check_error(gw.config("POST", user, rest="/reload"), "conflict")
     assert text(gw, user) == stored == text(gw, user, "container")
     assert versions(gw, user) == []
@@ -136,8 +197,13 @@ def test_an_unparsable_document(gw, user, stored):
     etag = gw.config("GET", user).get("ETag")
     assert change(gw, "PUT", user, {"b": 2}, headers=[("If-Match", etag)])["saved"] is True
     assert document(gw, user) == {"b": 2} and versions(gw, user)[0]["size"] == len(stored)
-    mw.check_error(rollback(gw, user, 1), "conflict")
-    assert document(gw, user) == {"b": 2}
+    # ... from where it comes back, byte for byte.
+    obj = mw.check_json(rollback(gw, user, 1))
+    assert obj["config"] is None and obj["format"] is None and obj["notJson"] == []
+    r = gw.config("GET", user, query="raw=1")
+    assert (r.status, r.body, r.get("ETag")) == (200, stored, etag)
+    assert r.get("Content-Type") == "application/octet-stream"
+    assert mw.check_json(rollback(gw, user, 1))["config"] == {"b": 2}
 
 
 def test_history_and_rollback(gw, user):
@@ -273,8 +339,8 @@ def test_reload(gw, user):
     path = gw.sandbox(user, PATH)
     before = os.stat(path).st_ino
     obj = mw.check_json(gw.config("POST", user, rest="/reload"))
-    mw.check_members(obj, {"userId": str, "success": bool, "applied": bool, "etag": str,
-                           "timestamp": str})
+    mw.check_members(obj, {"userId": str, "success": bool, "path": str, "applied": bool,
+                           "etag": str, "timestamp": str})
     assert obj["applied"] is True and os.stat(path).st_ino != before
     gw.put_ok(user, PATH, b'{"n":2}', "target=r2")
     os.unlink(path)
@@ -292,7 +358,7 @@ def test_get_never_wakes(make):
     assert obj["applied"] is False, "it gets it at its next wake"
     assert mw.check_json(gw.config("POST", "u", rest="/reload"))["applied"] is False
     assert "[WAKE]" not in gw.log(), "nor does a change that R2 can take"
-    assert gw.content("u", PATH, "source=container") == b'{"a": 1,"b": 1}'
+    assert gw.content("u", PATH, "source=container") == b'{"a": 1, "b": 1}'
 
 
 def test_methods_and_secret(gw, user):
@@ -311,6 +377,50 @@ def test_settings(make):
     gw = make({"gateway.config_path": "etc/app.json"})
     change(gw, "PUT", "u", {"x": 1})
     assert json.loads(gw.content("u", "etc/app.json", "source=r2")) == {"x": 1}
+
+
+OPEN = ".openclaw/openclaw.json"
+
+
+def test_first_of_several_paths(make):
+    """In R2 first, whichever is the first there, then in the sandbox that is awake."""
+    gw = make({"gateway.config_path": [OPEN, PATH], "wake.ready_ttl": 600000})
+    assert change(gw, "PUT", "new", {"n": 1})["path"] == OPEN, "a new one is made there"
+    gw.put_ok("u", PATH, b"{n: 1}", "target=r2")
+    obj = mw.check_json(gw.config("GET", "u"))
+    assert obj["path"] == PATH and obj["config"] == {"n": 1}
+    assert change(gw, "PATCH", "u", {"m": 2})["path"] == PATH
+    assert gw.content("u", OPEN, "source=r2") is None
+    etag = obj["etag"]
+    # Another one before it counts from now on; the history knows whose a version is.
+    gw.put_ok("u", OPEN, b"{open: 1}", "target=r2")
+    mw.check_error(gw.config("PUT", "u", {}, headers=[("If-Match", etag)]), "precondition_failed")
+    assert change(gw, "PATCH", "u", {"open": 2})["path"] == OPEN
+    assert [v["path"] for v in versions(gw, "u")] == [OPEN, PATH]
+    obj = mw.check_json(rollback(gw, "u", 2))
+    assert obj["path"] == PATH and text(gw, "u") == b"{n: 1}"
+    assert gw.content("u", OPEN, "source=r2") == b"{open: 2}"
+    assert mw.check_json(gw.config("POST", "u", rest="/reload"))["path"] == OPEN
+
+
+def test_a_later_path_in_the_sandbox_alone(make):
+    gw = make({"gateway.config_path": [OPEN, PATH], "wake.ready_ttl": 600000})
+    gw.put_ok("u", PATH, b"{n: 1}", "target=container")
+    obj = mw.check_json(gw.config("GET", "u"))
+    assert (obj["path"], obj["source"], obj["config"]) == (PATH, "container", {"n": 1})
+    assert change(gw, "PATCH", "u", {"n": 2}, query="force=true")["path"] == PATH
+    obj = gw.call("GET", "/api/super/users/u/health").json()
+    assert obj["results"]["hasConfig"] is True, obj
+
+
+def test_one_lock_for_all_paths(make):
+    """Of patches at once of a user who has the second path only, none is lost or misplaced."""
+    gw = make({"gateway.config_path": [OPEN, PATH]})
+    gw.put_ok("u", PATH, b"{}", "target=r2")
+    got = at_once(*[lambda k=k: gw.config("PATCH", "u", {"k%d" % k: k}) for k in range(6)])
+    assert [r.status for r in got] == [200] * 6, got
+    assert document(gw, "u") == {"k%d" % k: k for k in range(6)}
+    assert gw.content("u", OPEN, "source=r2") is None
 
 
 def test_too_large(direct):

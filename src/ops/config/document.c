@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Changes of a configuration document, its rollback and reload. */
 #include "ops/config/internal.h"
 
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/etag.h"
-#include "base/json_merge.h"
 #include "base/log.h"
 #include "app/classify.h"
 #include "ops/config/history.h"
@@ -113,7 +113,7 @@ save_old(struct mw_document_job *j, const struct mw_document_copy *now, const ch
 
 	if (now->text == NULL || (now->len == len && memcmp(now->text, text, len) == 0))
 		return MW_OK;
-	code = mw_history_save(j->app, j->ctx, j->d->user, now->text, now->len);
+	code = mw_history_save(j->app, j->ctx, j->d->user, j->d->path, now->text, now->len);
 	j->d->saved = code == MW_OK;
 	if (code == MW_OK || !mw_is_outage(code))
 		return code;
@@ -170,17 +170,22 @@ put_locked(struct mw_document_job *j, const char *text, size_t len, bool over_an
 	return replace(j, &now, text, len);
 }
 
+static void
+set_written(struct mw_document_job *j)
+{
+	j->d->written = (struct mw_write){ .user = j->d->user, .path = j->d->path,
+	    .target = MW_TARGET_R2, .locked = true };
+}
+
+/* mw_document_unlock ends it, whatever it returns. */
 static enum mw_code
-begin(struct mw_document_job *j, int *lock)
+begin(struct mw_document_job *j, int64_t max_wake)
 {
 	enum mw_code code;
 
-	*lock = -1;
-	if ((code = mw_document_path(j)) != MW_OK ||
-	    (code = mw_path_lock(j->app, j->ctx, j->d->user, j->d->path, lock)) != MW_OK)
+	if ((code = mw_document_lock(j)) != MW_OK || (code = mw_document_choose(j, max_wake)) != MW_OK)
 		return code;
-	j->d->written = (struct mw_write){ .user = j->d->user, .path = j->d->path,
-	    .target = MW_TARGET_R2, .locked = true };
+	set_written(j);
 	return MW_OK;
 }
 
@@ -191,37 +196,41 @@ mw_document_put(struct mw_app *app, struct mw_ctx *ctx, struct mw_document *d,
 	struct mw_document_job j = { .app = app, .ctx = ctx, .d = d };
 	struct mw_err why;
 	enum mw_code code;
-	int lock;
 
-	if (!mw_document_is(&j, text, len, &why))
+	if ((d->doc = mw_document_parse(&j, text, len, &why)) == NULL)
 		return mw_ctx_fail(ctx, why.code, "body: %.200s", why.msg);
-	if ((code = begin(&j, &lock)) == MW_OK)
+	if ((code = begin(&j, 0)) == MW_OK)
 		code = put_locked(&j, text, len, d->force);
-	mw_path_unlock(lock);
+	mw_document_unlock(&j);
 	return code;
 }
 
 /* ---- patch ---- */
 
+/* What comes of it is read once more: for the answer, and so that no broken text is stored. */
 static enum mw_code
-merge(struct mw_document_job *j, const struct mw_document_copy *now, const char *patch,
-    size_t len, struct mw_document_copy *out)
+edit(struct mw_document_job *j, const struct mw_document_copy *now, const struct mw_json5_doc *patch,
+    struct mw_document_copy *out)
 {
 	struct mw_buf buf;
+	struct mw_err why;
 	enum mw_code code;
 
 	mw_buf_init(&buf, MW_DOCUMENT_MAX);
-	code = mw_json_merge(j->ctx->arena, now->text, now->len, patch, len, &buf, &j->ctx->err);
+	code = mw_json5_edit(j->ctx->arena, now->doc, patch, &buf, &j->ctx->err);
 	if (code == MW_OK && (out->text = mw_arena_dup(j->ctx->arena, buf.data, buf.len)) == NULL)
 		code = mw_ctx_nomem(j->ctx);
 	out->len = buf.len;
 	mw_buf_free(&buf);
+	if (code == MW_OK && (out->doc = mw_document_parse(j, out->text, out->len, &why)) == NULL)
+		code = mw_ctx_fail(j->ctx, MW_INTERNAL_ERROR, "the patched document cannot be read: %.150s",
+		    why.msg);
 	return code;
 }
 
 /* The change is bound to what it was made from: R2's object, or that there is none. */
 static enum mw_code
-patch_once(struct mw_document_job *j, const char *patch, size_t len)
+patch_once(struct mw_document_job *j, const struct mw_json5_doc *patch)
 {
 	struct mw_document *d = j->d;
 	struct mw_document_copy now, merged = { .j = j };
@@ -238,8 +247,9 @@ patch_once(struct mw_document_job *j, const char *patch, size_t len)
 		return mw_document_absent(j);
 	if (code != MW_OK || (code = check_conditions(j, &now)) != MW_OK ||
 	    (code = mw_document_check(j, &now)) != MW_OK ||
-	    (code = merge(j, &now, patch, len, &merged)) != MW_OK)
+	    (code = edit(j, &now, patch, &merged)) != MW_OK)
 		return code;
+	d->doc = merged.doc;
 	d->written.if_match = in_r2 ? now.etag : NULL;
 	d->written.if_none_match = in_r2 ? NULL : "*";
 	return replace(j, &now, merged.text, merged.len);
@@ -250,16 +260,16 @@ mw_document_patch(struct mw_app *app, struct mw_ctx *ctx, struct mw_document *d,
     const char *patch, size_t len)
 {
 	struct mw_document_job j = { .app = app, .ctx = ctx, .d = d };
+	const struct mw_json5_doc *change;
 	struct mw_err why;
 	enum mw_code code;
 	unsigned n;
-	int lock;
 
-	if (!mw_document_is(&j, patch, len, &why))
+	if ((change = mw_document_parse(&j, patch, len, &why)) == NULL)
 		return mw_ctx_fail(ctx, why.code, "body: %.200s", why.msg);
-	code = begin(&j, &lock);
+	code = begin(&j, d->max_wake);
 	for (n = 0; code == MW_OK && n < TRIES; n++) {
-		code = patch_once(&j, patch, len);
+		code = patch_once(&j, change);
 		/* Another host was faster: that is no failure of a client without a condition. */
 		if (code != MW_PRECONDITION_FAILED || d->if_match != NULL ||
 		    d->if_none_match != NULL || n + 1 == TRIES)
@@ -267,7 +277,7 @@ mw_document_patch(struct mw_app *app, struct mw_ctx *ctx, struct mw_document *d,
 		mw_err_clear(&ctx->err);
 		code = MW_OK;
 	}
-	mw_path_unlock(lock);
+	mw_document_unlock(&j);
 	return code;
 }
 
@@ -276,18 +286,18 @@ mw_document_patch(struct mw_app *app, struct mw_ctx *ctx, struct mw_document *d,
 static enum mw_code
 rollback_locked(struct mw_document_job *j, int64_t version)
 {
+	struct mw_version v;
 	struct mw_err why;
 	enum mw_code code;
 	char *text;
 	size_t len;
 
 	j->d->tried = MW_TRIED_R2;
-	code = mw_history_get(j->app, j->ctx, j->d->user, version, &text, &len);
-	if (code != MW_OK)
+	if ((code = mw_history_get(j->app, j->ctx, j->d->user, version, &v, &text, &len)) != MW_OK ||
+	    (code = mw_document_lock_other(j, v.path)) != MW_OK)
 		return code;
-	if (!mw_document_is(j, text, len, &why))
-		return mw_ctx_fail(j->ctx, MW_CONFLICT, "Version %lld is no configuration document: "
-		    "%.150s", (long long)version, why.msg);
+	set_written(j);
+	j->d->doc = mw_document_parse(j, text, len, &why);	/* NULL: what was there comes back */
 	return put_locked(j, text, len, true);
 }
 
@@ -296,11 +306,10 @@ mw_document_rollback(struct mw_app *app, struct mw_ctx *ctx, struct mw_document 
 {
 	struct mw_document_job j = { .app = app, .ctx = ctx, .d = d };
 	enum mw_code code;
-	int lock;
 
-	if ((code = begin(&j, &lock)) == MW_OK)
+	if ((code = mw_document_lock(&j)) == MW_OK)
 		code = rollback_locked(&j, version);
-	mw_path_unlock(lock);
+	mw_document_unlock(&j);
 	return code;
 }
 
@@ -336,10 +345,9 @@ mw_document_reload(struct mw_app *app, struct mw_ctx *ctx, struct mw_document *d
 {
 	struct mw_document_job j = { .app = app, .ctx = ctx, .d = d };
 	enum mw_code code;
-	int lock;
 
-	if ((code = begin(&j, &lock)) == MW_OK)
+	if ((code = begin(&j, 0)) == MW_OK)
 		code = reload_locked(&j);
-	mw_path_unlock(lock);
+	mw_document_unlock(&j);
 	return code;
 }

@@ -2,8 +2,6 @@
 /* Reading a configuration document. */
 #include <string.h>
 
-#include "base/json_merge.h"
-#include "base/path.h"
 #include "ops/config/internal.h"
 
 static enum mw_code
@@ -62,28 +60,34 @@ mw_document_read(struct mw_document_job *j, enum mw_source source, int64_t max_w
 	return code;
 }
 
-bool
-mw_document_is(struct mw_document_job *j, const char *text, size_t len, struct mw_err *why)
+const struct mw_json5_doc *
+mw_document_parse(struct mw_document_job *j, const char *text, size_t len, struct mw_err *why)
 {
+	struct mw_json5_doc *doc = mw_arena_alloc(j->ctx->arena, sizeof(*doc));
+
 	mw_err_clear(why);
-	if (mw_json_check(j->ctx->arena, text, len, why) != MW_OK)
-		return false;
-	if (mw_json_is_object(text, len))
-		return true;
-	(void)mw_fail(why, MW_INVALID_ARGUMENT, "expected a JSON object");
-	return false;
+	if (doc == NULL)
+		(void)mw_fail(why, MW_INTERNAL_ERROR, "out of memory");
+	if (doc == NULL || mw_json5_parse(j->ctx->arena, text, len, doc, why) != MW_OK)
+		return NULL;
+	if (doc->root.type == MW_JSON5_OBJECT)
+		return doc;
+	(void)mw_fail(why, MW_INVALID_ARGUMENT, "expected an object");
+	return NULL;
 }
 
 enum mw_code
-mw_document_check(struct mw_document_job *j, const struct mw_document_copy *c)
+mw_document_check(struct mw_document_job *j, struct mw_document_copy *c)
 {
 	struct mw_err why;
 
-	if (mw_document_is(j, c->text, c->len, &why))
+	if ((c->doc = mw_document_parse(j, c->text, c->len, &why)) != NULL)
 		return MW_OK;
-	return mw_ctx_fail(j->ctx, MW_CONFLICT, "/%.60s in %s is no configuration document "
-	    "(%.80s): write it anew through the files routes, or roll it back", j->d->path,
-	    strcmp(c->from, "r2") == 0 ? "R2" : "the sandbox", why.msg);
+	if (why.code == MW_INTERNAL_ERROR)
+		return mw_ctx_fail(j->ctx, why.code, "%.200s", why.msg);
+	return mw_ctx_fail(j->ctx, MW_CONFLICT, "/%.60s in %s cannot be read as JSON5 (%.80s); "
+	    "raw=1 gives its text", j->d->path, strcmp(c->from, "r2") == 0 ? "R2" : "the sandbox",
+	    why.msg);
 }
 
 void
@@ -91,24 +95,10 @@ mw_document_show(struct mw_document *d, const struct mw_document_copy *c)
 {
 	d->text = c->text;
 	d->len = c->len;
+	d->doc = c->doc;
 	d->etag = c->etag;
 	d->from = c->from;
 	d->modified = c->modified;
-}
-
-enum mw_code
-mw_document_path(struct mw_document_job *j)
-{
-	const char *setting = j->app->conf->gateway.config_path;
-	char *path = mw_arena_alloc(j->ctx->arena, MW_PATH_MAX + 1);
-	struct mw_err why = { .code = MW_OK };
-
-	if (path == NULL)
-		return mw_ctx_nomem(j->ctx);
-	if (mw_path_parse(setting, strlen(setting), MW_PATH_WRITE, path, &why) != MW_OK)
-		return mw_ctx_fail(j->ctx, MW_INTERNAL_ERROR, "gateway.config_path: %.200s", why.msg);
-	j->d->path = path;
-	return MW_OK;
 }
 
 enum mw_code
@@ -139,7 +129,7 @@ mw_document_get(struct mw_app *app, struct mw_ctx *ctx, struct mw_document *d)
 	struct mw_document_copy c;
 	enum mw_code code;
 
-	if ((code = mw_document_path(&j)) != MW_OK)
+	if ((code = mw_document_choose(&j, 0)) != MW_OK)
 		return code;
 	code = mw_document_read(&j, MW_SRC_AUTO, 0, &c);
 	if (code == MW_SANDBOX_HIBERNATING && no_sandbox(&j)) {
@@ -152,7 +142,11 @@ mw_document_get(struct mw_app *app, struct mw_ctx *ctx, struct mw_document *d)
 	if (code != MW_OK)
 		return code;
 	d->etag = c.etag;		/* told with a conflict, too */
-	if ((code = mw_document_check(&j, &c)) == MW_OK)
+	if ((code = mw_document_check(&j, &c)) == MW_CONFLICT && d->raw) {
+		mw_err_clear(&ctx->err);
+		code = MW_OK;
+	}
+	if (code == MW_OK)
 		mw_document_show(d, &c);
 	return code;
 }

@@ -97,17 +97,15 @@ fetch(struct keep *k)
 static enum mw_code
 store(struct keep *k, struct mw_spool *s, const char *stream)
 {
-	const char *path = path_of(k->ctx, k->row, stream);
-	struct mw_store *store;
+	const char *path = path_of(k->ctx, k->row, stream), *key;
 	enum mw_code code;
 
-	if (path == NULL)
+	if (path == NULL ||
+	    (key = mw_store_key(k->app->conf, k->ctx->arena, k->row->user, path)) == NULL)
 		return mw_ctx_nomem(k->ctx);
-	if ((code = mw_spool_finish(s, &k->ctx->err)) != MW_OK || s->size == 0 ||
-	    (code = mw_app_store(k->app, k->ctx, &store)) != MW_OK)
+	if ((code = mw_spool_finish(s, &k->ctx->err)) != MW_OK || s->size == 0)
 		return code;
-	return mw_put_ours(k->app, k->ctx, store, k->row->user, path, s,
-	    "application/octet-stream");
+	return mw_object_put_spool(k->app, k->ctx, key, s, "application/octet-stream");
 }
 
 /* Nobody need try again; the failure is the same, unless that cannot be written down. */

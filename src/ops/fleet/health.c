@@ -23,10 +23,12 @@ struct check {
 	char dir[ANSWER_MAX + 1];
 };
 
-/* Says where we are, and whether the configuration document is there. */
+/* Says where we are, and whether a configuration document is there: MW_CONFIG has a path a line. */
 static const char filesystem_script[] =
     "cd \"$MW_ROOT\" && [ -r . ] && [ -w . ] && [ -x . ] || exit 1\n"
-    "if [ -f \"$MW_CONFIG\" ]; then echo yes; else echo no; fi\n"
+    "set -f; has=no; IFS='\n'\n"
+    "for f in $MW_CONFIG; do [ ! -f \"$f\" ] || has=yes; done\n"
+    "echo $has\n"
     "pwd\n";
 
 static enum mw_code
@@ -65,6 +67,18 @@ check_gateway(struct check *c)
 	return mw_ctx_fail(c->ctx, MW_GATEWAY_FAILED, "the gateway does not pass its probe");
 }
 
+static const char *
+config_paths(struct check *c)
+{
+	const struct mw_list *paths = &c->app->conf->gateway.config_path;
+	const char *all = "MW_CONFIG=";
+	size_t i;
+
+	for (i = 0; i < paths->n && all != NULL; i++)
+		all = mw_arena_printf(c->ctx->arena, "%s%s\n", all, paths->item[i]);
+	return all;
+}
+
 static enum mw_code
 check_filesystem(struct check *c)
 {
@@ -73,8 +87,7 @@ check_filesystem(struct check *c)
 	struct mw_buf buf;
 	enum mw_code code;
 
-	env[0] = mw_arena_printf(c->ctx->arena, "MW_CONFIG=%s", c->app->conf->gateway.config_path);
-	if (env[0] == NULL)
+	if ((env[0] = config_paths(c)) == NULL)
 		return mw_ctx_nomem(c->ctx);
 	if ((code = mw_app_sandbox(c->app, c->ctx, &sb)) != MW_OK)
 		return code;
