@@ -246,6 +246,17 @@ def check_json(r, status=200):
     return r.json()
 
 
+def each(rows, check):
+    """check(row) for every row of a table; fails with each row that failed, not the first."""
+    bad = []
+    for row in rows:
+        try:
+            check(row)
+        except Exception as e:
+            bad.append("%a: %s: %s" % (row, type(e).__name__, e))
+    assert not bad, "%d of %d rows:\n%s" % (len(bad), len(rows), "\n".join(bad))
+
+
 def check_members(obj, required, optional=()):
     """Exactly the documented members, each of its type."""
     for name, kind in required.items():
