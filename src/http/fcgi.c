@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/pool.h"
 #include "base/str.h"
 #include "base/stop.h"
 #include "http/internal.h"
@@ -58,6 +59,7 @@ on_stop(int sig)
 	(void)sig;
 	mw_stop();
 	(void)dup2(null_fd, STDIN_FILENO);
+	mw_pool_wake();
 	errno = saved;
 }
 
@@ -380,6 +382,25 @@ mw_http_listening(void)
 	return !cgi;
 }
 
+/* The next request.  Else *rc says why not: 0 = to end, or -errno. */
+static bool
+accepted(struct fcgi *f, int *rc)
+{
+	enum mw_pool_next next = MW_POOL_REQUEST;
+
+	do {
+		*rc = 0;
+		if (mw_pool_member())
+			next = mw_pool_wait(STDIN_FILENO);
+		if (next == MW_POOL_ERROR)
+			*rc = -errno;
+		if (next != MW_POOL_REQUEST)
+			return false;
+		*rc = FCGX_Accept_r(&f->r);
+	} while (*rc == -EAGAIN && mw_pool_member() && !mw_stopping());
+	return *rc == 0;
+}
+
 int
 mw_fcgi_serve(const struct mw_http *http)
 {
@@ -396,11 +417,11 @@ mw_fcgi_serve(const struct mw_http *http)
 		return 1;
 	}
 	f.local = is_local(STDIN_FILENO);
-	while (!mw_stopping() && (rc = FCGX_Accept_r(&f.r)) == 0)
+	while (!mw_stopping() && accepted(&f, &rc))
 		request_serve(http, &f, arena);
-	if (!mw_stopping())
+	if (!mw_stopping() && rc != 0)
 		mw_log(MW_ERROR, "cannot accept requests: %s", strerror(-rc));
 	FCGX_Free(&f.r, 1);
 	mw_arena_close(arena);
-	return mw_stopping() ? 0 : 1;
+	return mw_stopping() || rc == 0 ? 0 : 1;
 }
