@@ -23,7 +23,7 @@
 #define GRACE 15000		/* ms for a responder to finish its request */
 #define IDLE 60000		/* ms; longest sleep of one wait */
 #define TWICE 1000		/* ms; a signal that comes sooner says the same again */
-#define RATE_MAX 4		/* processes of a pool that start at once */
+#define RATE_MAX 16		/* processes of a pool that start at once: with 4, 200 took twice the time */
 #define CALM 1000		/* ms without growth: the next begins with one again */
 
 /* SIGUSR2: a pool has nobody idle left. */
@@ -202,7 +202,7 @@ count(const struct mw_service *svc)
 	return c;
 }
 
-/* How many more to start when nobody is idle: one, in a burst two, then four at a time. */
+/* How many more to start when nobody is idle: one, in a burst two, four, eight ... at a time. */
 static unsigned
 grow(struct mw_service *svc, unsigned starting, int64_t now)
 {
