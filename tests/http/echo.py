@@ -9,6 +9,7 @@ events=1 sends four pieces 0.3 s apart, status=N answers with that status.
 """
 import json
 import os
+import select
 import signal
 import socket
 import struct
@@ -111,8 +112,15 @@ def main():
             os.write(1, data)
         n = int(os.environ.get("CONTENT_LENGTH") or 0)
         return answer(dict(os.environ), len(sys.stdin.buffer.read(n)), write)
+    # One that is killed in accept() may take the connection with it.
+    listener.setblocking(False)
     while True:
-        sock, _ = listener.accept()
+        select.select([listener], [], [])
+        try:
+            sock, _ = listener.accept()
+        except BlockingIOError:
+            continue
+        sock.setblocking(True)
         with sock:
             try:
                 serve_one(sock)
