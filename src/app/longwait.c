@@ -53,7 +53,8 @@ queue(struct mw_app *app, const struct mw_ctx *ctx)
 {
 	int64_t end = mw_now() + QUEUE;
 
-	while (mw_left(end) > 0 && mw_left(ctx->deadline) > 0 && !mw_pool_pending() && mw_nap(LOOK)) {
+	while (mw_left(end) > 0 && mw_left(ctx->deadline) > 0 && !mw_pool_pending() &&
+	    (ctx->gone == NULL || !ctx->gone(ctx->gone_arg)) && mw_nap(LOOK)) {
 		if (enter(app))
 			return true;
 	}
