@@ -6,7 +6,7 @@
 #include "verbs.h"
 
 static const struct mw_verb verbs[] = {
-	{ "serve", "[--server KIND] [--port N] [--config FILE] [--dir DIR] [--procs N]\n"
+	{ "serve", "[--server KIND] [--port N] [--config FILE] [--dir DIR] [--procs [MIN-]MAX]\n"
 	  "                     [--user NAME] [--sockets DIR] [--keep]",
 	  "run a private web server, or only the responders, in the foreground",
 	  mw_verb_serve, false },

@@ -18,7 +18,6 @@
 #include "verbs.h"
 
 #define PORT_DEFAULT 8080
-#define PROCS_DEFAULT 4
 #define READY_TIME 20000	/* ms until /healthz must answer */
 #define READY_POLL_MIN 30	/* ms; doubled with each try: a failing one is logged */
 #define READY_POLL_MAX 1000
@@ -60,6 +59,18 @@ number(const char *option, const char *text, int64_t max, unsigned *out, struct 
 }
 
 static enum mw_code
+procs(struct mw_serve *s, const char *arg, struct mw_err *err)
+{
+	unsigned min;
+
+	if (!mw_pool_range(arg, &min, &s->most))
+		return mw_fail(err, MW_INVALID_ARGUMENT, "--procs %s: expected N or MIN-MAX, of 1 to %d",
+		    arg, MW_POOL_MAX);
+	s->procs = arg;
+	return MW_OK;
+}
+
+static enum mw_code
 option(struct mw_serve *s, int c, const char *arg, struct mw_err *err)
 {
 	switch (c) {
@@ -72,7 +83,7 @@ option(struct mw_serve *s, int c, const char *arg, struct mw_err *err)
 	case 'p':
 		return number("--port", arg, 65535, &s->port, err);
 	case 'n':
-		return number("--procs", arg, MW_SERVICE_PROCS_MAX, &s->procs, err);
+		return procs(s, arg, err);
 	case 'c':
 		return absolute(arg, &s->config, err);
 	case 'd':
@@ -181,7 +192,7 @@ prepare(struct mw_serve *s, struct mw_err *err)
 		return mw_fail(err, MW_INTERNAL_ERROR, "chdir %s: %s", s->dir, strerror(errno));
 	if (load(s, err) != MW_OK)
 		return err->code;
-	s->env = mw_serve_env(s->config, s->procs);
+	s->env = mw_serve_env(s->config, s->procs != NULL ? s->procs : "auto");
 	if (s->env == NULL)
 		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
 	return mw_sup_init(&s->sup, s->env, err);
@@ -268,8 +279,7 @@ release(struct mw_serve *s)
 int
 mw_verb_serve(int argc, char **argv)
 {
-	struct mw_serve s = { .web = mw_web_find("lighttpd"), .port = PORT_DEFAULT,
-		.procs = PROCS_DEFAULT };
+	struct mw_serve s = { .web = mw_web_find("lighttpd"), .port = PORT_DEFAULT };
 	struct mw_running before = { 0 };
 	struct mw_err err = { 0 };
 	int status = 1;

@@ -34,7 +34,9 @@ struct mw_web {
 struct mw_serve {
 	/* options */
 	const struct mw_web *web;
-	unsigned port, procs;
+	unsigned port;
+	const char *procs;			/* --procs, or NULL: the settings say it */
+	unsigned most;				/* processes of a pool, by --procs, or 0 */
 	const char *user;			/* --user, or NULL */
 	char *config;				/* --config, absolute, or NULL */
 	char *dir;				/* --dir, absolute; or the private directory */
@@ -104,7 +106,8 @@ void mw_pools_unlink(const struct mw_serve *s);
 /* ---- serve_env.c ---- */
 
 /* PATH, this program's own path, MOLTWORKER_*; nothing else of ours.  NULL: no memory. */
-char **mw_serve_env(const char *config, unsigned procs);
+/* procs: MOLTWORKER_PROCS. */
+char **mw_serve_env(const char *config, const char *procs);
 void mw_serve_env_free(char **env);		/* accepts NULL */
 
 /* ---- privdrop.c ---- */

@@ -35,10 +35,10 @@ self_line(void)
 }
 
 char **
-mw_serve_env(const char *config, unsigned procs)
+mw_serve_env(const char *config, const char *procs)
 {
 	size_t n = 0, k = 0;
-	char **env, number[16];
+	char **env;
 
 	while (environ[n] != NULL)
 		n++;
@@ -47,8 +47,7 @@ mw_serve_env(const char *config, unsigned procs)
 		return NULL;
 	env[k++] = strdup(PATH_LINE);
 	env[k++] = line("MOLTWORKER_CONFIG", config);
-	(void)snprintf(number, sizeof(number), "%u", procs);
-	env[k++] = line("MOLTWORKER_PROCS", number);
+	env[k++] = line("MOLTWORKER_PROCS", procs);
 	if (getenv("MOLTWORKER_MOLTCTL") == NULL)
 		env[k++] = self_line();
 	for (size_t i = 0; i < n; i++) {

@@ -124,7 +124,7 @@ open_one(struct mw_serve *s, int i, struct mw_err *err)
 	if (listen_on(&sun, &fd, err) != MW_OK)
 		return err->code;
 	s->opened[i] = true;
-	/* One process, which makes s->procs of itself: see mw_app_main. */
+	/* One process, which makes a pool of itself: see mw_app_main. */
 	if (mw_sup_add(&s->sup, mw_responder_names[i], s->responder_argv[i], fd, 1,
 	    false, err) != MW_OK)
 		close(fd);

@@ -23,7 +23,7 @@ static const char nginx_text[] =
     "worker_processes 2;\n"
     "pid \"@RUN@/nginx.pid\";\n"
     "error_log stderr warn;\n"
-    "events { worker_connections 1024; }\n"
+    "events { worker_connections 4096; }\n"
     "http {\n"
     "	access_log off;\n"
     "	gzip on;\n"		/* as Debian has it: the snippet must cope */
@@ -91,7 +91,9 @@ static const char apache_fcgid_text[] =
     MODULE("fcgid")
     "FcgidIPCDir \"@RUN@/fcgid\"\n"
     "FcgidProcessTableFile \"@RUN@/fcgid_shm\"\n"
-    "FcgidMaxProcesses 1000\n";
+    "FcgidMaxProcesses 1000\n"
+    "FcgidSpawnScoreUpLimit 1000\n"
+    "FcgidIdleScanInterval 10\n";
 
 static const char apache_cgi_text[] =
     MODULE("cgid")

@@ -16,6 +16,7 @@
 #include "serve_templates.h"
 
 #define CONF_MAX (256 * 1024)
+#define APACHE_PROCS 64		/* of each responder; as etc/apache/moltworker.conf has it */
 
 /* ---- programs ---- */
 
@@ -92,7 +93,7 @@ expand_name(const struct mw_serve *s, const char *name, size_t n, struct mw_buf 
 	if (n == 4 && strncmp(name, "PORT", n) == 0)
 		return mw_buf_addf(out, "%u", s->port);
 	if (n == 5 && strncmp(name, "PROCS", n) == 0)
-		return mw_buf_addf(out, "%u", s->procs);
+		return mw_buf_addf(out, "%u", s->most > 0 ? s->most : APACHE_PROCS);
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
 		if (strlen(values[i].name) == n && strncmp(values[i].name, name, n) == 0)
 			return mw_buf_adds(out, values[i].value);

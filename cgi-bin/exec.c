@@ -20,8 +20,6 @@
 #define EXEC "/api/super/users/{user}/exec"
 #define MAX_WAIT 60000		/* ms that a status may be held */
 #define OFFSET_MAX (INT64_C(1) << 50)
-#define PLACE_WAIT 1000		/* ms to wait for a process of the pool to be left over */
-#define PLACE_PAUSE 50
 #define SSE_PIECE 65536		/* bytes of a stream in one event */
 #define SSE_SILENCE 15000	/* ms, then a comment */
 #define SSE_SLACK 120000	/* ms beyond a job's limit, then its stream ends in any case */
@@ -83,22 +81,6 @@ gone(void *arg)
 	struct mw_req *req = arg;
 
 	return req->io->gone != NULL && req->io->gone(req->io->t);
-}
-
-/*
- * The command may take long, and of the processes of this pool one must stay free.
- * Others may be about to end: a moment is waited for that.
- */
-static enum mw_code
-take_place(struct mw_req *req, int *place)
-{
-	int64_t until = mw_now() + PLACE_WAIT;
-	enum mw_code code;
-
-	while ((code = mw_wait_begin(req->app, &req->ctx, place)) != MW_OK && mw_left(until) > 0 &&
-	    !gone(req) && mw_nap(PLACE_PAUSE))
-		mw_err_clear(&req->ctx.err);
-	return code;
 }
 
 static enum mw_code
@@ -164,7 +146,7 @@ run(struct mw_req *req, const struct mw_exec_request *r)
 	mw_exec_view_init(&v);
 	mw_app_deadline(req, r->max_wake, r->timeout);
 	if (!r->stream)
-		code = take_place(req, &place);
+		code = mw_wait_begin(req->app, &req->ctx, &place);
 	else
 		code = MW_OK;
 	if (code == MW_OK) {

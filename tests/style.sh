@@ -41,7 +41,7 @@ has_spdx()
 
 not_long()
 {
-	sources | xargs wc -l | awk '$2 != "total" && $1 > 500 { print; bad = 1 } END { exit bad }'
+	product | xargs wc -l | awk '$2 != "total" && $1 > 500 { print; bad = 1 } END { exit bad }'
 }
 
 # only_in HEADER DIRECTORY: nobody else in the product includes it.

@@ -7,8 +7,10 @@
 
 /*
  * Before a long wait: a cold wake, a long poll, a stream.  Of the N processes of
- * a responder (app->procs; nothing is limited if that is 0 or 1) N - 1 may wait
- * at once; for the next this fails with MW_SANDBOX_UNAVAILABLE and Retry-After 1.
+ * a responder (the most that its pool may have, or app->procs; nothing is limited if
+ * that is 0 or 1) N - 1 may wait at once.  The next one waits here for a place, for 2 s
+ * or until a connection needs this process; then this fails with
+ * MW_SANDBOX_UNAVAILABLE and Retry-After 1.
  * *slot goes to mw_wait_end, in any case.  Waits may nest.
  */
 enum mw_code mw_wait_begin(struct mw_app *app, struct mw_ctx *ctx, int *slot) MW_MUST;

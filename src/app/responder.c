@@ -19,7 +19,7 @@
 /* The longest a request may take beside its own time limit and its wake. */
 #define DEADLINE_SLACK 10000
 
-#define WAIT 60000	/* ms; how often a pool looks round unasked */
+#define WAIT 1000	/* ms; how often a pool looks at the configuration */
 
 static void
 begin(struct mw_req *req)
@@ -70,8 +70,32 @@ end(struct mw_req *req)
 struct responder {
 	const char *name;
 	const struct mw_route *routes;
-	unsigned procs;		/* of the pool, 0 = not known */
+	unsigned procs;		/* of a pool that another master keeps, 0 = not known */
 };
+
+/* What the settings say of a responder's pool. */
+static const char *
+pool_words(const struct mw_conf *c, const char *name)
+{
+	const struct { const char *name, *own, *all; } rows[] = {
+		{ "files", c->pool.files, c->pool.procs },
+		{ "exec", c->pool.exec, c->pool.procs },
+		{ "state", c->pool.state, c->pool.procs },
+		{ "batch", c->pool.batch, c->pool.procs },
+		{ "config", c->pool.config, c->pool.procs },
+		{ "sync", c->pool.sync, c->pool.procs },
+		{ "bulk", c->pool.bulk, c->pool.small },
+		{ "health", c->pool.health, c->pool.small },
+		{ "metrics", c->pool.metrics, c->pool.small },
+		{ "debug", c->pool.debug, c->pool.small },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (strcmp(rows[i].name, name) == 0)
+			return rows[i].own[0] != '\0' ? rows[i].own : rows[i].all;
+	}
+	return c->pool.small;
+}
 
 static int
 serve(void *arg)
@@ -109,23 +133,42 @@ warm_up(void)
 		mw_net_close(net);
 }
 
+/* `words`: of the command line, which go before the settings; NULL = none. */
+static void
+limit_pool(struct mw_pool *pool, const char *name, const char *words, struct mw_conf_watch *watch)
+{
+	const struct mw_conf *conf = mw_conf_watch_get(watch);
+	unsigned min, max;
+
+	if ((words != NULL && mw_pool_range(words, &min, &max)) ||
+	    mw_pool_range(pool_words(conf, name), &min, &max))
+		mw_pool_limits(pool, min, max, conf->pool.idle);
+}
+
 static int
-serve_pool(struct responder *r)
+serve_pool(struct responder *r, const char *words)
 {
 	struct mw_err err = { .code = MW_OK };
+	struct mw_conf_watch *watch;
 	struct mw_supervisor sup;
 
 	(void)mw_log_open(r->name, "", MW_INFO, false);
-	warm_up();
-	if (mw_sup_init(&sup, environ, &err) != MW_OK ||
-	    mw_sup_add_run(&sup, r->name, serve, r, STDIN_FILENO, r->procs, &err) != MW_OK) {
+	if (mw_conf_watch_open(NULL, &watch, &err) != MW_OK) {
 		(void)fprintf(stderr, "%s.fcgi: %s\n", r->name, err.msg);
 		return 1;
 	}
-	while (mw_sup_step(&sup, WAIT))
-		continue;
+	warm_up();
+	if (mw_sup_init(&sup, environ, &err) != MW_OK ||
+	    mw_sup_add_pool(&sup, r->name, serve, r, STDIN_FILENO, &err) != MW_OK) {
+		(void)fprintf(stderr, "%s.fcgi: %s\n", r->name, err.msg);
+		return 1;
+	}
+	do
+		limit_pool(sup.services[0].pool, r->name, words, watch);
+	while (mw_sup_step(&sup, WAIT));
 	mw_sup_stop(&sup);
 	mw_sup_free(&sup);
+	mw_conf_watch_close(watch);
 	return 0;
 }
 
@@ -143,12 +186,16 @@ int
 mw_app_main(const char *name, const struct mw_route *routes)
 {
 	struct responder r = { .name = name, .routes = routes };
+	const char *words = getenv("MOLTWORKER_PROCS");
+	unsigned min, max;
 
 	/* Plain CGI may inherit the variables from the server's environment. */
 	if (!mw_http_listening())
 		return serve(&r);
-	if ((r.procs = count_of("MOLTWORKER_PROCS", MW_SERVICE_PROCS_MAX)) > 0)
-		return serve_pool(&r);
+	if (words != NULL && strcmp(words, "auto") == 0)
+		return serve_pool(&r, NULL);
+	if (words != NULL && mw_pool_range(words, &min, &max))
+		return serve_pool(&r, words);
 	r.procs = count_of("MOLTWORKER_POOL", INT32_MAX);
 	return serve(&r);
 }

@@ -18,6 +18,8 @@ struct mw_ctx {
 	bool counted;			/* the next call is in attempts already */
 	unsigned retries;		/* those of them that repeated a failed one */
 	bool waking;			/* a wake by name: it may be the trial of the user's open breaker */
+	bool (*gone)(void *arg);	/* has the client left?  NULL: nobody can tell */
+	void *gone_arg;
 	struct mw_err err;		/* the first failure, see mw_fail() */
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Child processes that are started again when they end. */
+/* A supervisor of services: starts, counts, respawns and stops their processes. */
 #include "base/supervise.h"
 
 #include <errno.h>
@@ -23,8 +23,11 @@
 #define GRACE 15000		/* ms for a responder to finish its request */
 #define IDLE 60000		/* ms; longest sleep of one wait */
 #define TWICE 1000		/* ms; a signal that comes sooner says the same again */
+#define RATE_MAX 16		/* processes of a pool that start at once: with 4, 200 took twice the time */
+#define CALM 1000		/* ms without growth: the next begins with one again */
 
-static const int taken[] = { SIGINT, SIGTERM, SIGHUP, SIGCHLD };
+/* SIGUSR2: a pool has nobody idle left. */
+static const int taken[] = { SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGUSR2 };
 
 static void
 taken_set(sigset_t *set)
@@ -55,6 +58,7 @@ mw_sup_free(struct mw_supervisor *s)
 	for (size_t i = 0; i < s->n; i++) {
 		if (s->services[i].fd != -1)
 			close(s->services[i].fd);
+		mw_pool_close(s->services[i].pool);
 		free(s->services[i].procs);
 	}
 	free(s->services);
@@ -95,9 +99,30 @@ mw_sup_add_run(struct mw_supervisor *s, const char *name, int (*run)(void *arg),
 	return code;
 }
 
+enum mw_code
+mw_sup_add_pool(struct mw_supervisor *s, const char *name, int (*run)(void *arg), void *arg,
+    int fd, struct mw_err *err)
+{
+	int flags = fcntl(fd, F_GETFL);
+	struct mw_pool *pool;
+
+	/* Several may be woken for one connection. */
+	if (flags == -1 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1)
+		return mw_fail(err, MW_INTERNAL_ERROR, "fcntl: %s", strerror(errno));
+	if (mw_pool_open(&pool, err) != MW_OK)
+		return err->code;
+	if (mw_sup_add_run(s, name, run, arg, fd, MW_POOL_MAX, err) != MW_OK) {
+		mw_pool_close(pool);
+		return err->code;
+	}
+	mw_pool_limits(pool, 1, 1, IDLE);
+	s->services[s->n - 1].pool = pool;
+	return MW_OK;
+}
+
 /* Between fork and exec: only async-signal-safe calls. */
 static void
-child(const struct mw_service *svc, char *const *env, pid_t parent)
+child(const struct mw_service *svc, unsigned seat, char *const *env, pid_t parent)
 {
 	sigset_t none;
 	int fd = svc->fd;
@@ -115,6 +140,8 @@ child(const struct mw_service *svc, char *const *env, pid_t parent)
 	}
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	if (svc->pool != NULL)
+		mw_pool_join(svc->pool, seat);
 	if (svc->run != NULL)
 		exit(svc->run(svc->arg));
 	execve(svc->argv[0], (char *const *)(uintptr_t)svc->argv, env);
@@ -122,13 +149,17 @@ child(const struct mw_service *svc, char *const *env, pid_t parent)
 }
 
 static bool
-spawn(struct mw_supervisor *s, struct mw_service *svc, struct mw_sup_process *p)
+spawn(struct mw_supervisor *s, struct mw_service *svc, unsigned seat)
 {
+	struct mw_sup_process *p = &svc->procs[seat];
 	pid_t parent = getpid();
-	pid_t pid = fork();
+	pid_t pid;
 
+	if (svc->pool != NULL)
+		mw_pool_forget(svc->pool, seat);
+	pid = fork();
 	if (pid == 0)
-		child(svc, s->env, parent);
+		child(svc, seat, s->env, parent);
 	if (pid == -1) {
 		mw_log(MW_ERROR, "%s: fork: %s", svc->name, strerror(errno));
 		return false;
@@ -152,6 +183,76 @@ back_off(struct mw_service *svc)
 	svc->retry_at = mw_now() + wait;
 }
 
+struct census {
+	unsigned alive;
+	unsigned starting;	/* of these, never idle yet */
+};
+
+static struct census
+count(const struct mw_service *svc)
+{
+	struct census c = { 0 };
+
+	for (unsigned k = 0; k < svc->nprocs; k++) {
+		if (svc->procs[k].pid == 0)
+			continue;
+		c.alive++;
+		c.starting += svc->pool != NULL && !mw_pool_seen(svc->pool, k);
+	}
+	return c;
+}
+
+/* How many more to start when nobody is idle: one, in a burst two, four, eight ... at a time. */
+static unsigned
+grow(struct mw_service *svc, unsigned starting, int64_t now)
+{
+	unsigned n;
+
+	if (svc->rate == 0 || now - svc->grown_at >= CALM)
+		svc->rate = 1;
+	if (starting >= svc->rate)
+		return 0;
+	n = svc->rate - starting;
+	svc->rate = svc->rate * 2 > RATE_MAX ? RATE_MAX : svc->rate * 2;
+	svc->grown_at = now;
+	return n;
+}
+
+/* How many processes this service lacks now. */
+static unsigned
+missing(struct mw_service *svc, int64_t now)
+{
+	struct census c = count(svc);
+	unsigned min, max, n = 0;
+
+	if (svc->pool == NULL)
+		return svc->nprocs - c.alive;
+	mw_pool_get_limits(svc->pool, &min, &max);
+	if (c.alive < min)
+		n = min - c.alive;
+	else if (c.alive < max && mw_pool_idle(svc->pool) == 0)
+		n = grow(svc, c.starting, now);
+	/* One that died may have been woken for a connection that it did not take. */
+	if (n == 0 && svc->lost && c.starting == 0)
+		n = 1;
+	return c.alive + n > max ? (max > c.alive ? max - c.alive : 0) : n;
+}
+
+static void
+start_some(struct mw_supervisor *s, struct mw_service *svc, unsigned n)
+{
+	for (unsigned k = 0; k < svc->nprocs && n > 0; k++) {
+		if (svc->procs[k].pid != 0)
+			continue;
+		if (!spawn(s, svc, k)) {
+			back_off(svc);
+			return;
+		}
+		svc->lost = false;
+		n--;
+	}
+}
+
 /* Start what is missing; *next is lowered to the time of the next retry. */
 static void
 start_missing(struct mw_supervisor *s, int64_t *next)
@@ -160,15 +261,16 @@ start_missing(struct mw_supervisor *s, int64_t *next)
 
 	for (size_t i = 0; i < s->n; i++) {
 		struct mw_service *svc = &s->services[i];
+		unsigned n = missing(svc, now);
 
-		for (unsigned k = 0; k < svc->nprocs; k++) {
-			if (svc->procs[k].pid != 0)
-				continue;
-			if (svc->retry_at <= now && !spawn(s, svc, &svc->procs[k]))
-				back_off(svc);
-			if (svc->procs[k].pid == 0 && svc->retry_at < *next)
-				*next = svc->retry_at;
-		}
+		if (n == 0)
+			continue;
+		if (svc->retry_at <= now)
+			start_some(s, svc, n);
+		if (svc->retry_at > now && svc->retry_at < *next)
+			*next = svc->retry_at;
+		if (svc->pool != NULL)
+			mw_pool_alive(svc->pool, count(svc).alive);
 	}
 }
 
@@ -212,6 +314,21 @@ lost(struct mw_supervisor *s, struct mw_service *svc, const struct mw_sup_proces
 	}
 }
 
+/* The process of seat `k` has been waited for. */
+static void
+ended(struct mw_supervisor *s, struct mw_service *svc, unsigned k, int status, bool expected)
+{
+	bool left = svc->pool != NULL && mw_pool_gone(svc->pool, k) && status == 0;
+
+	if (!expected && !left) {
+		lost(s, svc, &svc->procs[k], status);
+		svc->lost = true;
+	}
+	svc->procs[k].pid = 0;
+	if (svc->pool != NULL)
+		mw_pool_alive(svc->pool, count(svc).alive);
+}
+
 static void
 reap(struct mw_supervisor *s, bool expected)
 {
@@ -223,14 +340,17 @@ reap(struct mw_supervisor *s, bool expected)
 			struct mw_service *svc = &s->services[i];
 
 			for (unsigned k = 0; k < svc->nprocs; k++) {
-				if (svc->procs[k].pid != pid)
-					continue;
-				if (!expected)
-					lost(s, svc, &svc->procs[k], status);
-				svc->procs[k].pid = 0;
+				if (svc->procs[k].pid == pid)
+					ended(s, svc, k, status, expected);
 			}
 		}
 	}
+}
+
+static bool
+to_stop(int sig)
+{
+	return sig == SIGINT || sig == SIGTERM || sig == SIGHUP;
 }
 
 /* Wait up to `ms` for one of our signals; its number, or 0. */
@@ -255,7 +375,7 @@ mw_sup_step(struct mw_supervisor *s, int64_t ms)
 	start_missing(s, &next);
 	now = mw_now();
 	sig = wait_signal(next > now ? next - now : 0);
-	if (sig != 0 && sig != SIGCHLD) {
+	if (to_stop(sig)) {
 		s->stopping = true;
 		s->told = mw_now();
 	}
@@ -297,7 +417,7 @@ stop_some(struct mw_supervisor *s, bool vital, int64_t grace)
 		int sig = wait_signal(killed ? 1000 : mw_left(deadline));
 
 		reap(s, true);
-		if (!killed && (mw_left(deadline) == 0 || (sig != 0 && sig != SIGCHLD &&
+		if (!killed && (mw_left(deadline) == 0 || (to_stop(sig) &&
 		    mw_now() - s->told >= TWICE))) {
 			(void)signal_all(s, vital, SIGKILL);
 			killed = true;

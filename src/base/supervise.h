@@ -13,8 +13,9 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "base/pool.h"
 
-#define MW_SERVICE_PROCS_MAX 256
+#define MW_SERVICE_PROCS_MAX MW_POOL_MAX
 
 struct mw_sup_process {
 	pid_t pid;		/* 0 = not running */
@@ -28,8 +29,12 @@ struct mw_service {
 	void *arg;
 	int fd;				/* becomes fd 0: a listening socket, or -1 = /dev/null */
 	bool vital;			/* not respawned: when it ends, all ends */
-	unsigned nprocs;
+	unsigned nprocs;		/* of a pool: the seats */
 	struct mw_sup_process *procs;
+	struct mw_pool *pool;		/* NULL: always nprocs processes */
+	unsigned rate;			/* processes of a pool that may start at once */
+	int64_t grown_at;		/* monotonic ms */
+	bool lost;			/* one died, none was started since */
 	unsigned fails;			/* rounds in which a process died at once */
 	int64_t retry_at;		/* no respawn before, monotonic ms */
 };
@@ -55,6 +60,13 @@ enum mw_code mw_sup_add(struct mw_supervisor *s, const char *name,
  * that this one has made.  Nothing may be open here that a child must not use. */
 enum mw_code mw_sup_add_run(struct mw_supervisor *s, const char *name, int (*run)(void *arg),
     void *arg, int fd, unsigned nprocs, struct mw_err *err) MW_MUST;
+
+/*
+ * The same with as many processes as there are requests at once, of which one more is
+ * idle, within mw_pool_limits of the service's pool.  `run` waits with mw_pool_wait.
+ */
+enum mw_code mw_sup_add_pool(struct mw_supervisor *s, const char *name, int (*run)(void *arg),
+    void *arg, int fd, struct mw_err *err) MW_MUST;
 
 /*
  * Start what is missing and due, then wait up to `ms` for a signal or a death.

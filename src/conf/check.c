@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/path.h"
+#include "base/pool.h"
 #include "base/str.h"
 
 #define USER "{user}"
@@ -183,6 +184,14 @@ bool
 mw_check_network(const char *v)
 {
 	return only(v, strlen(v), "._-:");
+}
+
+bool
+mw_check_procs(const char *v)
+{
+	unsigned min, max;
+
+	return mw_pool_range(v, &min, &max);
 }
 
 /* Is `path` `dir` or below it? */

@@ -60,6 +60,12 @@ struct mw_conf {
 	struct { int64_t parallel, timeout; struct mw_list exclude; } sync;
 	struct { int64_t concurrency, timeout; } bulk;
 	struct { int64_t max_bytes, drain_interval; } outbox;
+	struct {
+		char *procs, *small;		/* "MIN-MAX" or "N": mw_pool_range */
+		char *files, *exec, *state, *batch, *config, *sync;	/* "" = procs */
+		char *health, *bulk, *metrics, *debug;			/* "" = small */
+		int64_t idle;
+	} pool;
 	struct { char *path; } state;
 	struct { char *level, *format, *file; } log;
 	struct { struct mw_list allow; } metrics;

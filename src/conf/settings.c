@@ -34,6 +34,7 @@
 	{ .key = k, .type = MW_SET_LIST, .offset = AT(f), .def = d, \
 	    .check = mw_check_addr, .expect = "addresses or CIDR blocks" }
 
+#define PROCS "a number of processes, N or MIN-MAX, of 1 to 512"
 #define PROBE "pgrep -f '[o]penclaw gateway|[c]lawdbot gateway'"
 
 const struct mw_setting mw_settings[] = {
@@ -133,6 +134,20 @@ const struct mw_setting mw_settings[] = {
 
 	BYTES("outbox.max_bytes", outbox.max_bytes, "1073741824"),
 	MS0("outbox.drain_interval", outbox.drain_interval, "2000"),
+
+	CHECKED("pool.procs", pool.procs, "2-512", 0, mw_check_procs, PROCS),
+	CHECKED("pool.small", pool.small, "1-8", 0, mw_check_procs, PROCS),
+	CHECKED("pool.files", pool.files, "", MW_SET_EMPTY, mw_check_procs, PROCS),
+	CHECKED("pool.exec", pool.exec, "", MW_SET_EMPTY, mw_check_procs, PROCS),
+	CHECKED("pool.state", pool.state, "", MW_SET_EMPTY, mw_check_procs, PROCS),
+	CHECKED("pool.batch", pool.batch, "", MW_SET_EMPTY, mw_check_procs, PROCS),
+	CHECKED("pool.config", pool.config, "", MW_SET_EMPTY, mw_check_procs, PROCS),
+	CHECKED("pool.sync", pool.sync, "", MW_SET_EMPTY, mw_check_procs, PROCS),
+	CHECKED("pool.health", pool.health, "", MW_SET_EMPTY, mw_check_procs, PROCS),
+	CHECKED("pool.bulk", pool.bulk, "", MW_SET_EMPTY, mw_check_procs, PROCS),
+	CHECKED("pool.metrics", pool.metrics, "", MW_SET_EMPTY, mw_check_procs, PROCS),
+	CHECKED("pool.debug", pool.debug, "", MW_SET_EMPTY, mw_check_procs, PROCS),
+	MS("pool.idle", pool.idle, "60000"),
 
 	PATH("state.path", state.path, "/var/lib/moltworker/state", 0),
 

@@ -87,6 +87,7 @@ bool mw_check_url(const char *v);		/* http(s)://host[:port][/path] */
 bool mw_check_bucket(const char *v);
 bool mw_check_memory(const char *v);		/* "1g" */
 bool mw_check_socket(const char *v);		/* a path, or tcp://host:port */
+bool mw_check_procs(const char *v);		/* "N" or "MIN-MAX" */
 bool mw_check_network(const char *v);		/* a network's name */
 bool mw_check_addr(const char *v);		/* an address or CIDR block (addr.c) */
 

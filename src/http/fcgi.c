@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/pool.h"
 #include "base/str.h"
 #include "base/stop.h"
 #include "http/internal.h"
@@ -44,7 +45,7 @@ struct fcgi {
 };
 
 static int null_fd = -1;
-static int wait_fd = -1;	/* epoll of the listening socket */
+static int wait_fd = -1;	/* epoll of the listening socket; -1 in a growing pool */
 
 /*
  * Signals are installed with SA_RESTART, so that the request in hand never sees
@@ -60,7 +61,9 @@ on_stop(int sig)
 	(void)sig;
 	mw_stop();
 	(void)dup2(null_fd, STDIN_FILENO);
-	(void)dup2(null_fd, wait_fd);
+	if (wait_fd != -1)
+		(void)dup2(null_fd, wait_fd);
+	mw_pool_wake();
 	errno = saved;
 }
 
@@ -78,6 +81,8 @@ wait_open(void)
 
 	if (flags == -1 || fcntl(STDIN_FILENO, F_SETFL, flags | O_NONBLOCK) == -1)
 		return false;
+	if (mw_pool_member())
+		return true;	/* it waits in mw_pool_wait(): in a second epoll a wake-up would be lost */
 	wait_fd = epoll_create1(EPOLL_CLOEXEC);
 	return wait_fd != -1 && epoll_ctl(wait_fd, EPOLL_CTL_ADD, STDIN_FILENO, &ev) == 0;
 }
@@ -367,22 +372,32 @@ request_serve(const struct mw_http *http, struct fcgi *f, struct mw_arena *arena
 	mw_arena_reset(arena);
 }
 
-/* 0, or what failed, negative, as libfcgi has it. */
-static int
-request_next(struct fcgi *f)
+/* Wait for a connection.  False: *rc says why not, 0 = to end, or -errno. */
+static bool
+wait_for_one(int *rc)
 {
 	struct epoll_event ev;
-	int rc = -EAGAIN;
+	enum mw_pool_next next = MW_POOL_REQUEST;
 
-	/* Another process may have been faster. */
-	while (rc == -EAGAIN && !mw_stopping()) {
+	if (mw_pool_member())
+		next = mw_pool_wait(STDIN_FILENO);
+	else if (epoll_wait(wait_fd, &ev, 1, -1) < 0 && errno != EINTR)
+		next = MW_POOL_ERROR;
+	*rc = next == MW_POOL_ERROR ? -errno : 0;
+	return next == MW_POOL_REQUEST && !mw_stopping();
+}
+
+/* The next request.  Else *rc says why not: 0 = to end, or -errno. */
+static bool
+request_next(struct fcgi *f, int *rc)
+{
+	do {
 		/* The server may have kept its connection: then libfcgi reads there. */
-		if (f->r.ipcFd < 0 && epoll_wait(wait_fd, &ev, 1, -1) < 0 && errno != EINTR)
-			return -errno;
-		if (!mw_stopping())
-			rc = FCGX_Accept_r(&f->r);
-	}
-	return rc;
+		if (f->r.ipcFd < 0 && !wait_for_one(rc))
+			return false;
+		*rc = FCGX_Accept_r(&f->r);
+	} while (*rc == -EAGAIN && !mw_stopping());	/* another process was faster */
+	return *rc == 0;
 }
 
 static bool
@@ -435,11 +450,11 @@ mw_fcgi_serve(const struct mw_http *http)
 		return 1;
 	}
 	f.local = is_local(STDIN_FILENO);
-	while (!mw_stopping() && (rc = request_next(&f)) == 0)
+	while (!mw_stopping() && request_next(&f, &rc))
 		request_serve(http, &f, arena);
-	if (!mw_stopping())
+	if (!mw_stopping() && rc != 0)
 		mw_log(MW_ERROR, "cannot accept requests: %s", strerror(-rc));
 	FCGX_Free(&f.r, 1);
 	mw_arena_close(arena);
-	return mw_stopping() ? 0 : 1;
+	return mw_stopping() || rc == 0 ? 0 : 1;
 }

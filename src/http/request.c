@@ -84,6 +84,8 @@ mw_request_init(struct mw_req *req, const struct mw_http *http,
 	req->ctx.arena = arena;
 	req->ctx.deadline = req->started + MW_DEFAULT_DEADLINE;
 	req->ctx.request_id = request_id(io, arena);
+	req->ctx.gone = io->gone;
+	req->ctx.gone_arg = io->t;
 	s = io->param(io->t, "REQUEST_METHOD");
 	req->method_name = s != NULL ? s : "-";
 	req->method = method_of(req->method_name);

@@ -16,7 +16,7 @@
 #include "base/lockfile.h"
 #include "base/tmpfile.h"
 
-#define SHM_NAME "shared-v3"
+#define SHM_NAME "shared-v4"
 #define SHM_MAGIC UINT64_C(0x6d6f6c7477303033)
 #define LOCK_WAIT 10000			/* ms for another process to make the file */
 

@@ -17,7 +17,7 @@
 #define MW_SHM_USERS 4096	/* rows of the hashed user table; 8 probes, then eviction */
 #define MW_SHM_BUCKETS 1024	/* of the outbox's dirty marks, by hash of user */
 #define MW_SHM_ADDRS 256	/* client addresses that sent wrong secrets */
-#define MW_SHM_SLOTS 4096	/* of slot.h, all kinds together */
+#define MW_SHM_SLOTS 8192	/* of slot.h, all kinds together */
 #define MW_SHM_CHANGES 16384	/* counts of changes in sandboxes, by hash of user */
 #define MW_SHM_STORES 16	/* stores with a breaker; a host has one, or two while it moves */
 

@@ -553,7 +553,8 @@ class Gateway(Base):
         self.errors = open(self.path("stderr.log"), "ab")
         self.serve = subprocess.Popen(
             [binary("moltctl"), "serve", "--config", self.path("moltworker.conf"),
-             "--port", str(self.port), "--server", self.kind, "--procs", str(self.procs)],
+             "--port", str(self.port), "--server", self.kind] +
+            (["--procs", str(self.procs)] if self.procs else []),
             env=self.env(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=self.errors, cwd=self.dir, start_new_session=True)
         text, deadline = b"", time.monotonic() + 60

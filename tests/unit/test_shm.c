@@ -38,7 +38,7 @@ file(void)
 {
 	static char path[64];
 
-	(void)snprintf(path, sizeof(path), "%s/shared-v3", dir);
+	(void)snprintf(path, sizeof(path), "%s/shared-v4", dir);
 	return path;
 }
 

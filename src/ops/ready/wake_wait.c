@@ -271,6 +271,8 @@ wait_for(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level
 			return f.code;
 		if (mw_stopping())
 			return stopped(&f);
+		if (ctx->gone != NULL && ctx->gone(ctx->gone_arg))
+			return mw_ctx_fail(ctx, MW_CLIENT_GONE, "the client is gone; the wake goes on");
 		if (mw_left(deadline) == 0 && too_late(&f))
 			return gave_up(&f);
 		mw_sleep_ms(nap);
