@@ -130,7 +130,8 @@ patch_config(void *arg, struct mw_fleet_turn *t)
 	if (code != MW_OK)
 		return code;
 	mw_rfc3339(d.modified, modified);
-	(void)(mw_json_add(&t->more, "etag", d.etag) && mw_json_add(&t->more, "source", d.from) &&
+	(void)(mw_json_add(&t->more, "path", d.path) && mw_json_add(&t->more, "etag", d.etag) &&
+	    mw_json_add(&t->more, "source", d.from) &&
 	    mw_json_add(&t->more, "lastModified", d.modified > 0 ? modified : NULL) &&
 	    mw_json_add_bool(&t->more, "saved", d.saved) &&
 	    mw_json_add_bool(&t->more, "applied", d.applied));

@@ -3,7 +3,6 @@
  * config.fcgi: a user's configuration document, its history, and bringing it to
  * the gateway.  Each handler reads like its paragraph of the API manual.
  */
-#include <json.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -212,24 +211,11 @@ patch_config(struct mw_req *req)
 
 /* ---- …/config/history, rollback, reload ---- */
 
-static struct json_object *
-version_row(struct mw_req *req, size_t i, const struct mw_version *v)
-{
-	struct json_object *o = json_object_new_object();
-
-	json_object_object_add(o, "version", json_object_new_int64((int64_t)i + 1));
-	json_object_object_add(o, "savedAt", json_object_new_string(mw_req_time(req, v->saved)));
-	json_object_object_add(o, "size", json_object_new_int64(v->size));
-	json_object_object_add(o, "etag", json_object_new_string(v->etag));
-	json_object_object_add(o, "path", json_object_new_string(v->path));
-	return o;
-}
-
 static enum mw_code
 get_history(struct mw_req *req)
 {
 	struct mw_version version[MW_HISTORY_MAX];
-	struct json_object *o, *list;
+	struct mw_buf b;
 	enum mw_code code;
 	size_t i, n;
 
@@ -237,15 +223,21 @@ get_history(struct mw_req *req)
 	req->touched = true;
 	if ((code = mw_history_list(req->app, &req->ctx, req->user, version, &n)) != MW_OK)
 		return code;
-	o = json_object_new_object();
-	list = json_object_new_array();
-	for (i = 0; i < n; i++)
-		json_object_array_add(list, version_row(req, i, &version[i]));
-	json_object_object_add(o, "userId", json_object_new_string(req->user));
-	json_object_object_add(o, "versions", list);
-	json_object_object_add(o, "count", json_object_new_int64((int64_t)n));
-	json_object_object_add(o, "timestamp", json_object_new_string(mw_req_time(req, mw_wall())));
-	return mw_res_json(req, 200, o);
+	mw_res_open(&b);
+	(void)mw_json_add(&b, "userId", req->user);
+	(void)mw_json_open(&b, "versions", '[');
+	for (i = 0; i < n; i++) {
+		(void)mw_json_open(&b, NULL, '{');
+		(void)mw_json_add_int(&b, "version", (int64_t)i + 1);
+		(void)mw_json_add(&b, "savedAt", mw_req_time(req, version[i].saved));
+		(void)mw_json_add_int(&b, "size", version[i].size);
+		(void)mw_json_add(&b, "etag", version[i].etag);
+		(void)mw_json_add(&b, "path", version[i].path);
+		(void)mw_json_close(&b, '}');
+	}
+	(void)mw_json_close(&b, ']');
+	(void)mw_json_add_int(&b, "count", (int64_t)n);
+	return mw_res_object(req, 200, &b);
 }
 
 static enum mw_code
@@ -360,7 +352,7 @@ static enum mw_code
 post_reload(struct mw_req *req)
 {
 	struct mw_document d = { .user = req->user };
-	struct json_object *o;
+	struct mw_buf b;
 	enum mw_code code;
 
 	if ((code = begin(req, &d)) != MW_OK)
@@ -368,14 +360,13 @@ post_reload(struct mw_req *req)
 	if ((code = mw_document_reload(req->app, &req->ctx, &d)) != MW_OK)
 		return failed(req, &d, code);
 	req->source = d.from;
-	o = json_object_new_object();
-	json_object_object_add(o, "userId", json_object_new_string(req->user));
-	json_object_object_add(o, "success", json_object_new_boolean(true));
-	json_object_object_add(o, "path", json_object_new_string(d.path));
-	json_object_object_add(o, "applied", json_object_new_boolean(d.applied));
-	json_object_object_add(o, "etag", d.etag != NULL ? json_object_new_string(d.etag) : NULL);
-	json_object_object_add(o, "timestamp", json_object_new_string(mw_req_time(req, mw_wall())));
-	return mw_res_json(req, 200, o);
+	mw_res_open(&b);
+	(void)mw_json_add(&b, "userId", req->user);
+	(void)mw_json_add_bool(&b, "success", true);
+	(void)mw_json_add(&b, "path", d.path);
+	(void)mw_json_add_bool(&b, "applied", d.applied);
+	(void)mw_json_add(&b, "etag", d.etag);
+	return mw_res_object(req, 200, &b);
 }
 
 #define CONFIG "/api/super/users/{user}/config"

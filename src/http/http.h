@@ -17,7 +17,6 @@
 
 struct mw_app;			/* the product; opaque here */
 struct mw_list;			/* conf/conf.h */
-struct json_object;		/* json-c */
 
 #define MW_URI_MAX 8192		/* bytes of REQUEST_URI */
 #define MW_QUERY_MAX 64		/* parameters of a query */
@@ -161,14 +160,9 @@ bool mw_res_flush(struct mw_req *req);
 bool mw_res_writer(void *req, const void *p, size_t n);
 
 /*
- * A small document with its status.  Takes obj (frees it).  Adds a newline.
- * MW_CLIENT_GONE when it could not be written.
- */
-enum mw_code mw_res_json(struct mw_req *req, int status, struct json_object *obj);
-
-/*
  * An answer that is a JSON object: mw_res_open() begins it, base/json.h adds its members,
- * mw_res_object() ends it with the time, sends it, and frees the buffer in any case.
+ * mw_res_object() ends it with the time and a newline, sends it, and frees the
+ * buffer in any case.  MW_CLIENT_GONE when it could not be written.
  */
 #define MW_RES_MAX (64 << 20)		/* bytes of such an answer at most */
 void mw_res_open(struct mw_buf *b);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The answer: head, body, small JSON documents. */
-#include <json-c/json.h>
-
 #include "base/clock.h"
 #include "base/json.h"
 #include <stdarg.h>
@@ -175,26 +173,6 @@ mw_http_abort(struct mw_req *req)
 	if (req->io->cut != NULL)
 		req->io->cut(req->io->t);
 	req->broken = true;
-}
-
-enum mw_code
-mw_res_json(struct mw_req *req, int status, struct json_object *obj)
-{
-	const char *s = NULL;
-	size_t n = 0;
-	bool sent;
-
-	if (obj != NULL)
-		s = json_object_to_json_string_length(obj,
-		    JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &n);
-	if (s == NULL) {
-		json_object_put(obj);
-		return mw_ctx_nomem(&req->ctx);
-	}
-	mw_res_start(req, status, "application/json", (int64_t)n + 1);
-	sent = mw_res_write(req, s, n) && mw_res_write(req, "\n", 1);
-	json_object_put(obj);
-	return sent ? MW_OK : MW_CLIENT_GONE;
 }
 
 void

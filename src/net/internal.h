@@ -48,7 +48,9 @@ struct mw_net {
 	curl_off_t last_count;
 };
 
-/* A line of the answer's head, without its end; false = no more is wanted. */
+/* ---- receive.c ---- */
+
+/* A line of the answer's head, with its end or without; false = no more is wanted. */
 bool mw_net_head_line(struct mw_net *n, const char *p, size_t len);
 
 /* Bytes of its body; false = no more is wanted. */

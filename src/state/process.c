@@ -6,21 +6,12 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "state/db.h"
+#include "state/process_db.h"
 
 #define SLACK 20000	/* ms after its limit, then a job that nobody saw end has ended */
-#define PAGE_MEMORY (1 << 20)
-#define ROWS_MAX 256	/* of one listing, of one page */
-
-enum statement {
-	BEGIN, COMMIT, ROLLBACK,
-	GET, BY_KEY, INSERT, TRIED, RUNNING_COUNT, MOVE, SETTLE, SEEN, KEPT, GONE, LIST, RUNNING,
-	UNKEPT, EXPIRED, ABANDON, REMOVE, USERS, STATEMENTS
-};
 
 #define COLUMNS "id, user, key, digest, command, marker, state, exit_code, time_limit, created," \
     " started, ended, out_cut, err_cut, kept, out_size, err_size, tries, seq"
-#define SEQ_COLUMN 18
 #define KEPT_GONE 2	/* in the column kept: it never will be */
 #define NOT_OVER "(state < 2)"
 #define OF_USER "(?1 IS NULL OR user = ?1)"
@@ -28,37 +19,37 @@ enum statement {
 _Static_assert(MW_PROC_EXITED == 2, "the statements say so too");
 
 static const char *const sql[] = {
-	[BEGIN] = "BEGIN IMMEDIATE",
-	[COMMIT] = "COMMIT",
-	[ROLLBACK] = "ROLLBACK",
-	[GET] = "SELECT " COLUMNS " FROM job WHERE user = ?1 AND id = ?2",
-	[BY_KEY] = "SELECT " COLUMNS " FROM job WHERE user = ?1 AND key = ?2",
-	[INSERT] = "INSERT INTO job(id, user, key, digest, command, marker, state, exit_code,"
+	[MW_PDB_BEGIN] = "BEGIN IMMEDIATE",
+	[MW_PDB_COMMIT] = "COMMIT",
+	[MW_PDB_ROLLBACK] = "ROLLBACK",
+	[MW_PDB_GET] = "SELECT " COLUMNS " FROM job WHERE user = ?1 AND id = ?2",
+	[MW_PDB_BY_KEY] = "SELECT " COLUMNS " FROM job WHERE user = ?1 AND key = ?2",
+	[MW_PDB_INSERT] = "INSERT INTO job(id, user, key, digest, command, marker, state, exit_code,"
 	    " time_limit, created, tries) VALUES(?, ?, ?, ?, ?, ?, 0, -1, ?, ?, 1)",
-	[TRIED] = "UPDATE job SET tries = tries + 1 WHERE id = ?1",
-	[RUNNING_COUNT] = "SELECT count(*) FROM job WHERE user = ?1 AND " NOT_OVER
+	[MW_PDB_TRIED] = "UPDATE job SET tries = tries + 1 WHERE id = ?1",
+	[MW_PDB_RUNNING_COUNT] = "SELECT count(*) FROM job WHERE user = ?1 AND " NOT_OVER
 	    " AND created + time_limit > ?2",
-	[MOVE] = "UPDATE job SET marker = ?3 WHERE id = ?1 AND marker = ?2 AND tries = 1",
-	[SETTLE] = "UPDATE job SET tries = tries - 1 WHERE id = ?1 AND tries > 1",
-	[SEEN] = "UPDATE job SET state = ?2, exit_code = ?3, ended = ?5, out_cut = ?6,"
+	[MW_PDB_MOVE] = "UPDATE job SET marker = ?3 WHERE id = ?1 AND marker = ?2 AND tries = 1",
+	[MW_PDB_SETTLE] = "UPDATE job SET tries = tries - 1 WHERE id = ?1 AND tries > 1",
+	[MW_PDB_SEEN] = "UPDATE job SET state = ?2, exit_code = ?3, ended = ?5, out_cut = ?6,"
 	    " err_cut = ?7, started = CASE started WHEN 0 THEN ?4 ELSE started END"
 	    " WHERE id = ?1 AND " NOT_OVER,
-	[KEPT] = "UPDATE job SET kept = 1, out_size = ?2, err_size = ?3 WHERE id = ?1 AND kept = 0",
-	[GONE] = "UPDATE job SET kept = 2 WHERE id = ?1 AND kept = 0",
-	[LIST] = "SELECT " COLUMNS " FROM job WHERE user = ?1 ORDER BY seq DESC LIMIT ?3",
+	[MW_PDB_KEPT] = "UPDATE job SET kept = 1, out_size = ?2, err_size = ?3 WHERE id = ?1 AND kept = 0",
+	[MW_PDB_GONE] = "UPDATE job SET kept = 2 WHERE id = ?1 AND kept = 0",
+	[MW_PDB_LIST] = "SELECT " COLUMNS " FROM job WHERE user = ?1 ORDER BY seq DESC LIMIT ?3",
 	/* kept = 0 is for the index. */
-	[RUNNING] = "SELECT " COLUMNS " FROM job WHERE " OF_USER " AND seq > ?2 AND kept = 0"
+	[MW_PDB_RUNNING] = "SELECT " COLUMNS " FROM job WHERE " OF_USER " AND seq > ?2 AND kept = 0"
 	    " AND " NOT_OVER " ORDER BY seq LIMIT ?3",
-	[UNKEPT] = "SELECT " COLUMNS " FROM job WHERE " OF_USER " AND seq > ?2 AND kept = 0"
+	[MW_PDB_UNKEPT] = "SELECT " COLUMNS " FROM job WHERE " OF_USER " AND seq > ?2 AND kept = 0"
 	    " AND NOT " NOT_OVER " AND state <> 6 ORDER BY seq LIMIT ?3",
-	[EXPIRED] = "SELECT " COLUMNS " FROM job WHERE " OF_USER " AND seq > ?2"
+	[MW_PDB_EXPIRED] = "SELECT " COLUMNS " FROM job WHERE " OF_USER " AND seq > ?2"
 	    " AND created + time_limit < ?4 ORDER BY seq LIMIT ?3",
-	[ABANDON] = "DELETE FROM job WHERE id = ?1 AND tries = 1 AND state = 0",
-	[REMOVE] = "DELETE FROM job WHERE id = ?1",
-	[USERS] = "SELECT DISTINCT user FROM job",
+	[MW_PDB_ABANDON] = "DELETE FROM job WHERE id = ?1 AND tries = 1 AND state = 0",
+	[MW_PDB_REMOVE] = "DELETE FROM job WHERE id = ?1",
+	[MW_PDB_USERS] = "SELECT DISTINCT user FROM job",
 };
 
-_Static_assert(sizeof(sql) / sizeof(sql[0]) == STATEMENTS, "every statement needs its text");
+_Static_assert(sizeof(sql) / sizeof(sql[0]) == MW_PDB_COUNT, "every statement needs its text");
 _Static_assert(MW_PROC_LOST == 6 && KEPT_GONE == 2, "the statements say so too");
 
 static const char schema[] =
@@ -76,12 +67,8 @@ static const char schema[] =
     "PRAGMA user_version = 1;";
 
 static const struct mw_db_kind kind = {
-	.name = "jobs", .schema = schema, .version = 1, .sql = sql, .nsql = STATEMENTS,
+	.name = "jobs", .schema = schema, .version = 1, .sql = sql, .nsql = MW_PDB_COUNT,
 	.damaged = "it knows which jobs ran: keep a copy, then move it",
-};
-
-struct mw_process_db {
-	struct mw_db db;
 };
 
 enum mw_code
@@ -119,8 +106,8 @@ mw_process_over(enum mw_process_state state)
 /* ---- one row ---- */
 
 /* The columns come in the order of COLUMNS. */
-static enum mw_code
-read_row(struct mw_ctx *ctx, sqlite3_stmt *st, struct mw_arena *a, struct mw_process *r)
+enum mw_code
+mw_process_read(struct mw_ctx *ctx, sqlite3_stmt *st, struct mw_arena *a, struct mw_process *r)
 {
 	bool good = true;
 
@@ -156,7 +143,7 @@ fetch(struct mw_process_db *j, struct mw_ctx *ctx, sqlite3_stmt *st, struct mw_p
 
 	if (code != MW_OK || !*found)
 		return code;
-	code = read_row(ctx, st, ctx->arena, row);
+	code = mw_process_read(ctx, st, ctx->arena, row);
 	(void)sqlite3_reset(st);
 	return code;
 }
@@ -176,7 +163,7 @@ get(struct mw_process_db *j, struct mw_ctx *ctx, const char *user, const char *i
 	enum mw_code code;
 	bool found;
 
-	if ((code = mw_db_bind(&j->db, ctx, GET, &st, "tt", user, id)) != MW_OK ||
+	if ((code = mw_db_bind(&j->db, ctx, MW_PDB_GET, &st, "tt", user, id)) != MW_OK ||
 	    (code = fetch(j, ctx, st, row, &found)) != MW_OK)
 		return code;
 	return found ? MW_OK : not_found(ctx, id);
@@ -203,7 +190,7 @@ by_key(struct mw_process_db *j, struct mw_ctx *ctx, const char *user, const char
 	enum mw_code code;
 
 	*found = false;
-	if ((code = mw_db_bind(&j->db, ctx, BY_KEY, &st, "tt", user, key)) != MW_OK)
+	if ((code = mw_db_bind(&j->db, ctx, MW_PDB_BY_KEY, &st, "tt", user, key)) != MW_OK)
 		return code;
 	return fetch(j, ctx, st, row, found);
 }
@@ -230,10 +217,10 @@ end(struct mw_process_db *j, struct mw_ctx *ctx, enum mw_code code)
 	struct mw_ctx aside = { .deadline = 0 };
 
 	if (code == MW_OK)
-		code = mw_db_run(&j->db, ctx, COMMIT, "");
+		code = mw_db_run(&j->db, ctx, MW_PDB_COMMIT, "");
 	/* A full disk may have ended the transaction already. */
 	if (code != MW_OK && sqlite3_get_autocommit(j->db.handle) == 0)
-		(void)!mw_db_run(&j->db, &aside, ROLLBACK, "");
+		(void)!mw_db_run(&j->db, &aside, MW_PDB_ROLLBACK, "");
 	return code;
 }
 
@@ -245,7 +232,7 @@ join(struct mw_process_db *j, struct mw_ctx *ctx, struct mw_process *row,
 		return mw_ctx_fail(ctx, MW_CONFLICT, "idempotencyKey: it was used for another "
 		    "command, process %s; take another key", row->id);
 	row->tries++;
-	return mw_db_run(&j->db, ctx, TRIED, "t", row->id);
+	return mw_db_run(&j->db, ctx, MW_PDB_TRIED, "t", row->id);
 }
 
 static enum mw_code
@@ -256,7 +243,7 @@ count_running(struct mw_process_db *j, struct mw_ctx *ctx, const char *user, uns
 	bool found;
 	int64_t n;
 
-	if ((code = mw_db_bind(&j->db, ctx, RUNNING_COUNT, &st, "ti", user,
+	if ((code = mw_db_bind(&j->db, ctx, MW_PDB_RUNNING_COUNT, &st, "ti", user,
 	    mw_wall() - SLACK)) != MW_OK ||
 	    (code = mw_db_step(&j->db, ctx, st, &found)) != MW_OK)
 		return code;
@@ -287,7 +274,7 @@ claim(struct mw_process_db *j, struct mw_ctx *ctx, struct mw_process *row, unsig
 		return code;
 	row->tries = 1;
 	row->created = mw_wall();
-	return mw_db_run(&j->db, ctx, INSERT, "tttbtiii", row->id, row->user, row->key,
+	return mw_db_run(&j->db, ctx, MW_PDB_INSERT, "tttbtiii", row->id, row->user, row->key,
 	    (const void *)row->digest, (int)sizeof(row->digest), row->command,
 	    (int64_t)row->marker, row->limit, row->created);
 }
@@ -304,7 +291,7 @@ mw_process_claim(struct mw_process_db *j, struct mw_ctx *ctx, struct mw_process 
 	/* A power cut may forget a job, but not the promise that a key stands for. */
 	(void)sqlite3_exec(j->db.handle, row->key != NULL ? "PRAGMA synchronous = FULL" :
 	    "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
-	if ((code = mw_db_run(&j->db, ctx, BEGIN, "")) == MW_OK)
+	if ((code = mw_db_run(&j->db, ctx, MW_PDB_BEGIN, "")) == MW_OK)
 		code = end(j, ctx, claim(j, ctx, row, max, existing));
 	mw_db_leave(&j->db);
 	return code;
@@ -315,12 +302,12 @@ move(struct mw_process_db *j, struct mw_ctx *ctx, struct mw_process *row, uint64
 {
 	enum mw_code code;
 
-	code = mw_db_run(&j->db, ctx, MOVE, "tii", row->id, (int64_t)row->marker, (int64_t)to);
+	code = mw_db_run(&j->db, ctx, MW_PDB_MOVE, "tii", row->id, (int64_t)row->marker, (int64_t)to);
 	*moved = code == MW_OK && sqlite3_changes(j->db.handle) == 1;
 	if (*moved)
 		row->marker = to;
 	else if (code == MW_OK)
-		code = mw_db_run(&j->db, ctx, SETTLE, "t", row->id);
+		code = mw_db_run(&j->db, ctx, MW_PDB_SETTLE, "t", row->id);
 	return code;
 }
 
@@ -333,7 +320,7 @@ mw_process_move(struct mw_process_db *j, struct mw_ctx *ctx, struct mw_process *
 	*moved = false;
 	if ((code = mw_db_enter(&j->db, ctx)) != MW_OK)
 		return code;
-	if ((code = mw_db_run(&j->db, ctx, BEGIN, "")) == MW_OK)
+	if ((code = mw_db_run(&j->db, ctx, MW_PDB_BEGIN, "")) == MW_OK)
 		code = end(j, ctx, move(j, ctx, row, to, moved));
 	mw_db_leave(&j->db);
 	return code;
@@ -348,7 +335,7 @@ mw_process_seen(struct mw_process_db *j, struct mw_ctx *ctx, struct mw_process *
 
 	if ((code = mw_db_enter(&j->db, ctx)) != MW_OK)
 		return code;
-	code = mw_db_run(&j->db, ctx, SEEN, "tiiiiii", row->id, (int64_t)row->state,
+	code = mw_db_run(&j->db, ctx, MW_PDB_SEEN, "tiiiiii", row->id, (int64_t)row->state,
 	    (int64_t)row->exit_code, row->started, row->ended, (int64_t)row->out_cut,
 	    (int64_t)row->err_cut);
 	if (code == MW_OK)
@@ -364,7 +351,7 @@ mw_process_kept(struct mw_process_db *j, struct mw_ctx *ctx, struct mw_process *
 
 	if ((code = mw_db_enter(&j->db, ctx)) != MW_OK)
 		return code;
-	code = mw_db_run(&j->db, ctx, KEPT, "tii", row->id, row->out_size, row->err_size);
+	code = mw_db_run(&j->db, ctx, MW_PDB_KEPT, "tii", row->id, row->out_size, row->err_size);
 	if (code == MW_OK)
 		code = get(j, ctx, row->user, row->id, row);
 	mw_db_leave(&j->db);
@@ -378,7 +365,7 @@ mw_process_gone(struct mw_process_db *j, struct mw_ctx *ctx, struct mw_process *
 
 	if ((code = mw_db_enter(&j->db, ctx)) != MW_OK)
 		return code;
-	code = mw_db_run(&j->db, ctx, GONE, "t", row->id);
+	code = mw_db_run(&j->db, ctx, MW_PDB_GONE, "t", row->id);
 	if (code == MW_OK)
 		code = get(j, ctx, row->user, row->id, row);
 	mw_db_leave(&j->db);
@@ -392,10 +379,10 @@ mw_process_abandon(struct mw_process_db *j, struct mw_ctx *ctx, const char *id)
 
 	if ((code = mw_db_enter(&j->db, ctx)) != MW_OK)
 		return code;
-	if ((code = mw_db_run(&j->db, ctx, BEGIN, "")) == MW_OK) {
-		code = mw_db_run(&j->db, ctx, ABANDON, "t", id);
+	if ((code = mw_db_run(&j->db, ctx, MW_PDB_BEGIN, "")) == MW_OK) {
+		code = mw_db_run(&j->db, ctx, MW_PDB_ABANDON, "t", id);
 		if (code == MW_OK && sqlite3_changes(j->db.handle) == 0)
-			code = mw_db_run(&j->db, ctx, SETTLE, "t", id);
+			code = mw_db_run(&j->db, ctx, MW_PDB_SETTLE, "t", id);
 		code = end(j, ctx, code);
 	}
 	mw_db_leave(&j->db);
@@ -409,143 +396,7 @@ mw_process_remove(struct mw_process_db *j, struct mw_ctx *ctx, const char *id)
 
 	if ((code = mw_db_enter(&j->db, ctx)) != MW_OK)
 		return code;
-	code = mw_db_run(&j->db, ctx, REMOVE, "t", id);
-	mw_db_leave(&j->db);
-	return code;
-}
-
-/* ---- listings ---- */
-
-struct page {
-	enum statement id;
-	const char *user;
-	int64_t before;		/* EXPIRED only */
-	int64_t after;		/* the seq that the last page ended with */
-	unsigned max, n;
-	struct mw_arena *arena;
-	struct mw_process *rows;
-};
-
-/* All rows are read before the first is handed out: fn may use the handle. */
-static enum mw_code
-collect(struct mw_process_db *j, struct mw_ctx *ctx, sqlite3_stmt *st, struct page *p)
-{
-	enum mw_code code = MW_OK;
-	bool found = true;
-
-	while (code == MW_OK && found && p->n < p->max) {
-		code = mw_db_step(&j->db, ctx, st, &found);
-		if (code != MW_OK || !found)
-			break;
-		p->after = sqlite3_column_int64(st, SEQ_COLUMN);
-		if ((code = read_row(ctx, st, p->arena, &p->rows[p->n])) == MW_OK)
-			p->n++;
-	}
-	(void)sqlite3_reset(st);
-	return code;
-}
-
-static enum mw_code
-read_page(struct mw_process_db *j, struct mw_ctx *ctx, struct page *p)
-{
-	sqlite3_stmt *st;
-	enum mw_code code;
-
-	p->n = 0;
-	mw_arena_reset(p->arena);
-	if ((code = mw_db_enter(&j->db, ctx)) != MW_OK)
-		return code;
-	code = p->id == EXPIRED ?
-	    mw_db_bind(&j->db, ctx, p->id, &st, "tiii", p->user, p->after, (int64_t)p->max,
-	    p->before) :
-	    mw_db_bind(&j->db, ctx, p->id, &st, "tii", p->user, p->after, (int64_t)p->max);
-	if (code == MW_OK)
-		code = collect(j, ctx, st, p);
-	mw_db_leave(&j->db);
-	return code;
-}
-
-static enum mw_code
-hand_out(struct mw_ctx *ctx, const struct page *p, mw_process_fn fn, void *arg)
-{
-	enum mw_code code = MW_OK;
-	unsigned i;
-
-	for (i = 0; i < p->n && code == MW_OK; i++) {
-		if (mw_left(ctx->deadline) == 0)
-			return mw_ctx_fail(ctx, MW_DEADLINE_EXCEEDED,
-			    "there was no time to go through all of the jobs");
-		code = fn(arg, &p->rows[i]);
-	}
-	return code;
-}
-
-/* Page by page (`paged`), or one page at most. */
-static enum mw_code
-each(struct mw_process_db *j, struct mw_ctx *ctx, struct page *p, bool paged, mw_process_fn fn, void *arg)
-{
-	enum mw_code code = MW_OK;
-
-	if (p->max > ROWS_MAX)
-		p->max = ROWS_MAX;
-	p->arena = mw_arena_open(PAGE_MEMORY);
-	p->rows = calloc(ROWS_MAX, sizeof(*p->rows));
-	if (p->arena == NULL || p->rows == NULL)
-		code = mw_ctx_nomem(ctx);
-	else do {
-		if ((code = read_page(j, ctx, p)) == MW_OK)
-			code = hand_out(ctx, p, fn, arg);
-	} while (code == MW_OK && paged && p->n == p->max);
-	free(p->rows);
-	mw_arena_close(p->arena);
-	return code;
-}
-
-enum mw_code
-mw_process_list(struct mw_process_db *j, struct mw_ctx *ctx, const char *user, unsigned max,
-    mw_process_fn fn, void *arg)
-{
-	struct page p = { .id = LIST, .user = user, .max = max };
-
-	return each(j, ctx, &p, false, fn, arg);
-}
-
-enum mw_code
-mw_process_running(struct mw_process_db *j, struct mw_ctx *ctx, const char *user, mw_process_fn fn,
-    void *arg)
-{
-	struct page p = { .id = RUNNING, .user = user, .max = ROWS_MAX };
-
-	return each(j, ctx, &p, true, fn, arg);
-}
-
-enum mw_code
-mw_process_unkept(struct mw_process_db *j, struct mw_ctx *ctx, const char *user, mw_process_fn fn,
-    void *arg)
-{
-	struct page p = { .id = UNKEPT, .user = user, .max = ROWS_MAX };
-
-	return each(j, ctx, &p, true, fn, arg);
-}
-
-enum mw_code
-mw_process_expired(struct mw_process_db *j, struct mw_ctx *ctx, const char *user, int64_t before,
-    mw_process_fn fn, void *arg)
-{
-	struct page p = { .id = EXPIRED, .user = user, .max = ROWS_MAX, .before = before };
-
-	return each(j, ctx, &p, true, fn, arg);
-}
-
-enum mw_code
-mw_process_users(struct mw_process_db *j, struct mw_ctx *ctx,
-    enum mw_code (*fn)(void *arg, const char *user), void *arg)
-{
-	enum mw_code code;
-
-	if ((code = mw_db_enter(&j->db, ctx)) != MW_OK)
-		return code;
-	code = mw_db_texts(&j->db, ctx, USERS, fn, arg);
+	code = mw_db_run(&j->db, ctx, MW_PDB_REMOVE, "t", id);
 	mw_db_leave(&j->db);
 	return code;
 }

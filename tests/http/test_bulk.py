@@ -28,7 +28,7 @@ SYNC = {"syncId": str, "direction": str, "dryRun": bool, "uploaded": int, "downl
         "deleted": int, "skipped": int, "waiting": int, "failed": list, "failedCount": int,
         "newer": list, "newerCount": int, "skippedNames": list, "skippedNamesCount": int,
         "bytes": int, "verified": bool}
-CONFIG = {"etag": str, "source": str, "lastModified": str, "saved": bool, "applied": bool,
+CONFIG = {"path": str, "etag": str, "source": str, "lastModified": str, "saved": bool, "applied": bool,
           "r2Sync": dict}
 
 

@@ -32,16 +32,10 @@ struct keep {
 	int64_t patience;	/* no further piece is begun after this, 0 = the deadline's */
 };
 
-static const char *
-path_of(struct mw_ctx *ctx, const struct mw_process *row, const char *stream)
-{
-	return mw_arena_printf(ctx->arena, MW_NAME_JOBS "%s.%s", row->id, stream);
-}
-
 const char *
 mw_exec_key(struct mw_app *app, struct mw_ctx *ctx, const struct mw_process *row, const char *stream)
 {
-	const char *path = path_of(ctx, row, stream);
+	const char *path = mw_arena_printf(ctx->arena, MW_NAME_JOBS "%s.%s", row->id, stream);
 
 	return path == NULL ? NULL : mw_store_key(app->conf, ctx->arena, row->user, path);
 }
@@ -97,11 +91,10 @@ fetch(struct keep *k)
 static enum mw_code
 store(struct keep *k, struct mw_spool *s, const char *stream)
 {
-	const char *path = path_of(k->ctx, k->row, stream), *key;
+	const char *key = mw_exec_key(k->app, k->ctx, k->row, stream);
 	enum mw_code code;
 
-	if (path == NULL ||
-	    (key = mw_store_key(k->app->conf, k->ctx->arena, k->row->user, path)) == NULL)
+	if (key == NULL)
 		return mw_ctx_nomem(k->ctx);
 	if ((code = mw_spool_finish(s, &k->ctx->err)) != MW_OK || s->size == 0)
 		return code;
