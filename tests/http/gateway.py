@@ -74,10 +74,30 @@ def parent_of(pid):
         return 0
 
 
+# (directory, pid, start time, name) of processes that have nothing to do with a directory.
+# An exec changes the name; looking into all of them again takes most of a short test's time.
+strangers = set()
+
+
+def names(pid, directory):
+    """Does the command line, environment or working directory of pid name the directory?
+    None: it is in the middle of an exec, and has neither."""
+    text = b""
+    try:
+        for what in ("cmdline", "environ"):
+            with open("/proc/%d/%s" % (pid, what), "rb") as f:
+                text += f.read()
+        if directory.encode() in text or \
+                os.readlink("/proc/%d/cwd" % pid).startswith(directory):
+            return True
+    except PermissionError:
+        return directory.encode() in text
+    return False if text else None
+
+
 def processes_of(directory):
     """Pids whose command line, environment or working directory names the
     directory, and their descendants: what a gateway started, however detached."""
-    mark = directory.encode()
     mine, parent = set(), {}
     for name in os.listdir("/proc"):
         if not name.isdigit() or int(name) == os.getpid():
@@ -85,19 +105,19 @@ def processes_of(directory):
         pid = int(name)
         try:
             with open("/proc/%d/stat" % pid) as f:
-                stat = f.read().rsplit(")", 1)[1].split()
+                comm, rest = f.read().rsplit(")", 1)
+            stat = rest.split()
             if stat[0] == "Z":
                 continue
             parent[pid] = int(stat[1])
-            for what in ("cmdline", "environ"):
-                try:
-                    with open("/proc/%d/%s" % (pid, what), "rb") as f:
-                        if mark in f.read():
-                            mine.add(pid)
-                except PermissionError:
-                    pass
-            if os.readlink("/proc/%d/cwd" % pid).startswith(directory):
+            key = (directory, pid, stat[19], comm)
+            if key in strangers:
+                continue
+            named = names(pid, directory)
+            if named:
                 mine.add(pid)
+            elif named is not None:
+                strangers.add(key)
         except (OSError, IndexError):
             continue
     grew = True
