@@ -148,6 +148,7 @@ class Base:
                  engine=None):
         self.dir = tempfile.mkdtemp(prefix="mwtest.")
         self.engine = engine            # an Engine or a Cloud; None: the local driver
+        self.ended = set()              # users whose sandbox was ended after a test
         self.store, self.s3, self.secret = store, s3, secret
         self.extra_env = dict(env or {})
         for d in ("store", "sandboxes", "state", "tmp"):
@@ -403,6 +404,16 @@ class Base:
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
                     pass
+
+    def end_new_sandboxes(self):
+        """The same where one was started since the last time; a look at all processes is dear."""
+        try:
+            now = set(os.listdir(self.path("sandboxes", ".run")))
+        except FileNotFoundError:
+            now = set()
+        if self.engine or now - self.ended:
+            self.end_sandboxes()
+        self.ended |= now
 
     def replace(self, user):
         """In place of the user's sandbox there is an empty one, or one to be made."""

@@ -218,7 +218,7 @@ def user(gw):
     """A user id of this test's own; its sandbox is ended afterwards."""
     name = "%s-%s" % (gw.name, gw.new_user())
     yield name
-    gw.end_sandboxes()
+    gw.end_new_sandboxes()
 
 
 @pytest.fixture
