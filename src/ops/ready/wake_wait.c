@@ -205,6 +205,8 @@ gave_up(struct flight *f)
 {
 	struct mw_wake_result o = { .code = MW_OK };
 	int32_t phase = atomic_load(&f->row->wake_phase);
+	int64_t ms = f->deadline - f->began;
+	char within[40] = "in time";
 
 	/* Its progress so far, if it has written some down. */
 	if (!mw_wake_result_load(f->app, f->ctx, f->user, &o) || o.gen != f->gen + 1)
@@ -213,15 +215,13 @@ gave_up(struct flight *f)
 	o.retry_after = 0;
 	o.phase = phase > MW_PHASE_NONE && phase < MW_PHASE_COUNT ? (enum mw_phase)phase :
 	    MW_PHASE_SANDBOX_START;
-	if (f->closed)
-		(void)snprintf(o.text, sizeof(o.text), "Wake timeout: %s was not ready within %lld "
-		    "ms; it is being put to sleep or restarted: try again, or allow it more with "
-		    "maxWakeTime", f->user, (long long)(f->deadline - f->began));
-	else
-		(void)snprintf(o.text, sizeof(o.text), "Wake timeout: %s was not ready within %lld "
-		    "ms; its wake goes on, in phase %s: try again, or allow it more with "
-		    "maxWakeTime", f->user, (long long)(f->deadline - f->began),
-		    mw_phase_words[o.phase]);
+	/* The question before may have taken all of a short time. */
+	if (ms > 0)
+		(void)snprintf(within, sizeof(within), "within %lld ms", (long long)ms);
+	(void)snprintf(o.text, sizeof(o.text), "Wake timeout: %s was not ready %s; %s%s: try again, "
+	    "or allow it more with maxWakeTime", f->user, within, f->closed ?
+	    "it is being put to sleep or restarted" : "its wake goes on, in phase ",
+	    f->closed ? "" : mw_phase_words[o.phase]);
 	return mw_wake_result_fail(f->ctx, &o);
 }
 
