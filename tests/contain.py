@@ -123,7 +123,7 @@ def keeper(front, directory, command):
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     pid = os.fork()
     if pid == 0:
-        os.environ["TMPDIR"] = directory
+        os.environ["TMPDIR"] = os.environ["MW_CONTAIN_DIR"] = directory
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
         for sig in (signal.SIGPIPE, signal.SIGXFSZ):    # which Python ignores
             signal.signal(sig, signal.SIG_DFL)
@@ -135,12 +135,26 @@ def keeper(front, directory, command):
     return wait(pid, GRACE)
 
 
+def own_directory():
+    """In a temporary directory that is of this kind already: one with a short name, for the
+    path of a Unix socket has 107 bytes at most."""
+    outer = os.environ.get("TMPDIR", "")
+    if not outer or outer != os.environ.get("MW_CONTAIN_DIR"):
+        return tempfile.mkdtemp(prefix="mw.")
+    for n in range(1, 10**6):
+        try:
+            os.mkdir(os.path.join(outer, str(n)), 0o700)
+            return os.path.join(outer, str(n))
+        except FileExistsError:
+            pass
+
+
 def main():
     command = sys.argv[1:]
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)       # ignored, nothing could be waited for
     signal.pthread_sigmask(signal.SIG_BLOCK, TOLD | {signal.SIGCHLD})
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-    directory = tempfile.mkdtemp(prefix="mw.")
+    directory = own_directory()
     if os.geteuid() == 0:
         os.chmod(directory, 0o1777)     # tests of root's give up its rights
     front = os.getpid()

@@ -162,7 +162,12 @@ class Box:
         conn = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         killer = Killer(conn, timeout)
         try:
-            conn.connect(self.path("run", "sock"))
+            # By a descriptor: the path of a Unix socket has 107 bytes at most.
+            run = os.open(self.path("run"), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                conn.connect("/proc/self/fd/%d/sock" % run)
+            finally:
+                os.close(run)
             socket.send_fds(conn, [b"run"], [w for _, w in ends])
             for part in (line, cwd or WORKSPACE):
                 data = os.fsencode(part)
