@@ -32,7 +32,7 @@ class Sandbox:
         for tool in TOOLS:
             os.symlink(shutil.which("busybox" if shell == "busybox" else tool),
                        os.path.join(self.bin, tool))
-        shutil.copy(os.path.join(gateway.ROOT, "src", "ops", "job.sh"), self.path("run/job.sh"))
+        shutil.copy(os.path.join(gateway.ROOT, "src", "ops", "job", "job.sh"), self.path("run/job.sh"))
         with open(self.path("run/instance"), "w") as f:
             f.write(MARKER + "\n")
         self.calls, self.prefix = 0, []

@@ -14,14 +14,14 @@ import pytest
 import gateway
 import mw
 
-SCRIPT = os.path.join(gateway.ROOT, "src", "ops", "probe.sh")
+SCRIPT = os.path.join(gateway.ROOT, "src", "ops", "ready", "probe.sh")
 SHELLS = ("dash", "bash", "busybox")
 MARKER = "0123456789abcdef"
 
 
 def caller():
     """The words that the script's own shell is started with."""
-    with open(os.path.join(gateway.ROOT, "src", "ops", "probe.c")) as f:
+    with open(os.path.join(gateway.ROOT, "src", "ops", "ready", "probe.c")) as f:
         return re.search(r'in_session\[\] = {(( "[^"]*",)+) NULL', f.read()).group(1)
 
 
