@@ -35,8 +35,9 @@ take_handles(struct mw_app *app, struct mw_worker *w)
 	mw_err_clear(&own->sandbox_err);
 	if (own->store == NULL && mw_store_open(own->conf, &own->store, &own->store_err) != MW_OK)
 		own->store = NULL;
+	/* By the app that keeps it: the handle points into it. */
 	if (own->sandbox == NULL &&
-	    mw_app_open_sandbox(own, &own->sandbox, &own->sandbox_err) != MW_OK)
+	    mw_app_open_sandbox(app, &own->sandbox, &own->sandbox_err) != MW_OK)
 		own->sandbox = NULL;
 }
 
