@@ -38,7 +38,7 @@ class Engine:
         pass
 
     def __init__(self, script):
-        self.dir = tempfile.mkdtemp(prefix="mwengine.")
+        self.dir = tempfile.mkdtemp(prefix="e.")
         self.socket = os.path.join(self.dir, "e", "podman.sock")
         self.proc = subprocess.Popen(
             ["/bin/bash", script, os.path.join(self.dir, "e")],
@@ -47,6 +47,7 @@ class Engine:
         line = self.line()
         if not line.startswith("ready"):
             self.stop()
+            assert line.startswith("unavailable"), line
             raise Engine.Unavailable(line)
 
     def settings(self, prefix):

@@ -77,7 +77,7 @@ start_peer(void)
 
 	(void)snprintf(script, sizeof(script), "%s/tests/peers/podman.sh",
 	    src != NULL ? src : ".");
-	(void)snprintf(engine, sizeof(engine), "%s/engine", top);
+	(void)snprintf(engine, sizeof(engine), "%s/e", top);
 	if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0)
 		die("pipe");
 	peer_pid = fork();
@@ -117,13 +117,15 @@ engine_up(void)
 		conf.sandbox.engine.image = (char *)(uintptr_t)"localhost/moltworker-test:1";
 	if (conf.sandbox.engine.socket != NULL)
 		return true;
-	(void)snprintf(top, sizeof(top), "%s/mw-engine-XXXXXX",
+	(void)snprintf(top, sizeof(top), "%s/e.XXXXXX",
 	    dir != NULL && strlen(dir) < 60 ? dir : "/tmp");
 	if (mkdtemp(top) == NULL)
 		die("mkdtemp");
 	drop_root();
 	start_peer();
 	line = peer_line();
+	if (strncmp(line, "ready", 5) != 0 && strncmp(line, "unavailable", 11) != 0)
+		die(line);
 	if (strncmp(line, "ready", 5) != 0) {
 		ok(true, "no engine # SKIP %s", line);
 		(void)close(peer_in);
@@ -132,7 +134,7 @@ engine_up(void)
 		(void)done();
 		return false;
 	}
-	(void)snprintf(socket, sizeof(socket), "%s/engine/podman.sock", top);
+	(void)snprintf(socket, sizeof(socket), "%s/e/podman.sock", top);
 	conf.sandbox.engine.socket = socket;
 	return true;
 }
