@@ -5,12 +5,16 @@ The client sends the request target byte for byte as given and says whether
 the answer came whole: both are things a library client hides.
 """
 import fcntl
+import functools
+import inspect
 import json
 import os
 import re
 import socket
 import struct
 import time
+
+import pytest
 
 # The contract's error table: code -> (status, errorType, retryable).
 CLIENT, CONTAINER, STORE, TIMEOUT = (
@@ -247,14 +251,37 @@ def check_json(r, status=200):
 
 
 def each(rows, check):
-    """check(row) for every row of a table; fails with each row that failed, not the first."""
-    bad = []
+    """check(row) for every row of a table; fails with each row that failed, not the first, and
+    is skipped if every row was."""
+    bad, skipped = [], []
     for row in rows:
         try:
             check(row)
+        except pytest.skip.Exception as e:
+            skipped.append(str(e))
         except Exception as e:
             bad.append("%a: %s: %s" % (row, type(e).__name__, e))
     assert not bad, "%d of %d rows:\n%s" % (len(bad), len(rows), "\n".join(bad))
+    if skipped and len(skipped) == len(rows):
+        pytest.skip(skipped[0])
+
+
+def rows(names, table):
+    """Like pytest.mark.parametrize, but all rows are one test: with one gateway, user and
+    sandbox, which cost more than most rows do."""
+    names = names.split(",")
+
+    def decorate(test):
+        signature = inspect.signature(test)
+
+        @functools.wraps(test)
+        def all_rows(**fixtures):
+            each(table, lambda row: test(
+                **fixtures, **dict(zip(names, row if len(names) > 1 else [row]))))
+        all_rows.__signature__ = signature.replace(parameters=[
+            p for n, p in signature.parameters.items() if n not in names])
+        return all_rows
+    return decorate
 
 
 def check_members(obj, required, optional=()):

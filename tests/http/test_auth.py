@@ -56,14 +56,14 @@ def refused(r):
     return obj
 
 
-@pytest.mark.parametrize("method,target", ROUTES, ids=lambda v: v)
+@mw.rows("method,target", ROUTES)
 def test_no_route_without_secret(gw, method, target):
     """Known, unknown, wrong method, bad ids: 403 before routing, alike."""
     body = b"x" if method in ("PUT", "PATCH", "POST") else None
     refused(gw.request(method, target, body=body, source=gw.new_address()))
 
 
-@pytest.mark.parametrize("headers", [b[1] for b in BAD], ids=[b[0] for b in BAD])
+@mw.rows("headers", [b[1] for b in BAD])
 def test_bad_secret(gw, headers):
     refused(gw.request("GET", "/api/super/health", headers, source=gw.new_address()))
 

@@ -148,13 +148,13 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize("body,code", [b[1:3] for b in BAD], ids=[b[0] for b in BAD])
+@mw.rows("body,code", [b[1:3] for b in BAD])
 def test_bad_body(gw, user, body, code):
     obj = mw.check_error(gw.batch(user, body), code, userId=user, attempts=0)
     assert "details" not in obj
 
 
-@pytest.mark.parametrize("row,code,field", [r[1:] for r in ROWS], ids=[r[0] for r in ROWS])
+@mw.rows("row,code,field", [r[1:] for r in ROWS])
 def test_bad_row(gw, user, row, code, field):
     """Named, and nothing was done: not even what stands before it."""
     for parallel in (False, True):

@@ -10,7 +10,7 @@ import mw
 EVERY_SERVER = True     # see mwfixtures.py
 
 
-@pytest.mark.parametrize("rid", ["a", "abc-123_X.y", "0" * 64])
+@mw.rows("rid", ["a", "abc-123_X.y", "0" * 64])
 def test_request_id_echoed(gw, user, rid):
     for r in (gw.call("GET", "/api/super/health", [("X-Request-Id", rid)]),
               gw.raw(user, "none", headers=[("X-Request-Id", rid)])):
@@ -18,7 +18,7 @@ def test_request_id_echoed(gw, user, rid):
     assert r.json()["requestId"] == rid
 
 
-@pytest.mark.parametrize("rid", ["", "a b", "x" * 65, "a/b", "a\"b", "ü", "a;b", "{}"])
+@mw.rows("rid", ["", "a b", "x" * 65, "a/b", "a\"b", "ü", "a;b", "{}"])
 def test_request_id_made(gw, rid):
     r = gw.call("GET", "/api/super/health", [("X-Request-Id", rid.encode("utf-8").decode("latin-1"))])
     mw.check_json(r)
@@ -40,8 +40,7 @@ METHODS = [
 ]
 
 
-@pytest.mark.parametrize("target,allow,method", [
-    (t, a, m) for t, a, ms in METHODS for m in ms], ids=lambda v: v if isinstance(v, str) else "")
+@mw.rows("target,allow,method", [(t, a, m) for t, a, ms in METHODS for m in ms])
 def test_method_not_allowed(gw, target, allow, method):
     r = gw.call(method, target, body=b"" if method != "DELETE" else None)
     mw.check_error(r, "method_not_allowed")
@@ -53,7 +52,7 @@ UNKNOWN = ["/api/super/nothing", "/api/super/", "/api/super/users/alice", "/debu
            "/api/super/HEALTH"]
 
 
-@pytest.mark.parametrize("target", UNKNOWN)
+@mw.rows("target", UNKNOWN)
 def test_unknown_route(gw, target):
     mw.check_error(gw.call("GET", target), "not_found")
 
@@ -67,7 +66,7 @@ BAD_USERS = ["", ".", "..", "-a", ".a", "_a", "a..b", "a" * 81, "a%2Fb", "a%20b"
              "%C3%A9", "a%0Ab", "*", "a$", "%2e%2e", "a%5Cb", "a:b", "a@b"]
 
 
-@pytest.mark.parametrize("user", BAD_USERS)
+@mw.rows("user", BAD_USERS)
 def test_invalid_user_id(gw, user):
     r = gw.call("GET", "/api/super/users/%s/files/a" % user)
     if gw.kind == "direct" and user not in ("", "."):
@@ -76,7 +75,7 @@ def test_invalid_user_id(gw, user):
         assert r.status in (400, 403, 404), r
 
 
-@pytest.mark.parametrize("user", ["a", "A9", "a.b-c_d", "0" * 80, "a.b.c"])
+@mw.rows("user", ["a", "A9", "a.b-c_d", "0" * 80, "a.b.c"])
 def test_valid_user_id(gw, user):
     r = gw.raw(user, "nothing/here", "source=r2")
     mw.check_error(r, "file_not_found", userId=user)
@@ -132,7 +131,7 @@ WRITE_ARGUMENTS = {
 }
 
 
-def rows(table):
+def pairs(table):
     return [(k, v) for k, vs in table.items() for v in vs]
 
 
@@ -141,17 +140,17 @@ def named(r, name):
     assert name in obj["error"], obj
 
 
-@pytest.mark.parametrize("name,value", rows(ARGUMENTS))
+@mw.rows("name,value", pairs(ARGUMENTS))
 def test_bad_read_argument(gw, user, name, value):
     named(gw.get(user, "a", "%s=%s" % (name, mw.enc(value, b"%"))), name)
 
 
-@pytest.mark.parametrize("name,value", rows(LIST_ARGUMENTS))
+@mw.rows("name,value", pairs(LIST_ARGUMENTS))
 def test_bad_list_argument(gw, user, name, value):
     named(gw.list(user, "%s=%s" % (name, mw.enc(value, b"%"))), name)
 
 
-@pytest.mark.parametrize("name,value", rows(WRITE_ARGUMENTS))
+@mw.rows("name,value", pairs(WRITE_ARGUMENTS))
 def test_bad_write_argument(gw, user, name, value):
     query = "%s=%s" % (name, mw.enc(value, b"%"))
     named(gw.put(user, "a", b"x", query), name)
@@ -159,7 +158,7 @@ def test_bad_write_argument(gw, user, name, value):
     assert gw.content(user, "a") is None, "a refused write wrote"
 
 
-@pytest.mark.parametrize("query", ["unknown=1", "Raw=1", "x", "=", "&&", "source=r2&unknown=%zz"])
+@mw.rows("query", ["unknown=1", "Raw=1", "x", "=", "&&", "source=r2&unknown=%zz"])
 def test_unknown_arguments_are_ignored(gw, user, query):
     gw.put_ok(user, "a", b"x")
     obj = mw.check_json(gw.get(user, "a", query))

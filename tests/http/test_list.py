@@ -83,8 +83,8 @@ def test_odd_directories(gw, user, tree, source, path, want):
 
 
 @pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("limit", [1, 2, 3, 7, 15, 16, 17, 1000])
-@pytest.mark.parametrize("recursive", ["true", "false"])
+@mw.rows("limit", [1, 2, 3, 7, 15, 16, 17, 1000])
+@mw.rows("recursive", ["true", "false"])
 def test_paging(gw, user, tree, source, limit, recursive):
     whole = names(listing(gw, user, "recursive=%s&source=%s" % (recursive, source)))
     got, cursor, pages = [], "", 0

@@ -76,7 +76,7 @@ def test_plus_in_a_query_is(gw, user):
     assert r.body == b"plus", r
 
 
-@pytest.mark.parametrize("piece,name", [
+@mw.rows("piece,name", [
     ("a+b", "a+b"), ("a@b:c", "a@b:c"), ("a;b=c", "a;b=c"), ("a,b", "a,b"), ("it's", "it's"),
     ("(x)", "(x)"), ("!$*", "!$*"), ("a&b", "a&b"), ("a%2bb", "a+b"), ("%c3%a9", "é"),
     ("~x", "~x"), ("%7Ex", "~x")])
@@ -86,6 +86,7 @@ def test_unencoded(gw, user, piece, name):
     mw.check_json(gw.call("PUT", base, [("Content-Type", "text/plain")], b"x"))
     assert gw.content(user, name) == b"x"
     assert os.listdir(gw.sandbox(user)) == [name]
+    mw.check_json(gw.delete(user, name))
 
 
 def test_names_are_bytes(gw, user):

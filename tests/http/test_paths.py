@@ -48,7 +48,6 @@ BAD = [
     ("ours, encoded", "%2Emoltworker/x"),
     ("ours, encoded slash", ".moltworker%2Fx"),
 ]
-IDS = [b[0] for b in BAD]
 
 
 def refuse(gw, r):
@@ -60,7 +59,7 @@ def refuse(gw, r):
             mw.check_error(r, "invalid_path")
 
 
-@pytest.mark.parametrize("piece", [b[1] for b in BAD], ids=IDS)
+@mw.rows("piece", [b[1] for b in BAD])
 def test_bad_path(gw, user, piece):
     gw.put_ok(user, "x", b"inside")
     base = "/api/super/users/%s/files/%s" % (user, piece)
@@ -72,10 +71,7 @@ def test_bad_path(gw, user, piece):
     assert os.listdir(gw.sandbox(user)) == ["x"]
 
 
-@pytest.mark.parametrize("piece", [b[1] for b in BAD if b[0] != "bad escape"
-                                   and "percent" not in b[0] and "cut escape" not in b[0]],
-                         ids=[i for i in IDS if i not in
-                              ("bad escape", "bare percent", "cut escape")])
+@mw.rows("piece", [b[1] for b in BAD if b[0] not in ("bad escape", "bare percent", "cut escape")])
 def test_bad_path_as_query(gw, user, piece):
     """The same names by files?path=, which no server normalises."""
     for method in ("GET", "PUT", "DELETE"):
@@ -92,7 +88,7 @@ NOT_NFC = [("e + acute", "e%CC%81"), ("A + ring", "A%CC%8A/x"), ("angstrom sign"
            ("hangul jamo", "%E1%84%92%E1%85%A1")]
 
 
-@pytest.mark.parametrize("piece", [n[1] for n in NOT_NFC], ids=[n[0] for n in NOT_NFC])
+@mw.rows("piece", [n[1] for n in NOT_NFC])
 def test_not_nfc_is_refused_on_write_only(gw, user, piece):
     base = "/api/super/users/%s/files/%s" % (user, piece)
     r = gw.call("PUT", base, [("Content-Type", "text/plain")], b"x")
@@ -117,7 +113,7 @@ def test_longest_names(gw, user):
 SAME = ["a/b", "/a/b", "//a///b", "./a/./b", "a//b", "a/./././b", "a%2Fb", "%61/%62", "a/%2e/b"]
 
 
-@pytest.mark.parametrize("piece", SAME)
+@mw.rows("piece", SAME)
 def test_same_file(gw, user, piece):
     if gw.kind.startswith("htaccess") and "%2F" in piece:
         pytest.skip("AllowEncodedSlashes is not allowed in .htaccess: 404 for %2F; use files?path=")

@@ -2,6 +2,7 @@
 """PUT: JSON documents and raw bytes, targets, limits, and the answer."""
 import base64
 import hashlib
+import itertools
 import json
 import os
 
@@ -18,6 +19,9 @@ def both(gw, user, path, body):
     for source in ("r2", "container"):
         assert gw.content(user, path, "source=" + source) == body, source
 
+
+# Rows share a user: none is to find what another wrote.
+FRESH = map("d/f{}.txt".format, itertools.count())
 
 GOOD = [
     ("plain", {"content": "hello"}, b"hello"),
@@ -48,18 +52,19 @@ GOOD = [
 ]
 
 
-@pytest.mark.parametrize("doc,body", [g[1:] for g in GOOD], ids=[g[0] for g in GOOD])
+@mw.rows("doc,body", [g[1:] for g in GOOD])
 def test_json(gw, user, doc, body):
     if gw.kind == "htaccess" and len(body) > 90000:
         pytest.skip("mod_fcgid's 128 KiB body limit cannot be raised in .htaccess")
-    obj = mw.check_json(gw.put_json(user, "d/f.txt", doc))
+    path = next(FRESH)
+    obj = mw.check_json(gw.put_json(user, path, doc))
     mw.check_members(obj, MEMBERS)
     mw.check_members(obj["r2Sync"], R2SYNC)
     assert obj["r2Sync"] == {"success": True, "queued": False, "error": None}
     assert obj["success"] is True and obj["bytesWritten"] == len(body)
-    assert obj["userId"] == user and obj["path"].lstrip("/") == "d/f.txt"
+    assert obj["userId"] == user and obj["path"].lstrip("/") == path
     assert obj["mimeType"].split(";")[0] == "text/plain" and mw.TIME.match(obj["timestamp"])
-    both(gw, user, "d/f.txt", body)
+    both(gw, user, path, body)
 
 
 # Not JSON at all: a 400 with the byte offset of the fault.
@@ -87,7 +92,7 @@ INVALID = [
 ]
 
 
-@pytest.mark.parametrize("doc,offset", [i[1:] for i in INVALID], ids=[i[0] for i in INVALID])
+@mw.rows("doc,offset", [i[1:] for i in INVALID])
 def test_invalid_json(gw, user, doc, offset):
     if gw.kind == "htaccess" and len(doc) > 131072:
         pytest.skip("mod_fcgid's 128 KiB body limit cannot be raised in .htaccess")
@@ -124,7 +129,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("doc", [w[1] for w in WRONG], ids=[w[0] for w in WRONG])
+@mw.rows("doc", [w[1] for w in WRONG])
 def test_wrong_document(gw, user, doc):
     if gw.kind == "htaccess" and len(doc) and len(json.dumps(doc, default=str)) > 100000:
         pytest.skip("mod_fcgid's 128 KiB body limit cannot be raised in .htaccess")
@@ -151,14 +156,15 @@ BODIES = [("empty", b""), ("one", b"x"), ("zeroes", b"\0" * 1000), ("every byte"
 
 @pytest.mark.parametrize("kind", ["application/octet-stream", "text/plain",
                                   "application/x-www-form-urlencoded", "multipart/form-data", None])
-@pytest.mark.parametrize("body", [b[1] for b in BODIES], ids=[b[0] for b in BODIES])
+@mw.rows("body", [b[1] for b in BODIES])
 def test_raw(gw, user, body, kind):
     headers = [("X-Admin-Secret", gw.secret)] + ([("Content-Type", kind)] if kind else [])
-    r = gw.request("PUT", gw.target(user, "a/b/c.bin"), headers, body)
+    path = next(FRESH)
+    r = gw.request("PUT", gw.target(user, path), headers, body)
     obj = mw.check_json(r)
     mw.check_members(obj, MEMBERS)
     assert obj["bytesWritten"] == len(body)
-    both(gw, user, "a/b/c.bin", body)
+    both(gw, user, path, body)
 
 
 @pytest.mark.parametrize("size", [5 << 20, (32 << 20) - 1, 32 << 20])

@@ -45,7 +45,7 @@ def file(gw, user):
 
 
 @pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("value,first,last", SERVED, ids=[s[0] for s in SERVED])
+@mw.rows("value,first,last", SERVED)
 def test_served(file, source, value, first, last):
     r = file(value, source)
     if value == "bytes= 5-9" and r.status == 200:
@@ -60,7 +60,7 @@ def test_served(file, source, value, first, last):
 
 
 @pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("value", BEYOND)
+@mw.rows("value", BEYOND)
 def test_beyond(file, source, value):
     r = file(value, source)
     mw.check_error(r, "range_not_satisfiable")
@@ -68,7 +68,7 @@ def test_beyond(file, source, value):
 
 
 @pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("value", IGNORED + SEVERAL)
+@mw.rows("value", IGNORED + SEVERAL)
 def test_ignored(file, source, value):
     """Malformed, other units, or several: the whole file (RFC 9110 14.2)."""
     r = file(value, source)

@@ -50,7 +50,7 @@ def need_room(gw, body):
 
 
 @pytest.mark.parametrize("source", ["auto", "r2", "container"])
-@pytest.mark.parametrize("body,encoding", [c[1:] for c in CONTENTS], ids=[c[0] for c in CONTENTS])
+@mw.rows("body,encoding", [c[1:] for c in CONTENTS])
 def test_json(gw, user, source, body, encoding):
     need_room(gw, body)
     gw.put_ok(user, "d/f.txt", body)
@@ -70,7 +70,7 @@ def test_json(gw, user, source, body, encoding):
 
 
 @pytest.mark.parametrize("source", ["auto", "r2", "container"])
-@pytest.mark.parametrize("body", [c[1] for c in CONTENTS], ids=[c[0] for c in CONTENTS])
+@mw.rows("body", [c[1] for c in CONTENTS])
 def test_raw(gw, user, source, body):
     need_room(gw, body)
     gw.put_ok(user, "d/f.txt", body)
@@ -132,7 +132,7 @@ MIME = [("a.txt", "text/plain"), ("a.md", "text/markdown"), ("a.html", "text/htm
         ("a.svg", "image/svg+xml"), ("a.csv", "text/csv")]
 
 
-@pytest.mark.parametrize("name,mime", MIME)
+@mw.rows("name,mime", MIME)
 def test_mime(gw, user, name, mime):
     """Without a type of its own a file has the one of its name, in every answer."""
     put = gw.put_ok(user, name, b"x")
