@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/near.h"
+#include "conf/explain.h"
 #include "conf/internal.h"
 
 #define PREFIX "MOLTWORKER_"
@@ -181,6 +183,39 @@ put_setting(struct mw_load *l, const struct mw_setting *s, const config_setting_
 	(void)fail_line(l, config_setting_source_line(v), s->key, err, text);
 }
 
+/* A key that is in no row; a group is compared with groups, a setting with settings. */
+static void
+unknown(const struct mw_load *l, const config_setting_t *v, const char *key, struct mw_err *err)
+{
+	bool group = config_setting_is_group(v) != 0;
+	char text[KEY_MAX + 64], part[KEY_MAX];
+	const char *dot, *leaf = config_setting_name(v);
+	struct mw_near near;
+	size_t i;
+
+	mw_near_init(&near, key);
+	for (i = 0; i < mw_setting_count; i++) {
+		dot = strchr(mw_settings[i].key, '.');
+		for (; group && dot != NULL; dot = strchr(dot + 1, '.')) {
+			(void)snprintf(part, sizeof(part), "%.*s",
+			    (int)(dot - mw_settings[i].key), mw_settings[i].key);
+			mw_near_try(&near, part);
+		}
+		if (!group)
+			mw_near_try(&near, mw_settings[i].key);
+	}
+	/* In another group: by its own name. */
+	for (i = 0; i < mw_setting_count && !group && near.word[0] == '\0'; i++) {
+		dot = strrchr(mw_settings[i].key, '.');
+		if (dot != NULL && strcmp(dot + 1, leaf) == 0)
+			(void)snprintf(near.word, sizeof(near.word), "%s", mw_settings[i].key);
+	}
+	(void)snprintf(text, sizeof(text), "unknown %s%s%s%s", group ? "group" : "setting",
+	    near.word[0] != '\0' ? "; did you mean " : "", near.word,
+	    near.word[0] != '\0' ? "?" : "");
+	(void)fail_line(l, config_setting_source_line(v), key, err, text);
+}
+
 /* Every setting of a group; the first fault is in err, the rest is still read. */
 static void
 put_group(struct mw_load *l, const config_setting_t *group, const char *prefix,
@@ -199,8 +234,7 @@ put_group(struct mw_load *l, const config_setting_t *group, const char *prefix,
 		else if ((s = mw_setting_find(key)) != NULL)
 			put_setting(l, s, v, err);
 		else if (!mw_setting_group(key))
-			(void)fail_line(l, line, key, err, config_setting_is_group(v) ?
-			    "unknown group" : "unknown setting");
+			unknown(l, v, key, err);
 		else if (!config_setting_is_group(v))
 			(void)fail_line(l, line, key, err, "expected a group { ... }");
 		else
@@ -211,8 +245,6 @@ put_group(struct mw_load *l, const config_setting_t *group, const char *prefix,
 static enum mw_code
 put_file(struct mw_load *l, struct mw_err *err)
 {
-	const char *file;
-	unsigned line;
 	config_t cfg;
 
 	config_init(&cfg);
@@ -220,9 +252,8 @@ put_file(struct mw_load *l, struct mw_err *err)
 	    CONFIG_TRUE) {
 		put_group(l, config_root_setting(&cfg), "", err);
 	} else {
-		mw_text_where(&l->text, (unsigned)config_error_line(&cfg), &file, &line);
-		(void)mw_fail(err, MW_INTERNAL_ERROR, "%s:%u: %s", file, line,
-		    config_error_text(&cfg));
+		(void)mw_text_explain(&l->text, (unsigned)config_error_line(&cfg),
+		    config_error_text(&cfg), err);
 	}
 	config_destroy(&cfg);
 	return err->code;

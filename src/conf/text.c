@@ -11,21 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum kind {
-	BLANK,		/* white space, comment */
-	NEWLINE,
-	NAME,
-	NUMBER,
-	STRING,
-	OTHER,		/* one byte of anything else */
-	OPEN		/* a string or comment that does not end */
-};
-
-struct token {
-	enum kind kind;
-	const char *p;
-	size_t n;
-};
+#include "conf/token.h"
 
 struct reader {
 	struct mw_text *t;
@@ -81,107 +67,6 @@ mw_ident_fresh(const struct mw_ident *id)
 	return now.tv_sec - id->ctime.tv_sec <= 1 && id->ctime.tv_sec - now.tv_sec <= 1;
 }
 
-static size_t
-span(const char *p, const char *end, int (*in)(int))
-{
-	const char *s = p;
-
-	while (p < end && in((unsigned char)*p))
-		p++;
-	return (size_t)(p - s);
-}
-
-static int
-is_name(int c)
-{
-	return isalnum(c) || c == '_' || c == '-' || c == '*';
-}
-
-static int
-is_blank(int c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\f';
-}
-
-static int
-not_newline(int c)
-{
-	return c != '\n';
-}
-
-/* Letters too: "5L", "0xff", "1.5e3". */
-static int
-is_number(int c)
-{
-	return isalnum(c) || c == '.';
-}
-
-/* The comment at p; n = 0 if there is none. */
-static struct token
-comment(const char *p, const char *end)
-{
-	struct token k = { BLANK, p, 0 };
-	const char *close;
-
-	if (*p == '#' || (end - p >= 2 && p[0] == '/' && p[1] == '/')) {
-		k.n = span(p, end, not_newline);
-	} else if (end - p >= 2 && p[0] == '/' && p[1] == '*') {
-		close = memmem(p + 2, (size_t)(end - p - 2), "*/", 2);
-		if (close == NULL)
-			k.kind = OPEN;
-		k.n = close == NULL ? (size_t)(end - p) : (size_t)(close + 2 - p);
-	}
-	return k;
-}
-
-/* one_line: a line's end closes a string too, so that a forgotten quote spoils one line only. */
-static struct token
-string(const char *p, const char *end, bool one_line)
-{
-	struct token k = { OPEN, p, 0 };
-	const char *q;
-
-	for (q = p + 1; q < end; q++) {
-		if (*q == '"') {
-			k.kind = STRING;
-			q++;
-			break;
-		}
-		if (one_line && *q == '\n')
-			break;
-		if (*q == '\\' && q + 1 < end)
-			q++;
-	}
-	k.n = (size_t)(q - p);
-	return k;
-}
-
-static struct token
-next_token(const char *p, const char *end, bool one_line)
-{
-	struct token k = comment(p, end);
-
-	if (k.n > 0)
-		return k;
-	k.n = 1;
-	if (*p == '\n') {
-		k.kind = NEWLINE;
-	} else if (is_blank((unsigned char)*p)) {
-		k.n = span(p, end, is_blank);
-	} else if (*p == '"') {
-		k = string(p, end, one_line);
-	} else if (isdigit((unsigned char)*p)) {
-		k.kind = NUMBER;
-		k.n = span(p, end, is_number);
-	} else if (is_name((unsigned char)*p) && *p != '-') {
-		k.kind = NAME;
-		k.n = span(p, end, is_name);
-	} else {
-		k.kind = OTHER;
-	}
-	return k;
-}
-
 static enum mw_code
 fail_at(const struct reader *r, const struct place *at, const char *text)
 {
@@ -204,7 +89,7 @@ emit(struct reader *r, const char *p, size_t n)
 
 /* A number, with L if it needs 64 bits and does not say so. */
 static enum mw_code
-emit_number(struct reader *r, const struct place *at, const struct token *k)
+emit_number(struct reader *r, const struct place *at, const struct mw_token *k)
 {
 	bool hex = k->n > 2 && (k->p[1] == 'x' || k->p[1] == 'X');
 	const char *p = k->p + (hex ? 2 : 0), *end = k->p + k->n, *rest;
@@ -213,7 +98,7 @@ emit_number(struct reader *r, const struct place *at, const struct token *k)
 
 	while (p < end && *p == '0')
 		p++;
-	digits = span(p, end, hex ? isxdigit : isdigit);
+	digits = mw_token_span(p, end, hex ? isxdigit : isdigit);
 	rest = p + digits;
 	if (code != MW_OK || (rest < end && *rest != 'L'))
 		return code;		/* a float, or for libconfig to refuse */
@@ -307,7 +192,7 @@ include(struct reader *r, const struct place *at, const char *p, const char *end
 	*used = 0;
 	if ((size_t)(end - p) < sizeof(word) || memcmp(p, word, sizeof(word) - 1) != 0)
 		return MW_OK;
-	s += span(s, end, is_blank);
+	s += mw_token_span(s, end, mw_token_blank);
 	if (s == end || *s != '"')
 		return MW_OK;
 	s++;
@@ -326,13 +211,13 @@ static enum mw_code
 copy_text(struct reader *r, struct place *at, const char *p, const char *end)
 {
 	enum mw_code code = MW_OK;
-	struct token k;
+	struct mw_token k;
 	bool line_start = true;
 	size_t i, used;
 
 	for (; p < end && code == MW_OK; p += k.n) {
-		k = next_token(p, end, false);
-		if (k.kind == OPEN) {
+		k = mw_token_next(p, end, false);
+		if (k.kind == MW_TOKEN_OPEN) {
 			/* The rest is kept for mw_text_state_path(). */
 			code = emit(r, p, (size_t)(end - p));
 			return code != MW_OK ? code : fail_at(r, at,
@@ -343,13 +228,13 @@ copy_text(struct reader *r, struct place *at, const char *p, const char *end)
 			code = include(r, at, p, end, &used);
 		if (used > 0)
 			k.n = used;
-		else if (k.kind == NUMBER)
+		else if (k.kind == MW_TOKEN_NUMBER)
 			code = emit_number(r, at, &k);
 		else if (code == MW_OK)
 			code = emit(r, p, k.n);
 		for (i = 0; i < k.n; i++)
 			at->line += p[i] == '\n';
-		line_start = k.kind == NEWLINE || (line_start && is_blank((unsigned char)*p));
+		line_start = k.kind == MW_TOKEN_NEWLINE || (line_start && mw_token_blank((unsigned char)*p));
 	}
 	return code;
 }
@@ -422,33 +307,27 @@ mw_text_where(const struct mw_text *t, unsigned out, const char **file, unsigned
 	*line = run->line + (out - run->out);
 }
 
-static bool
-is(const struct token *k, const char *word)
-{
-	return k->n == strlen(word) && memcmp(k->p, word, k->n) == 0;
-}
-
 char *
 mw_text_state_path(const struct mw_text *t)
 {
 	const char *p = t->buf.data, *end = p == NULL ? p : p + t->buf.len;
-	struct token k, name = { NAME, "", 0 };
+	struct mw_token k, name = { MW_TOKEN_NAME, "", 0 };
 	unsigned depth = 0, state = 0;	/* braces open; as many inside state, 0 = not there */
 
 	for (; p < end; p += k.n) {
-		k = next_token(p, end, true);
-		if (k.kind == NAME) {
+		k = mw_token_next(p, end, true);
+		if (k.kind == MW_TOKEN_NAME) {
 			name = k;
-		} else if (is(&k, "{")) {
+		} else if (mw_token_is(&k, "{")) {
 			/* At any depth: a broken text may have lost its braces. */
 			depth++;
-			if (state == 0 && is(&name, "state"))
+			if (state == 0 && mw_token_is(&name, "state"))
 				state = depth;
-		} else if (is(&k, "}")) {
+		} else if (mw_token_is(&k, "}")) {
 			if (depth == state)
 				state = 0;
 			depth -= depth > 0;
-		} else if (k.kind == STRING && state > 0 && depth == state && is(&name, "path")) {
+		} else if (k.kind == MW_TOKEN_STRING && state > 0 && depth == state && mw_token_is(&name, "path")) {
 			return memchr(k.p, '\\', k.n) != NULL ? NULL : strndup(k.p + 1, k.n - 2);
 		}
 	}
