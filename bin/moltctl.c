@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/near.h"
 #include "verbs.h"
 
 static const struct mw_verb verbs[] = {
@@ -38,7 +39,7 @@ mw_verb_find(const char *name)
 static void
 help(FILE *out)
 {
-	fputs("usage: moltctl VERB [ARGUMENT...]\n       moltctl --help | --version\n\n", out);
+	fputs("usage: moltctl VERB [ARGUMENT...]\n       moltctl [VERB] --help | --version\n\n", out);
 	for (size_t i = 0; i < NVERBS; i++) {
 		if (!verbs[i].hidden)
 			fprintf(out, "  %s %s\n      %s\n", verbs[i].name, verbs[i].args,
@@ -48,27 +49,67 @@ help(FILE *out)
 	    "/moltworker/moltworker.conf.\nSee moltctl(1).\n", out);
 }
 
+static int
+version(void)
+{
+	puts("moltctl " MW_VERSION);
+	return fflush(stdout) == 0 ? 0 : 1;
+}
+
+static int
+help_verb(const struct mw_verb *v)
+{
+	printf("usage: moltctl %s %s\n\n%s.\nSee moltctl(1).\n", v->name, v->args, v->help);
+	return fflush(stdout) == 0 ? 0 : 1;
+}
+
+static int
+unknown(const char *name)
+{
+	struct mw_near near;
+
+	mw_near_init(&near, name);
+	for (size_t i = 0; i < NVERBS; i++) {
+		if (!verbs[i].hidden)
+			mw_near_try(&near, verbs[i].name);
+	}
+	if (near.word[0] != '\0')
+		mw_ctl_error("no such verb: %s; did you mean %s?", name, near.word);
+	else
+		mw_ctl_error("no such verb: %s (moltctl --help lists them)", name);
+	return MW_EXIT_USAGE;
+}
+
+static bool
+is(const char *arg, const char *flag, const char *letter)
+{
+	return strcmp(arg, flag) == 0 || strcmp(arg, letter) == 0;
+}
+
 int
 main(int argc, char **argv)
 {
 	const struct mw_verb *v;
+	bool asked;
 
 	if (argc < 2) {
 		help(stderr);
 		return MW_EXIT_USAGE;
 	}
-	if (strcmp(argv[1], "--version") == 0) {
-		puts("moltctl " MW_VERSION);
-		return fflush(stdout) == 0 ? 0 : 1;
-	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+	if (is(argv[1], "--version", "-V"))
+		return version();
+	asked = is(argv[1], "--help", "-h") || strcmp(argv[1], "help") == 0;
+	if (asked && argc == 2) {
 		help(stdout);
 		return fflush(stdout) == 0 ? 0 : 1;
 	}
-	v = mw_verb_find(argv[1]);
-	if (v == NULL) {
-		mw_ctl_error("no such verb: %s (moltctl --help lists them)", argv[1]);
-		return MW_EXIT_USAGE;
+	v = mw_verb_find(argv[asked ? 2 : 1]);
+	if (v == NULL)
+		return unknown(argv[asked ? 2 : 1]);
+	for (int i = 2; !asked && i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (is(argv[i], "--version", "-V"))
+			return version();
+		asked = is(argv[i], "--help", "-h");
 	}
-	return v->run(argc - 1, argv + 1);
+	return asked ? help_verb(v) : v->run(argc - 1, argv + 1);
 }
