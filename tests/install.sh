@@ -75,6 +75,7 @@ cat >"$work/wanted" <<'LIST'
 ./share/moltworker/cron/moltworker
 ./share/moltworker/lighttpd/moltworker.conf
 ./share/moltworker/lighttpd/parseopts.conf
+./share/moltworker/logrotate/moltworker
 ./share/moltworker/nginx/locations.conf
 ./share/moltworker/nginx/map.conf
 ./share/moltworker/nginx/pass.conf

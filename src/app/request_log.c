@@ -54,29 +54,54 @@ record_json(const struct mw_req *req, int64_t ms, unsigned retries)
 	mw_buf_free(&b);
 }
 
-static void
-record_text(const struct mw_req *req, int64_t ms, unsigned retries)
+/* A value that holds more than letters, digits and such: in quotes, so that it cannot
+ * look like further fields. */
+static const char *
+quoted(struct mw_arena *arena, const char *value)
 {
-	char tag[16];
+	const unsigned char *p = (const unsigned char *)value;
+	char *out, *o;
+
+	while (*p > ' ' && *p != '"' && *p != '\\' && *p != '=' && *p != 0x7f)
+		p++;
+	if (*p == '\0')
+		return value;
+	out = o = mw_arena_alloc(arena, 2 * strlen(value) + 3);
+	if (out == NULL)
+		return "\"\"";
+	*o++ = '"';
+	for (; *value != '\0'; value++) {
+		if (*value == '"' || *value == '\\')
+			*o++ = '\\';
+		*o++ = *value;
+	}
+	*o++ = '"';
+	*o = '\0';
+	return out;
+}
+
+static void
+record_text(struct mw_req *req, int64_t ms, unsigned retries)
+{
+	struct mw_arena *arena = req->ctx.arena;
+	const char *path = mw_arena_printf(arena, "/%s", req->path != NULL ? req->path : "");
+	char tag[16], failed[128] = "";
 	size_t i;
 
 	for (i = 0; req->http->name[i] != '\0' && i < sizeof(tag) - 1; i++)
 		tag[i] = (char)toupper((unsigned char)req->http->name[i]);
 	tag[i] = '\0';
-	if (req->code == MW_OK)
-		mw_log(MW_INFO, "[%s] %s %d endpoint=%s userId=%s path=/%s durationMs=%lld "
-		    "success=true retries=%u source=%s requestId=%s", tag, req->method_name,
-		    req->status, req->http->name, req->user != NULL ? req->user : "-",
-		    req->path != NULL ? req->path : "", (long long)ms, retries,
-		    req->source != NULL ? req->source : "-", req->ctx.request_id);
-	else
-		mw_log(MW_INFO, "[%s] %s %d endpoint=%s userId=%s path=/%s durationMs=%lld "
-		    "success=false errorType=%s code=%s retries=%u source=%s requestId=%s: %s",
-		    tag, req->method_name, req->status, req->http->name,
-		    req->user != NULL ? req->user : "-", req->path != NULL ? req->path : "",
-		    (long long)ms, error_class(req), mw_code_info(req->code)->name, retries,
-		    req->source != NULL ? req->source : "-", req->ctx.request_id,
-		    req->ctx.err.msg);
+	if (req->code != MW_OK)
+		(void)snprintf(failed, sizeof(failed), " errorType=%s code=%s", error_class(req),
+		    mw_code_info(req->code)->name);
+	mw_log(MW_INFO, "[%s] %s %d endpoint=%s userId=%s path=%s durationMs=%lld "
+	    "success=%s%s retries=%u source=%s requestId=%s%s%s", tag, req->method_name,
+	    req->status, req->http->name, req->user != NULL ? quoted(arena, req->user) : "-",
+	    path != NULL ? quoted(arena, path) : "-", (long long)ms,
+	    req->code == MW_OK ? "true" : "false", failed, retries,
+	    req->source != NULL ? req->source : "-", quoted(arena, req->ctx.request_id),
+	    req->code == MW_OK ? "" : " error=",
+	    req->code == MW_OK ? "" : quoted(arena, req->ctx.err.msg));
 }
 
 void

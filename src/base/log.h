@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The log: one line per event, to stderr (the web server's error log) or a file
- * opened with O_APPEND.  Lines are at most MW_LOG_LINE bytes, control characters
- * become '?', and each is one write(2), so that processes do not interleave.
+ * opened with O_APPEND, and opened anew when another file (or none) has its name.
+ * Lines are at most MW_LOG_LINE bytes, what a terminal would obey is escaped
+ * (base/visible.h), and each is one write(2), so that processes do not interleave.
  */
 #ifndef MW_BASE_LOG_H
 #define MW_BASE_LOG_H

@@ -87,6 +87,12 @@ wait_open(void)
 	return wait_fd != -1 && epoll_ctl(wait_fd, EPOLL_CTL_ADD, STDIN_FILENO, &ev) == 0;
 }
 
+static void
+on_hup(int sig)
+{
+	(void)sig;
+}
+
 static bool
 signals_install(void)
 {
@@ -99,6 +105,11 @@ signals_install(void)
 	sa.sa_handler = on_stop;
 	sa.sa_flags = SA_RESTART;
 	if (sigaction(SIGTERM, &sa, NULL) == -1 || sigaction(SIGUSR1, &sa, NULL) == -1)
+		return false;
+	/* What a log rotation may send; the log follows its name by itself.  Not ignored:
+	 * programs that are started would inherit that. */
+	sa.sa_handler = on_hup;
+	if (sigaction(SIGHUP, &sa, NULL) == -1)
 		return false;
 	sa.sa_handler = SIG_IGN;
 	return sigaction(SIGPIPE, &sa, NULL) == 0;

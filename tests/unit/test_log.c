@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -46,9 +47,14 @@ test_text(void)
 	ok(strlen(line) > 24 && strcmp(line + 24, tail) == 0, "a line");
 	text[24] = '\0';
 	ok(mw_rfc3339_parse(line, &t) && mw_wall() - t < 60000, "begins with the time");
-	mw_log(MW_ERROR, "a\nb\x1b[31m\xff\xc3\xa9\xc2\x9b");
+	mw_log(MW_ERROR, "a\nb\t\x1b[31m\xff\xc3\xa9\xc2\x9b\x7f");
 	line = written();
-	ok(strstr(line, ": a?b?[31m?\xc3\xa9??\n") != NULL, "control characters are replaced");
+	ok(strstr(line, ": a\\nb\\t\\x1b[31m\\xff\xc3\xa9\\u{9b}\\x7f\n") != NULL,
+	    "control characters are escaped");
+	mw_log(MW_ERROR, "\u202egpj.exe\u2066 \u200f\u2028\u061c\u2027\u2070");
+	line = written();
+	ok(strstr(line, ": \\u{202e}gpj.exe\\u{2066} \\u{200f}\\u{2028}\\u{61c}\u2027\u2070\n") != NULL,
+	    "bidi marks and separators of lines, too");
 	mw_log_raw("{\"x\":1}", 7);
 	is_str(written(), "{\"x\":1}\n", "a raw line");
 }
@@ -119,7 +125,7 @@ test_json(void)
 	mw_log(MW_DEBUG, "say \"hi\"\\\n\xc3\xa9");
 	line = written();
 	ok(parse(line, &m), "a line is JSON");
-	is_str(m.text, "say \"hi\"\\?\xc3\xa9", "with the message");
+	is_str(m.text, "say \"hi\"\\\n\xc3\xa9", "with the message");
 	(void)snprintf(begin, sizeof(begin), "Z\",\"level\":\"debug\",\"name\":\"a\\\"b\",\"pid\":%ld,",
 	    (long)getpid());
 	ok(strstr(line, begin) != NULL, "and the other members");
@@ -185,6 +191,29 @@ test_open(void)
 	    "no others");
 }
 
+static void
+test_rotation(void)
+{
+	char old[80];
+
+	(void)snprintf(old, sizeof(old), "%s.1", path);
+	ok(mw_log_open("rot", path, MW_INFO, false), "open");
+	mw_log(MW_INFO, "before");
+	ok(rename(path, old) == 0, "rotated");
+	mw_log(MW_INFO, "after");
+	ok(strstr(written(), "after") != NULL && strstr(text, "before") == NULL,
+	    "a new file takes the next line");
+	ok(unlink(path) == 0 && rename(old, path) == 0, "another has its name");
+	mw_log_raw("{}", 2);
+	ok(strstr(written(), "before\n") != NULL && strstr(text, "\n{}\n") != NULL &&
+	    strstr(text, "after") == NULL, "and is written to");
+	ok(unlink(path) == 0 && mkdir(path, 0700) == 0, "something that cannot be opened");
+	mw_log(MW_INFO, "lost");
+	ok(rmdir(path) == 0, "is let alone");
+	mw_log(MW_INFO, "again");
+	ok(strstr(written(), "again\n") != NULL, "and the name is tried at the next line");
+}
+
 int
 main(void)
 {
@@ -196,6 +225,7 @@ main(void)
 	test_json();
 	test_threads();
 	test_open();
+	test_rotation();
 	(void)unlink(path);
 	(void)rmdir(dir);
 	return done();
