@@ -52,6 +52,10 @@ check_file(const struct stat *st, const char *path, struct mw_err *err)
 {
 	if (!S_ISREG(st->st_mode))
 		return mw_fail(err, MW_INTERNAL_ERROR, "secret file %s: not a regular file", path);
+	if (st->st_uid != 0 && geteuid() == 0)
+		return mw_fail(err, MW_INTERNAL_ERROR, "secret file %s: is for user %ld, but this "
+		    "process runs as root; run it as that user, or do: chown root %s", path,
+		    (long)st->st_uid, path);
 	if (st->st_uid != 0 && st->st_uid != geteuid())
 		return mw_fail(err, MW_INTERNAL_ERROR, "secret file %s: belongs to user %ld, who "
 		    "could change it; do: chown root %s", path, (long)st->st_uid, path);
@@ -62,6 +66,10 @@ check_file(const struct stat *st, const char *path, struct mw_err *err)
 		return mw_fail(err, MW_INTERNAL_ERROR, "secret file %s: its group may write or "
 		    "execute it (mode %04o); do: chmod g-wx %s", path,
 		    (unsigned)st->st_mode & 07777, path);
+	if ((st->st_mode & S_IRGRP) != 0 && !own_group(st->st_gid) && geteuid() == 0)
+		return mw_fail(err, MW_INTERNAL_ERROR, "secret file %s: is for group %ld, but this "
+		    "process runs as root; run it as a user of that group, or, for root alone, "
+		    "do: chmod g= %s", path, (long)st->st_gid, path);
 	if ((st->st_mode & S_IRGRP) != 0 && !own_group(st->st_gid))
 		return mw_fail(err, MW_INTERNAL_ERROR, "secret file %s: readable by group %ld, which "
 		    "is not this process's own; do: chgrp %ld %s", path, (long)st->st_gid,
