@@ -31,6 +31,7 @@ static const struct mw_class classes[] = {
 	[MW_PRECONDITION_FAILED] = { ANSWER, WELL, false },
 	[MW_BODY_TOO_LARGE] = { ANSWER, NOTHING, false },
 	[MW_FILE_TOO_LARGE] = { ANSWER, WELL, false },
+	[MW_UNSUPPORTED_MEDIA] = { ANSWER, NOTHING, false },
 	[MW_RANGE_NOT_SATISFIABLE] = { ANSWER, WELL, false },
 	[MW_TOO_MANY_REQUESTS] = { ANSWER, NOTHING, false },
 	[MW_COMMAND_ERROR] = { ANSWER, WELL, false },

@@ -30,6 +30,7 @@ static const struct mw_code_info codes[] = {
 	[MW_PRECONDITION_FAILED] = { "precondition_failed", 412, CLIENT, false, "other" },
 	[MW_BODY_TOO_LARGE] = { "body_too_large", 413, CLIENT, false, "other" },
 	[MW_FILE_TOO_LARGE] = { "file_too_large", 413, CLIENT, false, "other" },
+	[MW_UNSUPPORTED_MEDIA] = { "unsupported_media_type", 415, CLIENT, false, "other" },
 	[MW_RANGE_NOT_SATISFIABLE] = { "range_not_satisfiable", 416, CLIENT, false, "other" },
 	[MW_TOO_MANY_REQUESTS] = { "too_many_requests", 429, CLIENT, true, "other" },
 	[MW_COMMAND_ERROR] = { "command_error", 500, "command_error", false, "command" },

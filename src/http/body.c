@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "http/http.h"
+#include "http/internal.h"
 
 static enum mw_code
 too_large(struct mw_req *req, int64_t max)
@@ -17,6 +17,7 @@ too_large(struct mw_req *req, int64_t max)
 enum mw_code
 mw_req_read(struct mw_req *req, void *p, size_t cap, size_t *n)
 {
+	enum mw_code code;
 	long got;
 
 	*n = 0;
@@ -25,7 +26,7 @@ mw_req_read(struct mw_req *req, void *p, size_t cap, size_t *n)
 	if (req->length >= 0 && (uint64_t)(req->length - req->body_read) < cap)
 		cap = (size_t)(req->length - req->body_read);
 	if (cap == 0)
-		return MW_OK;
+		return mw_digest_end(req);
 	got = req->io->read(req->io->t, p, cap);
 	if (got < 0)
 		return mw_ctx_fail(&req->ctx, MW_INVALID_ARGUMENT,
@@ -38,23 +39,27 @@ mw_req_read(struct mw_req *req, void *p, size_t cap, size_t *n)
 	if (req->body_read > req->max_body)
 		return too_large(req, req->max_body);
 	*n = (size_t)got;
-	return MW_OK;
+	if ((code = mw_digest_add(req, p, (size_t)got)) == MW_OK &&
+	    (got == 0 || req->body_read == req->length))
+		code = mw_digest_end(req);
+	return code;
 }
 
 /* Of known length: straight into its place. */
 static enum mw_code
 body_sized(struct mw_req *req, char **body, size_t *n)
 {
-	size_t want = (size_t)req->length, used, got;
+	size_t want = (size_t)req->length, used = 0, got;
 	enum mw_code code;
 	char *p = mw_arena_alloc(req->ctx.arena, want + 1);
 
 	if (p == NULL)
 		return mw_ctx_nomem(&req->ctx);
-	for (used = 0; used < want; used += got) {
+	do {	/* also of nothing, for the sake of its sum */
 		if ((code = mw_req_read(req, p + used, want - used, &got)) != MW_OK)
 			return code;
-	}
+		used += got;
+	} while (used < want);
 	*body = p;
 	*n = used;
 	return MW_OK;

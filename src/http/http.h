@@ -16,6 +16,7 @@
 #include "base/path.h"
 
 struct mw_app;			/* the product; opaque here */
+struct mw_digests;		/* http/digest.c */
 struct mw_list;			/* conf/conf.h */
 
 #define MW_URI_MAX 8192		/* bytes of REQUEST_URI */
@@ -94,6 +95,7 @@ struct mw_req {
 	const char *raw_query;		/* after '?', or NULL */
 	const char *hint;		/* of the 403 without a secret */
 	int64_t announced;		/* Content-Length sent, -1 = none */
+	struct mw_digests *digests;	/* of the body, or NULL */
 	bool bodiless;			/* HEAD, 204, 304: bytes are counted and dropped */
 };
 
@@ -118,7 +120,8 @@ enum mw_code mw_req_query_choice(struct mw_req *req, const char *name,
 /*
  * The next bytes of the body; *n = 0 at its end.  MW_BODY_TOO_LARGE before
  * anything is read if Content-Length is over max_body, or as soon as more
- * arrives; MW_INVALID_ARGUMENT if it ends before Content-Length bytes.
+ * arrives; MW_INVALID_ARGUMENT if it ends before Content-Length bytes, or with its
+ * last ones if a sum of it, in Content-MD5 or the like, is another.
  */
 enum mw_code mw_req_read(struct mw_req *req, void *p, size_t cap, size_t *n) MW_MUST;
 

@@ -30,6 +30,16 @@ const char *mw_address_entry(struct mw_arena *arena, const char *s, size_t n);
 /* Was the variable `name` sent more than once? */
 bool mw_param_twice(struct mw_io *io, const char *name);
 
+/*
+ * What the headers say of the body: sums of it, to be compared as it is read, and what
+ * is refused (a part, a coding, a form).  mw_req_read() feeds them; the end fails with
+ * MW_INVALID_ARGUMENT when one of them does not hold.
+ */
+enum mw_code mw_digest_begin(struct mw_req *req) MW_MUST;
+enum mw_code mw_digest_add(struct mw_req *req, const void *p, size_t n) MW_MUST;
+enum mw_code mw_digest_end(struct mw_req *req) MW_MUST;
+void mw_digest_free(struct mw_req *req);
+
 /* The transports' loops: exit status. */
 int mw_fcgi_serve(const struct mw_http *http);
 int mw_cgi_serve(const struct mw_http *http);

@@ -19,6 +19,8 @@ answer(struct mw_req *req)
 		return mw_ctx_fail(&req->ctx, MW_BODY_TOO_LARGE,
 		    "the body has %lld bytes, more than the allowed %lld",
 		    (long long)req->length, (long long)req->max_body);
+	if ((code = mw_digest_begin(req)) != MW_OK)
+		return code;
 	return req->route->handle(req);
 }
 
@@ -60,6 +62,7 @@ mw_http_one(const struct mw_http *http, struct mw_io *io, struct mw_arena *arena
 	finish(&req, answer(&req));
 	if (http->end != NULL)
 		http->end(&req);
+	mw_digest_free(&req);
 	mw_buf_free(&req.head);
 	mw_buf_free(&req.extra);
 }

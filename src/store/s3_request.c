@@ -38,22 +38,32 @@ mw_s3_header(struct mw_s3_req *r, const char *name, const char *value)
 	return true;
 }
 
+/* Bytes from s on that an entity tag may have (RFC 9110 8.8.3), without those above
+ * 0x7f: a header with them is no UTF-8, and would not be one of our JSON. */
+static size_t
+etag_len(const char *s)
+{
+	size_t n = 0;
+
+	while (s[n] > 0x20 && s[n] != '"' && s[n] < 0x7f)
+		n++;
+	return n;
+}
+
 const char *
 mw_s3_etag(struct mw_arena *a, const char *s)
 {
-	const char *body, *p;
+	const char *body;
 	size_t n;
 
 	if (s == NULL || s[0] == '\0')
 		return NULL;
 	body = strncmp(s, "W/", 2) == 0 ? s + 2 : s;
-	n = strlen(body);
 	if (body[0] != '"')
-		return strcspn(body, "\" \t,") == n && mw_str_header_ok(body) ?
+		return etag_len(body) == strlen(body) && strchr(body, ',') == NULL ?
 		    mw_arena_printf(a, "\"%s\"", body) : NULL;
-	p = strchr(body + 1, '"');
-	return p != NULL && p[1] == '\0' && mw_str_header_ok(s) ?
-	    mw_arena_strdup(a, s) : NULL;
+	n = 1 + etag_len(body + 1);
+	return body[n] == '"' && body[n + 1] == '\0' ? mw_arena_strdup(a, s) : NULL;
 }
 
 static bool

@@ -89,3 +89,28 @@ def test_wrong_etag_is_not_served_glued(gw):
     gw.stub.fail(method="GET", etag='"%s"' % ("f" * 32))
     r = gw.raw("u", "f", "source=r2")
     assert not r.complete or r.body == BODY
+
+
+@pytest.mark.parametrize("heedless", [False, True])
+def test_if_range_is_ours_to_compare(r2, heedless):
+    """Whether the store heeds If-Match or not: a part of another version never goes out."""
+    r2.stub.heedless = heedless
+    r2.stub.put("users/u/f", BODY)
+    etag = r2.stub.objects["users/u/f"][1]
+
+    def part(tag, value):
+        return r2.raw("u", "f", "source=r2", [("Range", value), ("If-Range", tag)])
+    for value in ("bytes=5-9", "bytes=-4", "bytes=399999-", "bytes=400000-", "bytes=-0"):
+        r = part('"other"', value)
+        assert r.status == 200 and r.body == BODY and r.complete, (value, r)
+    assert part(etag, "bytes=5-9").body == BODY[5:10]
+    mw.check_error(part(etag, "bytes=400000-"), "range_not_satisfiable")
+
+
+@pytest.mark.parametrize("tag", ['"a b"', '"\xe9"', '"\t"', 'a b'])
+def test_no_entity_tag(r2, tag):
+    """What is none by RFC 9110 is not handed on, in a header or in JSON."""
+    r2.stub.put("users/u/f", b"x")
+    for query in ("source=r2", "source=r2&raw=1"):
+        r2.stub.fail(method="GET", etag=tag)
+        mw.check_error(r2.get("u", "f", query), "store_error")

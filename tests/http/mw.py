@@ -35,6 +35,7 @@ ERRORS = {
     "precondition_failed": (412, CLIENT, False),
     "body_too_large": (413, CLIENT, False),
     "file_too_large": (413, CLIENT, False),
+    "unsupported_media_type": (415, CLIENT, False),
     "range_not_satisfiable": (416, CLIENT, False),
     "too_many_requests": (429, CLIENT, True),
     "command_error": (500, "command_error", False),

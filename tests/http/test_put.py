@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import json
 import os
+import zlib
 
 import pytest
 
@@ -155,7 +156,7 @@ BODIES = [("empty", b""), ("one", b"x"), ("zeroes", b"\0" * 1000), ("every byte"
 
 
 @pytest.mark.parametrize("kind", ["application/octet-stream", "text/plain",
-                                  "application/x-www-form-urlencoded", "multipart/form-data", None])
+                                  "application/x-www-form-urlencoded", None])
 @mw.rows("body", [b[1] for b in BODIES])
 def test_raw(gw, user, body, kind):
     headers = [("X-Admin-Secret", gw.secret)] + ([("Content-Type", kind)] if kind else [])
@@ -262,3 +263,75 @@ def test_no_content_length(gw, user):
     assert r.status in (200, 400, 411, 501), r
     if r.status == 200:
         both(gw, user, "f", b"abcde")
+
+
+# ---- what a request says of its body ----
+
+REFUSED = [
+    ("part", "Content-Range", "bytes 4-8/9", "invalid_argument"),
+    ("part of unknown length", "Content-Range", "bytes 4-8/*", "invalid_argument"),
+    ("gzip", "Content-Encoding", "gzip", "unsupported_media_type"),
+    ("two codings", "Content-Encoding", "identity, gzip", "unsupported_media_type"),
+    ("chunks of S3", "Content-Encoding", "aws-chunked", "unsupported_media_type"),
+    ("form", "Content-Type", "multipart/form-data; boundary=b", "unsupported_media_type"),
+    ("form in capitals", "Content-Type", "Multipart/Form-Data;boundary=b", "unsupported_media_type"),
+]
+
+
+@pytest.mark.parametrize("name,value,code", [r[1:] for r in REFUSED], ids=[r[0] for r in REFUSED])
+def test_refused(gw, user, name, value, code):
+    """What would make another file of it than the client meant."""
+    gw.put_ok(user, "f", b"old")
+    obj = mw.check_error(gw.put(user, "f", b"tail!", headers=[(name, value)]), code, userId=user)
+    assert (name if name != "Content-Type" else "multipart/form-data") in obj["error"], obj
+    if name == "Content-Type":
+        assert "curl -X PUT --data-binary @FILE" in obj["error"], obj
+    both(gw, user, "f", b"old")
+
+
+@pytest.mark.parametrize("value", ["identity", "Identity", "identity, identity"])
+def test_identity(gw, user, value):
+    mw.check_json(gw.put(user, "f", b"new", headers=[("Content-Encoding", value)]))
+    both(gw, user, "f", b"new")
+
+
+def sums(body, change=0):
+    """Each header with the right value, of another's making than ours; change: a wrong one."""
+    def b64(raw):
+        return base64.b64encode(bytes([raw[0] ^ change]) + raw[1:]).decode()
+    yield "Content-MD5", b64(hashlib.md5(body).digest())
+    yield "x-amz-checksum-crc32", b64(zlib.crc32(body).to_bytes(4, "big"))
+    yield "x-amz-checksum-sha1", b64(hashlib.sha1(body).digest())
+    yield "x-amz-checksum-sha256", b64(hashlib.sha256(body).digest())
+    for name in ("Content-Digest", "Repr-Digest"):
+        yield name, "sha-256=:%s:" % b64(hashlib.sha256(body).digest())
+        yield name, "x=:AA==:,sha-512=:%s:;a=1 , md5=:%s:" % (
+            b64(hashlib.sha512(body).digest()), b64(hashlib.md5(body).digest()))
+    if body == b"123456789":
+        yield "x-amz-checksum-crc32c", b64(bytes.fromhex("e3069283"))
+        yield "x-amz-checksum-crc64nvme", b64(bytes.fromhex("ae8b14860a799888"))
+
+
+@pytest.mark.parametrize("body", [b"123456789", b"", b"x" * 70000], ids=["nine", "empty", "long"])
+def test_sums(gw, user, body):
+    for (name, value), (_, wrong) in zip(sums(body), sums(body, 1)):
+        gw.put_ok(user, "f", b"old")
+        for bad in (wrong, "no base64"):
+            mw.check_error(gw.put(user, "f", body, headers=[(name, bad)]), "invalid_argument",
+                           userId=user)
+            both(gw, user, "f", b"old")
+        mw.check_json(gw.put(user, "f", body, headers=[(name, value)]))
+        both(gw, user, "f", body)
+
+
+def test_sum_of_a_document(gw, user):
+    """The sum is that of the body, as it is sent; an unknown digest is nobody's."""
+    doc = b'{"content":"eA==","encoding":"base64"}'
+    md5 = base64.b64encode(hashlib.md5(doc).digest()).decode()
+    kind = ("Content-Type", "application/json")
+    mw.check_json(gw.put(user, "f", doc, headers=[kind, ("Content-MD5", md5),
+                                                  ("Content-Digest", "unixsum=:AAAA:")]))
+    both(gw, user, "f", b"x")
+    mw.check_error(gw.put(user, "f", doc + b" ", headers=[kind, ("Content-MD5", md5)]),
+                   "invalid_argument")
+    both(gw, user, "f", b"x")

@@ -194,6 +194,7 @@ static const struct {
 	{ MW_METHOD_NOT_ALLOWED, A, NOTHING, false }, { MW_CONFLICT, A, NOTHING, false },
 	{ MW_PROCESS_LOST, A, WELL, false }, { MW_PRECONDITION_FAILED, A, WELL, false },
 	{ MW_BODY_TOO_LARGE, A, NOTHING, false }, { MW_FILE_TOO_LARGE, A, WELL, false },
+	{ MW_UNSUPPORTED_MEDIA, A, NOTHING, false },
 	{ MW_RANGE_NOT_SATISFIABLE, A, WELL, false }, { MW_TOO_MANY_REQUESTS, A, NOTHING, false },
 	{ MW_COMMAND_ERROR, A, WELL, false }, { MW_PERMISSION_DENIED, A, WELL, false },
 	{ MW_NOT_SUPPORTED, A, WELL, false }, { MW_STORAGE_FULL, A, WELL, false },

@@ -207,6 +207,8 @@ test_etag(void)
 		{ "\"abc\"", "\"abc\"" }, { "abc", "\"abc\"" }, { "W/\"abc\"", "W/\"abc\"" },
 		{ "abc-2", "\"abc-2\"" }, { "", NULL }, { "\"abc", NULL }, { "\"a\"b\"", NULL },
 		{ "a b", NULL }, { "a\"", NULL }, { "\"a\nb\"", NULL }, { "\"", NULL },
+		{ "\"a b\"", NULL }, { "\"a\tb\"", NULL }, { "\"a\xe9\"", NULL }, { "a\xe9", NULL },
+		{ "\"\xc3\xa9\"", NULL }, { "\"\x7f\"", NULL }, { "\"a,b\"", "\"a,b\"" }, { "a,b", NULL },
 	};
 	size_t i;
 

@@ -23,6 +23,7 @@ struct flow {
 	struct mw_read *r;
 	const char *key;
 	bool ranged;		/* r->ranged, unless if_range said no */
+	bool other;		/* R2 sent a part of another version than if_range names */
 	bool begun;		/* the reader has its begin */
 	int64_t got;		/* bytes handed over since */
 };
@@ -111,7 +112,27 @@ r2_begin(void *arg, const struct mw_object *obj)
 	struct flow *f = arg;
 
 	mw_retry_answered(f->app, f->ctx, MW_UP_STORE);
-	return flow_begin(f, obj);
+	/* Not every store heeds If-Match in a GET. */
+	f->other = !f->begun && obj->partial && f->r->if_range != NULL &&
+	    strcmp(f->r->if_range, obj->etag) != 0;
+	return f->other ? MW_PRECONDITION_FAILED : flow_begin(f, obj);
+}
+
+/* A range that the object has not got: is it that of if_range at all? */
+static enum mw_code
+range_of_other(struct flow *f, struct mw_store *store)
+{
+	struct mw_err cause = f->ctx->err;
+	struct mw_object obj;
+	enum mw_code code;
+
+	mw_err_clear(&f->ctx->err);
+	if ((code = store->ops->head(store, f->ctx, f->key, &obj)) != MW_OK)
+		return code;
+	if (strcmp(f->r->if_range, obj.etag) != 0)
+		return MW_PRECONDITION_FAILED;
+	f->ctx->err = cause;
+	return MW_RANGE_NOT_SATISFIABLE;
 }
 
 static enum mw_code
@@ -144,7 +165,11 @@ try_r2(void *arg)
 		return unmodified(f, &obj) ? MW_OK : flow_begin(f, &obj);
 	}
 	code = store->ops->get(store, f->ctx, f->key, &get, &sink, &f->r->not_modified);
-	if (code == MW_PRECONDITION_FAILED && !f->begun && f->ranged && f->r->if_range != NULL) {
+	if (f->begun || !f->ranged || f->r->if_range == NULL)
+		return code;
+	if (code == MW_RANGE_NOT_SATISFIABLE)
+		code = range_of_other(f, store);
+	if (code == MW_PRECONDITION_FAILED) {
 		mw_err_clear(&f->ctx->err);	/* another version: the whole of it */
 		f->ranged = false;
 		get.ranged = false;
