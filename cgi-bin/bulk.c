@@ -56,7 +56,7 @@ restart(void *arg, struct mw_fleet_turn *t)
 {
 	const struct mw_fleet_request *f = &((struct bulk *)arg)->f;
 	struct mw_lifecycle c = { .user = t->user, .max_wake = f->max_wake, .sync = f->sync,
-	    .force = f->force };
+	    .remove = f->remove, .force = f->force };
 	enum mw_code code;
 
 	mw_app_limit(t->ctx, c.max_wake, mw_lifecycle_time(t->app->conf, &c));

@@ -266,7 +266,8 @@ query_stop(struct mw_req *req, struct mw_lifecycle *c)
 	enum mw_code code;
 
 	c->sync = true;
-	if ((code = mw_req_query_bool(req, "sync", &c->sync)) != MW_OK)
+	if ((code = mw_req_query_bool(req, "sync", &c->sync)) != MW_OK ||
+	    (code = mw_req_query_bool(req, "delete", &c->remove)) != MW_OK)
 		return code;
 	return mw_req_query_bool(req, "force", &c->force);
 }

@@ -57,7 +57,7 @@ struct mw_conf {
 		int64_t default_timeout, max_timeout, max_output, max_stored, keep, max_jobs;
 	} exec;
 	struct { int64_t max_operations, parallel; } batch;
-	struct { int64_t parallel, timeout; struct mw_list exclude; } sync;
+	struct { int64_t parallel, timeout; struct mw_list exclude, exclude_restore; } sync;
 	struct { int64_t concurrency, timeout; } bulk;
 	struct { int64_t max_bytes, drain_interval; } outbox;
 	struct {

@@ -128,6 +128,8 @@ const struct mw_setting mw_settings[] = {
 	MS("sync.timeout", sync.timeout, "540000"),
 	{ .key = "sync.exclude", .type = MW_SET_LIST, .offset = AT(sync.exclude),
 	    .def = "node_modules,.cache,*.tmp" },
+	{ .key = "sync.exclude_restore", .type = MW_SET_LIST, .offset = AT(sync.exclude_restore),
+	    .def = "" },
 
 	THREADS("bulk.concurrency", bulk.concurrency, "8"),
 	MS("bulk.timeout", bulk.timeout, "540000"),

@@ -8,7 +8,10 @@
 #include "base/str.h"
 #include "store/s3.h"
 
-/* x-amz-meta-mode: octal, perhaps with the type bits of a regular file. */
+/*
+ * x-amz-meta-mode: octal, perhaps with the type bits of a regular file; or decimal with
+ * them, as s3fs writes it.  Those, 32768 to 36863, are no such octal number.
+ */
 static int64_t
 meta_mode(const char *v)
 {
@@ -17,7 +20,9 @@ meta_mode(const char *v)
 
 	if (v == NULL || v[0] == '\0' || strlen(v) > 7)
 		return -1;
-	for (p = v; *p >= '0' && *p <= '7'; p++)
+	if (mw_str_uint(v, strlen(v), 0107777, &mode) && mode >= 0100000)
+		return mode & 07777;
+	for (mode = 0, p = v; *p >= '0' && *p <= '7'; p++)
 		mode = mode * 8 + (*p - '0');
 	if (*p != '\0' || ((mode & ~07777) != 0 && (mode & ~07777) != 0100000))
 		return -1;

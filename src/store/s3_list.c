@@ -61,21 +61,19 @@ compare(const void *a, const void *b)
 }
 
 /*
- * A row that may be handed out: a name we can ask for, below the prefix, after
- * what was handed out already.  Servers differ in whether start-after with a
+ * A row that may be handed out: below the prefix, after what was handed out already.
+ * Whether its name can be a path is for the caller to say, who counts those that cannot.  Servers differ in whether start-after with a
  * group's name skips that group; here it does.
  */
 static bool
 row_good(const struct listing *l, const struct mw_s3_row *row)
 {
 	const size_t prefix = strlen(l->req->prefix);
-	struct mw_err ignored = { 0 };
 	size_t n;
 
-	if (row->key == NULL || mw_key_check(row->key, MW_KEY_MAX, &ignored) != MW_OK ||
+	if (row->key == NULL || (n = strlen(row->key)) == 0 || n > MW_KEY_MAX ||
 	    strncmp(row->key, l->req->prefix, prefix) != 0)
 		return false;
-	n = strlen(row->key);
 	if (row->group && (l->req->recursive || n <= prefix || row->key[n - 1] != '/'))
 		return false;
 	return !l->has_last || strcmp(row->key, l->last) > 0;

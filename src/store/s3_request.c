@@ -170,7 +170,9 @@ fail_net(struct mw_s3_req *r, const struct mw_net_res *res)
 static enum mw_code
 fail_status(struct mw_s3 *s, struct mw_s3_req *r, bool body)
 {
-	bool foreign = body && r->doc.root != MW_S3_ERROR;
+	/* Only a HEAD has no document to tell S3 from a proxy by. */
+	bool foreign = r->doc.root != MW_S3_ERROR &&
+	    (body || strcmp(r->method, "HEAD") != 0);
 	const char *word = foreign ? "" : r->doc.code;
 	const struct mw_s3_class *c = mw_s3_classify(r->status, word, foreign);
 	const char *note = c->hint != NULL ? c->hint : r->doc.message;

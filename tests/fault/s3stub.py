@@ -41,15 +41,16 @@ class Fault:
     hang=s               wait, then close           delay=s wait, then answer rightly
     until=event          wait for it, then answer rightly
     cut=n                n body bytes, then close   etag=…  lie about the ETag
-    after=True           do what was asked, then fail
+    after=True           do what was asked, then fail        empty   status without a document
     """
 
     def __init__(self, method=None, key=None, times=1, status=None, headers=(), code=None,
-                 drop=False, hang=0, delay=0, cut=None, etag=None, after=False, until=None):
+                 drop=False, hang=0, delay=0, cut=None, etag=None, after=False, until=None,
+                 empty=False):
         self.method, self.key, self.times = method, key, times
         self.status, self.headers, self.code = status, dict(headers), code
         self.drop, self.hang, self.delay, self.cut = drop, hang, delay, cut
-        self.etag, self.after, self.until = etag, after, until
+        self.etag, self.after, self.until, self.empty = etag, after, until, empty
 
     def takes(self, call):
         return ((self.method is None or call.method == self.method)
@@ -154,6 +155,9 @@ class Handler(BaseHTTPRequestHandler):
             return True
         if fault.drop:
             self.cut_off()
+            return True
+        if fault.status and fault.empty:
+            self.answer(fault.status, b"", fault.headers)
             return True
         if fault.status:
             self.error(fault.status, fault.headers, fault.code)

@@ -71,6 +71,10 @@ def file_too_large(gw):
     return gw.put("u", "f", b"x", "target=r2")
 
 
+def unsupported_media_type(gw):
+    return gw.put("u", "f", b"x", headers=[("Content-Encoding", "gzip")])
+
+
 def range_not_satisfiable(gw):
     gw.put_ok("u", "f", b"x")
     gw.stub.reset()
@@ -163,7 +167,7 @@ def store_unavailable(gw):
 RECIPES = {f.__name__: f for f in (
     invalid_json, invalid_path, invalid_user_id, invalid_argument, forbidden, not_found,
     file_not_found, method_not_allowed, conflict, precondition_failed, body_too_large,
-    file_too_large, range_not_satisfiable, too_many_requests, permission_denied, not_supported,
+    file_too_large, unsupported_media_type, range_not_satisfiable, too_many_requests, permission_denied, not_supported,
     storage_full, deadline_exceeded, internal_error, store_error, sandbox_hibernating,
     sandbox_unreachable, sandbox_unavailable, wake_timeout, sandbox_capacity, store_unavailable)}
 

@@ -51,6 +51,8 @@ struct mw_list_job {
 	struct mw_ctx *ctx;
 	struct mw_listing *l;
 	const char *after;		/* from the cursor, or NULL */
+	bool after_dir;			/* it is the directory of that name */
+	bool marked;			/* an object of R2's says that the directory is there */
 	struct mw_list_rows rows;
 	struct mw_arena *names;		/* of their strings */
 	/* the sandbox */
@@ -65,7 +67,11 @@ struct mw_list_job {
 
 /* A copy of the entry, its strings in j->names. */
 enum mw_code mw_list_add(struct mw_list_job *g, struct mw_list_rows *r, const struct mw_listed *e) MW_MUST;
-void mw_list_sort(struct mw_list_rows *r);	/* by path */
+void mw_list_sort(struct mw_list_rows *r);	/* in this order: by path, a file before a directory */
+int mw_list_order(const struct mw_listed *a, const struct mw_listed *b);
+
+/* Is it on a page before the cursor? */
+bool mw_list_passed(const struct mw_list_job *g, const struct mw_listed *e);
 
 /* The name relative to the listed directory, as the path parser would have it; NULL if
  * it is ours or cannot be a path (then it is counted). */

@@ -15,10 +15,26 @@
 #define KEPT_MAX (4 * (MW_LIST_MAX + 1))	/* entries of a sandbox held at a time */
 #define NAMES_MAX ((size_t)16 << 20)		/* bytes of their names */
 
+int
+mw_list_order(const struct mw_listed *a, const struct mw_listed *b)
+{
+	int order = strcmp(a->path, b->path);
+
+	return order != 0 ? order : (a->type == MW_FT_DIR) - (b->type == MW_FT_DIR);
+}
+
+bool
+mw_list_passed(const struct mw_list_job *g, const struct mw_listed *e)
+{
+	int order = g->after == NULL ? 1 : strcmp(e->path, g->after);
+
+	return order < 0 || (order == 0 && (g->after_dir || e->type != MW_FT_DIR));
+}
+
 static int
 by_path(const void *a, const void *b)
 {
-	return strcmp(((const struct mw_listed *)a)->path, ((const struct mw_listed *)b)->path);
+	return mw_list_order(a, b);
 }
 
 enum mw_code
@@ -109,7 +125,7 @@ container_entry(void *arg, const struct mw_entry *entry)
 
 	if (entry->st.type == MW_FT_OTHER ||
 	    (e.path = mw_list_name(g, entry->path, path)) == NULL ||
-	    (g->after != NULL && strcmp(e.path, g->after) <= 0) ||
+	    mw_list_passed(g, &e) ||
 	    (g->bound != NULL && strcmp(e.path, g->bound) >= 0))
 		return MW_OK;
 	if (g->rows.n >= KEPT_MAX && (code = keep_first(g)) != MW_OK)
@@ -169,7 +185,8 @@ from_container(struct mw_list_job *g)
 
 /* ---- pages ---- */
 
-/* A cursor is the source and the last path, in hex: opaque, and safe in a URL. */
+/* A cursor is the source and the last path, in hex: opaque, and safe in a URL.  A
+ * directory's ends with a slash: R2 may have a file of its name, which comes before. */
 static enum mw_code
 read_cursor(struct mw_list_job *g)
 {
@@ -193,19 +210,23 @@ read_cursor(struct mw_list_job *g)
 		    mw_source_words[from], mw_source_words[l->source]);
 	l->source = from;
 	g->after = text + 1;
+	n = strlen(g->after);
+	if ((g->after_dir = n > 0 && g->after[n - 1] == '/'))
+		text[n] = '\0';
 	return MW_OK;
 }
 
 static enum mw_code
-write_cursor(struct mw_list_job *g, const char *last)
+write_cursor(struct mw_list_job *g, const struct mw_listed *last)
 {
-	size_t n = strlen(last);
-	char *text = mw_arena_printf(g->ctx->arena, "%c%s", g->l->from_source[0], last);
-	char *hex = mw_arena_alloc(g->ctx->arena, 2 * (n + 1) + 1);
+	char *text = mw_arena_printf(g->ctx->arena, "%c%s%s", g->l->from_source[0], last->path,
+	    last->type == MW_FT_DIR ? "/" : "");
+	char *hex = text == NULL ? NULL :
+	    mw_arena_alloc(g->ctx->arena, 2 * strlen(text) + 1);
 
-	if (text == NULL || hex == NULL)
+	if (hex == NULL)
 		return mw_ctx_nomem(g->ctx);
-	mw_str_hex((const unsigned char *)text, n + 1, hex);
+	mw_str_hex((const unsigned char *)text, strlen(text), hex);
 	g->l->next = hex;
 	return MW_OK;
 }
@@ -218,7 +239,7 @@ cut_page(struct mw_list_job *g)
 	struct mw_listed *page;
 	size_t first = 0, n;
 
-	while (g->after != NULL && first < g->rows.n && strcmp(g->rows.entry[first].path, g->after) <= 0)
+	while (first < g->rows.n && mw_list_passed(g, &g->rows.entry[first]))
 		first++;
 	n = g->rows.n - first;
 	if (n > (size_t)l->limit)
@@ -230,20 +251,22 @@ cut_page(struct mw_list_job *g)
 	l->entry = page;
 	l->n = n;
 	if (n > 0 && (first + n < g->rows.n || g->more))
-		return write_cursor(g, page[n - 1].path);
+		return write_cursor(g, &page[n - 1]);
 	return MW_OK;
 }
 
 /*
  * From the sandbox when it is known awake, else from R2; if that one cannot
- * answer, from the other.  Only who asks for the sandbox by name starts it.
+ * answer, from the other.  Only who asks for the sandbox by name starts it.  That it
+ * cannot help either, or has nothing there, is not the answer: R2's failure is.
  */
 static enum mw_code
 from_either(struct mw_list_job *g)
 {
 	struct mw_listing *l = g->l;
 	bool awake = mw_known_awake(g->app, l->user);
-	enum mw_code code;
+	enum mw_code code, second;
+	struct mw_err cause;
 
 	l->max_wake = 0;
 	code = awake ? from_container(g) : mw_list_from_r2(g);
@@ -251,10 +274,17 @@ from_either(struct mw_list_job *g)
 		return code;
 	mw_log(MW_WARN, "[FILES] userId=%s: %s cannot list /%s (%s), asking the other",
 	    l->user, l->from_source, l->path, g->ctx->err.msg);
+	cause = g->ctx->err;
 	mw_err_clear(&g->ctx->err);
 	g->rows.n = 0;
 	g->more = false;
-	return awake ? mw_list_from_r2(g) : from_container(g);
+	if (awake)
+		return mw_list_from_r2(g);
+	second = from_container(g);
+	if (second != MW_FILE_NOT_FOUND && !mw_is_outage(second))
+		return second;
+	g->ctx->err = cause;
+	return code;
 }
 
 static enum mw_code

@@ -23,18 +23,24 @@ r2_row(void *arg, const struct mw_list_row *row)
 	struct mw_list_job *g = arg;
 	char name[2 * MW_PATH_MAX], path[MW_PATH_MAX + 1];
 	struct mw_listed e = { .size = -1, .modified = -1, .mode = -1 };
+	bool marker;
 	size_t n;
 
 	if ((g->req.after = mw_arena_strdup(g->ctx->arena, row->key)) == NULL)
 		return mw_ctx_nomem(g->ctx);
 	(void)snprintf(name, sizeof(name), "%s", row->key + strlen(g->req.prefix));
 	n = strlen(name);
-	if (row->group && n > 0)
+	/* "dir/" without a byte is how other tools keep an empty directory. */
+	marker = !row->group && row->size == 0 && (n == 0 || name[n - 1] == '/');
+	g->marked = g->marked || marker;
+	if (marker && n == 0)
+		return MW_OK;
+	if (row->group || marker)
 		name[n - 1] = '\0';
 	if ((e.path = mw_list_name(g, name, path)) == NULL)
 		return MW_OK;
-	e.type = row->group ? MW_FT_DIR : MW_FT_FILE;
-	if (!row->group) {
+	e.type = row->group || marker ? MW_FT_DIR : MW_FT_FILE;
+	if (e.type == MW_FT_FILE) {
 		e.size = row->size;
 		e.modified = row->modified;
 		e.etag = row->etag;
@@ -168,7 +174,7 @@ merge(struct mw_list_job *g, const char *bound)
 	while (code == MW_OK && (a < g->rows.n || b < g->over.n)) {
 		const struct mw_listed *ra = a < g->rows.n ? &g->rows.entry[a] : NULL;
 		const struct mw_listed *rb = b < g->over.n ? &g->over.entry[b] : NULL;
-		int order = ra == NULL ? 1 : rb == NULL ? -1 : strcmp(ra->path, rb->path);
+		int order = ra == NULL ? 1 : rb == NULL ? -1 : mw_list_order(ra, rb);
 		const struct mw_listed *take = order < 0 ? ra : rb;
 
 		if (order <= 0)
@@ -176,8 +182,8 @@ merge(struct mw_list_job *g, const char *bound)
 		if (order >= 0)
 			b++;
 		if ((bound != NULL && strcmp(take->path, bound) > 0) || is_delete(take) ||
-		    (g->after != NULL && strcmp(take->path, g->after) <= 0) ||
-		    (out.n > 0 && strcmp(out.entry[out.n - 1].path, take->path) == 0))
+		    mw_list_passed(g, take) ||
+		    (out.n > 0 && mw_list_order(&out.entry[out.n - 1], take) == 0))
 			continue;
 		code = mw_list_add(g, &out, take);
 	}
@@ -256,7 +262,7 @@ mw_list_from_r2(struct mw_list_job *g)
 	mw_list_sort(&g->over);
 	if ((code = read_r2(g)) != MW_OK)
 		return code;
-	if (g->rows.n == 0 && g->l->skipped == 0 && g->after == NULL)
+	if (g->rows.n == 0 && g->l->skipped == 0 && !g->marked && g->after == NULL)
 		return nothing_there(g);
 	return MW_OK;
 }

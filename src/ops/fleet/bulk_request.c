@@ -176,7 +176,7 @@ static const struct mw_field members[] = {
 	FLAG("force", force, OP(RESTART) | OP(SYNC) | OP(CONFIG)),
 	{ .name = "direction", .expected = "\"backup\" or \"restore\"", .kind = MW_FIELD_WORD,
 	    .at = AT(direction), .words = mw_direction_words, .uses = OP(SYNC) },
-	FLAG("delete", remove, OP(SYNC)),
+	FLAG("delete", remove, OP(RESTART) | OP(SYNC)),
 	FLAG("dryRun", dry_run, OP(SYNC)),
 	{ .name = NULL }
 };

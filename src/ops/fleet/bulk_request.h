@@ -27,7 +27,7 @@ struct mw_fleet_request {
 	bool sync;			/* restart */
 	bool force;			/* restart, sync, config-patch */
 	enum mw_direction direction;	/* sync */
-	bool remove, dry_run;		/* sync */
+	bool remove, dry_run;		/* restart, sync; sync */
 	struct mw_exec_request exec;	/* exec: without user; key is the request's own */
 	struct mw_buf patch;		/* config-patch: a JSON object, as it was sent */
 };

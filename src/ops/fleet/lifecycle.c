@@ -89,11 +89,15 @@ only_seems_asleep(const struct mw_app *app, const struct mw_lifecycle *c)
 static enum mw_code
 stop(struct mw_app *app, struct mw_ctx *ctx, struct mw_lifecycle *c, bool end, bool *stopped)
 {
-	struct mw_sleep how = { .sync = c->sync, .force = c->force, .end = end, .again = true };
+	struct mw_sleep how = { .sync = c->sync, .remove = c->remove, .force = c->force,
+	    .end = end, .again = true };
 	unsigned turn;
 	enum mw_code code;
 
 	*stopped = false;
+	if (c->remove && !c->sync)
+		return mw_ctx_fail(ctx, MW_INVALID_ARGUMENT,
+		    "delete: it is part of the backup, and contradicts sync=false");
 	for (turn = 1; turn <= TURNS && how.again; turn++) {
 		how.changes = mw_quiesce_changes(app, c->user);
 		how.last = turn == TURNS;

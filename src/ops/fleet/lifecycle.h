@@ -11,6 +11,7 @@ struct mw_lifecycle {
 	int64_t max_wake;	/* ms; wake, restart */
 	bool wait;		/* wake: for its end; else it goes on by itself */
 	bool sync;		/* sleep, restart: back the files up first */
+	bool remove;		/* ... with what is not in the sandbox removed from R2 */
 	bool force;		/* sleep, restart: whatever runs, or fails to be backed up */
 
 	/* results */

@@ -102,11 +102,14 @@ jobs_first(struct stopping *s)
 }
 
 static enum mw_code
-sync_first(struct stopping *s)
+sync_first(struct stopping *s, const struct mw_sleep *how)
 {
-	struct mw_sync sync = { .user = s->user, .direction = MW_BACKUP };
+	struct mw_sync sync = { .user = s->user, .direction = MW_BACKUP, .remove = how->remove,
+	    .force = how->remove && how->force };
 	enum mw_code code = mw_sync(s->app, s->ctx, &sync);
 
+	if (code == MW_CONFLICT && how->remove)	/* it would remove too much */
+		return code;
 	if (code != MW_OK)
 		return not_kept(s, code, "The sync failed");
 	if (sync.failed.count == 0)
@@ -126,7 +129,7 @@ keep(struct stopping *s, const struct mw_sleep *how)
 	code = jobs_first(s);
 	if (how->sync && (code == MW_OK || how->force)) {
 		mw_err_clear(&s->ctx->err);
-		code = sync_first(s);
+		code = sync_first(s, how);
 		/* That may have taken minutes, in which a command may have been started. */
 		if (code == MW_OK)
 			code = jobs_first(s);

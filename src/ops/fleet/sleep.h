@@ -7,6 +7,7 @@
 
 struct mw_sleep {
 	bool sync;		/* back its files up first */
+	bool remove;		/* ... and what it has not away from R2 */
 	bool force;		/* although commands run, or the backup fails */
 	bool end;		/* its processes end, also where it sleeps with them kept */
 	bool filled;		/* it has a marker: there is something to keep */

@@ -205,6 +205,8 @@ one_path(struct compare *c)
 	};
 	enum mw_code code;
 
+	if (run->restore && mw_plan_excluded(&run->app->conf->sync.exclude_restore, c->path))
+		return MW_OK;
 	sides.excluded = mw_plan_excluded(&run->app->conf->sync.exclude, c->path);
 	if (run->restore ? c->has_s && c->s->type == MW_FT_FILE : c->has_r)
 		run->there++;
@@ -224,7 +226,9 @@ begin(struct compare *c)
 	if ((code = mw_r2_list_open(&c->r2, run->app, run->ctx, run->user,
 	    run->s)) != MW_OK)
 		return code;
-	if (!run->restore && !run->s->dry_run)
+	if (run->restore)
+		c->r2.made = run->links;
+	else if (!run->s->dry_run)
 		c->r2.run = run;
 	if ((code = mw_r2_list_next(&c->r2, &c->r)) != MW_OK)
 		return code;

@@ -19,6 +19,7 @@ struct mw_r2_list {
 	struct mw_ctx *ctx;
 	struct mw_sync *s;		/* takes the bad names; or NULL */
 	struct mw_sync_run *run;	/* takes old results; or NULL */
+	struct mw_sorted *made;		/* takes the directories that objects are markers of; or NULL */
 	struct mw_list_req req;		/* the next page */
 	struct mw_arena *page;		/* of the rows below */
 	struct mw_row *rows;

@@ -186,7 +186,7 @@ static bool
 add_made(struct mw_buf *in, const struct mw_row *row, bool modes)
 {
 	if (modes)
-		return row->type != MW_FT_DIR ||
+		return row->type != MW_FT_DIR || row->mode < 0 ||
 		    mw_buf_addf(in, "./%s\n%04o\n", row->path, (unsigned)row->mode & 07777);
 	if (row->type == MW_FT_DIR)
 		return mw_buf_addf(in, "./%s\nd\n", row->path);

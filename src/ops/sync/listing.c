@@ -71,20 +71,44 @@ note_old(struct mw_r2_list *l, const struct mw_list_row *row, const char *name)
 	return MW_OK;
 }
 
+/* "dir/" without a byte is how other tools keep an empty directory; "" is the user's own. */
+static bool
+is_marker(const struct mw_list_row *row, const char *name)
+{
+	return row->size == 0 && (name[0] == '\0' || name[strlen(name) - 1] == '/');
+}
+
+static enum mw_code
+add_marker(struct mw_r2_list *l, char *name)
+{
+	struct mw_row dir = { .path = name, .tag = "", .mode = -1, .type = MW_FT_DIR };
+
+	if (name[0] == '\0')
+		return MW_OK;
+	name[strlen(name) - 1] = '\0';
+	if (!wanted(l, name) || l->made == NULL ||
+	    mw_plan_excluded(&l->app->conf->sync.exclude_restore, name))
+		return MW_OK;
+	return mw_sorted_add(l->made, &dir, &l->ctx->err);
+}
+
 static enum mw_code
 add_object(void *arg, const struct mw_list_row *row)
 {
 	struct mw_r2_list *l = arg;
 	char *key = mw_arena_strdup(l->page, row->key);
-	const char *name;
+	char *name;
 	struct mw_row *r;
 
 	if (key == NULL)
 		return mw_ctx_nomem(l->ctx);
 	if (l->n == MW_R2_PAGE)
 		return mw_ctx_fail(l->ctx, MW_INTERNAL_ERROR, "R2 listed more than was asked for");
-	l->req.after = key;
+	if ((l->req.after = mw_arena_strdup(l->page, key)) == NULL)
+		return mw_ctx_nomem(l->ctx);
 	name = key + strlen(l->req.prefix);
+	if (is_marker(row, name))
+		return add_marker(l, name);
 	if (!wanted(l, name))
 		return note_old(l, row, name);
 	r = &l->rows[l->n];

@@ -16,7 +16,8 @@ restore_pending(void *arg, const struct mw_outbox_row *row)
 	struct mw_sync_result o = { .act = MW_ACT_KEEP };
 	enum mw_code code;
 
-	if (row->op == MW_OUTBOX_DELETE)
+	if (row->op == MW_OUTBOX_DELETE ||
+	    mw_plan_excluded(&run->app->conf->sync.exclude_restore, row->path))
 		return MW_OK;
 	code = mw_sync_down(&w, &item, &o);
 	if (code != MW_CONFLICT && code != MW_PERMISSION_DENIED)
