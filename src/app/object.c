@@ -3,6 +3,7 @@
 #include "app/object.h"
 
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "base/str.h"
 #include "app/retry.h"
@@ -14,6 +15,7 @@ struct call {
 	struct mw_store *store;
 	const char *key;
 	struct mw_object *obj;
+	const struct mw_object *listed;
 	struct mw_spool *spool;
 	const struct mw_get *get;
 	const struct mw_sink *sink;
@@ -65,13 +67,36 @@ mw_object_there(struct mw_app *app, struct mw_ctx *ctx, const char *key, struct 
 
 /* ---- get ---- */
 
+int64_t
+mw_spool_share(const struct mw_app *app)
+{
+	struct statvfs fs;
+
+	if (fstatvfs(app->spool_dir, &fs) != 0)
+		return 0;
+	return (int64_t)(fs.f_bavail * fs.f_frsize) / (2 * app->conf->sync.parallel);
+}
+
+/* Before a byte of it comes: what the store announces may be anything. */
 static enum mw_code
 get_begin(void *arg, const struct mw_object *obj)
 {
 	struct call *c = arg;
+	int64_t most = mw_spool_share(c->app);
+	enum mw_code code;
 
 	*c->obj = *obj;
-	return MW_OK;
+	if (c->listed != NULL && strcmp(c->listed->etag, obj->etag) == 0 &&
+	    c->listed->size != obj->size) {
+		code = mw_ctx_fail(c->ctx, MW_STORE_ERROR, "GET %.120s: the store announces %lld "
+		    "bytes, and lists %lld", c->key, (long long)obj->size,
+		    (long long)c->listed->size);
+		c->ctx->err.object = true;
+		return code;
+	}
+	return obj->size <= most ? MW_OK : mw_ctx_fail(c->ctx, MW_FILE_TOO_LARGE,
+	    "GET %.120s: it has %lld bytes; state.path's disk has room for %lld of one file",
+	    c->key, (long long)obj->size, (long long)most);
 }
 
 static enum mw_code
@@ -118,10 +143,11 @@ try_get(void *arg)
 }
 
 enum mw_code
-mw_object_get(struct mw_app *app, struct mw_ctx *ctx, const char *key, struct mw_spool *spool,
-    struct mw_object *obj)
+mw_object_get(struct mw_app *app, struct mw_ctx *ctx, const char *key,
+    const struct mw_object *listed, struct mw_spool *spool, struct mw_object *obj)
 {
-	struct call c = { .app = app, .ctx = ctx, .key = key, .spool = spool, .obj = obj };
+	struct call c = { .app = app, .ctx = ctx, .key = key, .listed = listed, .spool = spool,
+	    .obj = obj };
 
 	return ask(&c, try_get);
 }

@@ -19,10 +19,16 @@ enum mw_code mw_object_there(struct mw_app *app, struct mw_ctx *ctx, const char 
 /*
  * GET `key` into *spool (fd -1 or an earlier one, which is dropped).  The size must be
  * right, and the MD5 where the ETag is one: a short or altered transfer is
- * MW_STORE_UNAVAILABLE.  Drop the spool in any case.
+ * MW_STORE_UNAVAILABLE.  listed: its etag and size in a listing, or NULL; the same object
+ * with another size is MW_STORE_ERROR, and this object's own trouble.  One that is larger
+ * than mw_spool_share() is MW_FILE_TOO_LARGE.  Drop the spool in any case.
  */
 enum mw_code mw_object_get(struct mw_app *app, struct mw_ctx *ctx, const char *key,
-    struct mw_spool *spool, struct mw_object *obj) MW_MUST;
+    const struct mw_object *listed, struct mw_spool *spool, struct mw_object *obj) MW_MUST;
+
+/* Bytes that one file may take of the spool's disk: all transfers together leave half of
+ * it to others, whatever sizes a sandbox or a store claims. */
+int64_t mw_spool_share(const struct mw_app *app);
 
 /* GET, all of it or a range, into a sink whose begin is called for each attempt. */
 enum mw_code mw_object_read(struct mw_app *app, struct mw_ctx *ctx, const char *key,

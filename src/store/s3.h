@@ -81,6 +81,9 @@ struct mw_s3_class {
  */
 const struct mw_s3_class *mw_s3_classify(int status, const char *word, bool foreign);
 
+/* Reading an object: what it is if that refuses this object alone; NULL: it does not. */
+const char *mw_s3_object_hint(const struct mw_s3_class *c, int status);
+
 /* And of a call that had no answer. */
 enum mw_code mw_s3_of_end(enum mw_net_end end);
 

@@ -11,6 +11,7 @@
 #define CLOCK "the clocks differ: check this machine's time"
 #define WHERE "check store.s3.endpoint, region and path_style"
 #define BUCKET "create the bucket or correct store.s3.bucket"
+#define OWN "rules, a key or a storage class of this object forbid it"
 #define TRANSIT "the content was damaged on its way"
 
 static const struct mw_s3_class words[] = {
@@ -113,6 +114,21 @@ mw_s3_classify(int status, const char *word, bool foreign)
 			break;
 	}
 	return &statuses[i];
+}
+
+/*
+ * A key, a clock or a place that is wrong has words of its own, and fails the listing too.
+ * What else is refused is that object alone: AccessDenied, InvalidObjectState, a key of
+ * the client's that it was encrypted with (400), or a HEAD's status without a word.
+ */
+const char *
+mw_s3_object_hint(const struct mw_s3_class *c, int status)
+{
+	if (c->code != MW_STORE_ERROR || status < 400 || status > 499)
+		return NULL;
+	if (c->word != NULL)
+		return strcmp(c->word, "AccessDenied") == 0 ? OWN : NULL;
+	return status == 401 || status == 404 ? NULL : OWN;
 }
 
 enum mw_code

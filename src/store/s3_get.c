@@ -51,6 +51,18 @@ meta_mtime(const char *v)
 	return s * 1000 + ms;
 }
 
+/* An answer that is none for this object.  Were it no S3 server, nothing would be listed. */
+static enum mw_code
+of_object(struct mw_err *err, const char *what)
+{
+	enum mw_code code = mw_fail(err, MW_STORE_ERROR, "%s", what);
+
+	err->object = true;
+	return code;
+}
+
+#define NO_SIZE "the store's answer does not tell the object's size: was it decoded on the way?"
+
 /* What the head of an answer to GET or HEAD says of the object, but its size. */
 static enum mw_code
 object_head(struct mw_s3 *s, struct mw_ctx *ctx, struct mw_object *obj, struct mw_err *err)
@@ -65,8 +77,7 @@ object_head(struct mw_s3 *s, struct mw_ctx *ctx, struct mw_object *obj, struct m
 	obj->mtime = meta_mtime(mw_net_header(s->net, "x-amz-meta-mtime"));
 	obj->etag = mw_s3_etag(ctx->arena, mw_net_header(s->net, "ETag"));
 	if (obj->etag == NULL)
-		return mw_fail(err, MW_STORE_ERROR,
-		    "the store's answer has no ETag: is the endpoint an S3 server?");
+		return of_object(err, "the store's answer has no ETag");
 	obj->etag_is_md5 = mw_s3_etag_is_md5(s, obj->etag);
 	if (type != NULL && (obj->content_type = mw_arena_strdup(ctx->arena, type)) == NULL)
 		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
@@ -112,10 +123,7 @@ mw_s3_head(struct mw_s3 *s, struct mw_ctx *ctx, const char *key, struct mw_objec
 	}
 	if ((code = object_head(s, ctx, obj, err)) != MW_OK)
 		return code;
-	if (!content_length(s, &obj->size))
-		return mw_fail(err, MW_STORE_ERROR,
-		    "the store's answer for %s does not tell the object's size", key);
-	return MW_OK;
+	return content_length(s, &obj->size) ? MW_OK : of_object(err, NO_SIZE);
 }
 
 struct getting {
@@ -163,8 +171,7 @@ get_begin(struct getting *g, int status)
 	} else if (status == 200 && content_length(g->s, &obj->size))
 		obj->to = obj->size - 1;
 	else
-		return mw_fail(&g->err, MW_STORE_ERROR,
-		    "the store's answer %d does not tell the object's size", status);
+		return of_object(&g->err, NO_SIZE);
 	g->due = obj->to - obj->from + 1;
 	return g->sink->begin(g->sink->arg, obj);
 }
@@ -244,9 +251,12 @@ mw_s3_get(struct mw_store *st, struct mw_ctx *ctx, const char *key,
 			*opt->unmodified = g.obj;
 		return MW_OK;
 	}
+	if (g.code != MW_OK && g.err.code != MW_OK) {
+		(void)mw_ctx_fail(ctx, g.code, "%s: %s", key, g.err.msg);
+		ctx->err.object = g.err.object;
+	}
 	if (g.code != MW_OK)
-		return g.err.code == MW_OK ? g.code :
-		    mw_ctx_fail(ctx, g.code, "%s: %s", key, g.err.msg);
+		return g.code;
 	if (code != MW_OK)
 		return mw_s3_done(ctx, &r);
 	*not_modified = r.status == 304;

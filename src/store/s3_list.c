@@ -8,6 +8,8 @@
 #include "base/str.h"
 #include "store/s3.h"
 
+#define EMPTY_MAX 100		/* pages; a store may send some, of deleted names */
+
 struct listing {
 	struct mw_s3 *s;
 	struct mw_ctx *ctx;
@@ -16,6 +18,7 @@ struct listing {
 	void *arg;
 	int64_t given;
 	bool more, stop;
+	unsigned empty;			/* pages in a row that brought nothing new */
 	char token[8192];		/* of the next page; outlives scratch memory */
 	char last[MW_KEY_MAX + 1];	/* no row up to this key is handed out (again) */
 	bool has_last;
@@ -131,6 +134,7 @@ page(struct listing *l)
 {
 	struct mw_s3_req r = { .method = "GET" };
 	enum mw_code code;
+	int64_t given;
 
 	mw_s3_begin(l->s);
 	if ((r.query = query(l)) == NULL)
@@ -140,6 +144,7 @@ page(struct listing *l)
 	if (r.doc.root != MW_S3_LIST)
 		return mw_ctx_fail(l->ctx, MW_STORE_ERROR,
 		    "the store's listing cannot be read");
+	given = l->given;
 	if ((code = rows(l, &r.doc)) != MW_OK || l->stop)
 		return code;
 	if (!r.doc.truncated) {
@@ -152,7 +157,9 @@ page(struct listing *l)
 		return mw_ctx_fail(l->ctx, MW_STORE_ERROR,
 		    "the store's listing does not say where it goes on");
 	memcpy(l->token, r.doc.token, strlen(r.doc.token) + 1);
-	return MW_OK;
+	l->empty = l->given > given ? 0 : l->empty + 1;
+	return l->empty < EMPTY_MAX ? MW_OK : mw_ctx_fail(l->ctx, MW_STORE_ERROR,
+	    "the store's listing goes on and on: %u pages without a new name", l->empty);
 }
 
 enum mw_code

@@ -175,7 +175,9 @@ fail_status(struct mw_s3 *s, struct mw_s3_req *r, bool body)
 	    (body || strcmp(r->method, "HEAD") != 0);
 	const char *word = foreign ? "" : r->doc.code;
 	const struct mw_s3_class *c = mw_s3_classify(r->status, word, foreign);
-	const char *note = c->hint != NULL ? c->hint : r->doc.message;
+	const char *own = r->key != NULL && (strcmp(r->method, "GET") == 0 ||
+	    strcmp(r->method, "HEAD") == 0) ? mw_s3_object_hint(c, r->status) : NULL;
+	const char *note = own != NULL ? own : c->hint != NULL ? c->hint : r->doc.message;
 	enum mw_code code = c->code;
 
 	/* A bucket is no file: what is missing is the bucket. */
@@ -185,6 +187,7 @@ fail_status(struct mw_s3 *s, struct mw_s3_req *r, bool body)
 	    r->status, word[0] == '\0' ? "" : " ", word, r->method,
 	    r->key == NULL ? s->bucket : r->key, note[0] == '\0' ? "" : ": ", note);
 	r->err.retry_after = retry_after(s);
+	r->err.object = own != NULL;
 	return code;
 }
 

@@ -42,15 +42,17 @@ class Fault:
     until=event          wait for it, then answer rightly
     cut=n                n body bytes, then close   etag=…  lie about the ETag
     after=True           do what was asked, then fail        empty   status without a document
+    lie={name: value}    headers of a right answer, None = without it
     """
 
     def __init__(self, method=None, key=None, times=1, status=None, headers=(), code=None,
                  drop=False, hang=0, delay=0, cut=None, etag=None, after=False, until=None,
-                 empty=False):
+                 empty=False, lie=()):
         self.method, self.key, self.times = method, key, times
         self.status, self.headers, self.code = status, dict(headers), code
         self.drop, self.hang, self.delay, self.cut = drop, hang, delay, cut
         self.etag, self.after, self.until, self.empty = etag, after, until, empty
+        self.lie = dict(lie)
 
     def takes(self, call):
         return ((self.method is None or call.method == self.method)
@@ -86,13 +88,19 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         self.connection.shutdown(socket.SHUT_RDWR)
 
-    def answer(self, status, body=b"", headers=(), length=None, send=None):
+    def answer(self, status, body=b"", headers=(), send=None, lie=()):
         self.call.status = status
         self.send_response(status)
-        for n, v in dict(headers).items():
-            self.send_header(n, v)
+        head = dict(headers)
         if status != 304:
-            self.send_header("Content-Length", str(len(body) if length is None else length))
+            head["Content-Length"] = str(len(body))
+        head.update(lie)
+        for n, v in head.items():
+            if v is not None:
+                self.send_header(n, v)
+        if head.get("Content-Length", "") is None:
+            self.send_header("Connection", "close")
+            self.close_connection = True
         self.end_headers()
         if self.command != "HEAD" and status not in (204, 304):
             self.wfile.write(body if send is None else body[:send])
@@ -198,7 +206,7 @@ class Handler(BaseHTTPRequestHandler):
     def get(self, body, fault):
         stub, key = self.server.stub, self.call.key
         if not key:
-            return self.list()
+            return stub.list(self) if stub.list else self.list()
         with stub.lock:
             obj = stub.objects.get(key)
         if obj is None:
@@ -225,7 +233,7 @@ class Handler(BaseHTTPRequestHandler):
             headers["Content-Range"] = "bytes %d-%d/%d" % (a, b, total)
             data, status = data[a:b + 1], 206
         cut = fault.cut if fault and fault.cut is not None and fault.cut < len(data) else None
-        self.answer(status, data, headers, send=cut)
+        self.answer(status, data, headers, send=cut, lie=fault.lie if fault else ())
         if cut is not None:
             self.cut_off()
 
@@ -309,6 +317,7 @@ class Stub:
         self.lock, self.objects, self.calls, self.faults = threading.Lock(), {}, [], []
         self.clock = 0              # of its Date headers, s ahead of ours
         self.heedless = False       # of If-Match in a GET
+        self.list = None            # answers listings instead, given the handler
         self.before = None          # called with each call before it is answered
         self.stopping = threading.Event()
         self.server = None

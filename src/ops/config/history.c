@@ -194,7 +194,7 @@ mw_history_get(struct mw_app *app, struct mw_ctx *ctx, const char *user,
 		return mw_ctx_fail(ctx, MW_FILE_NOT_FOUND,
 		    "There is no version %lld of the configuration; %zu are kept", (long long)version, n);
 	*found = v[version - 1];
-	if ((code = mw_object_get(app, ctx, found->key, &spool, &obj)) == MW_OK) {
+	if ((code = mw_object_get(app, ctx, found->key, NULL, &spool, &obj)) == MW_OK) {
 		*len = (size_t)spool.size;
 		if ((*text = mw_arena_alloc(ctx->arena, *len + 1)) == NULL)
 			code = mw_ctx_nomem(ctx);

@@ -35,7 +35,7 @@ write_object(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb, cons
 
 	if (key == NULL)
 		return mw_ctx_nomem(ctx);
-	code = mw_object_get(app, ctx, key, &spool, &obj);
+	code = mw_object_get(app, ctx, key, NULL, &spool, &obj);
 	if (code == MW_FILE_NOT_FOUND) {	/* deleted since the mark was set */
 		mw_err_clear(&ctx->err);
 		code = MW_OK;
@@ -72,7 +72,7 @@ static bool
 only_this_path(struct mw_ctx *ctx, const char *user, const char *path, enum mw_code code)
 {
 	if (code != MW_CONFLICT && code != MW_PERMISSION_DENIED && code != MW_INVALID_PATH &&
-	    code != MW_FILE_TOO_LARGE)
+	    code != MW_FILE_TOO_LARGE && !ctx->err.object)
 		return false;
 	mw_log(MW_WARN, "[SYNC] userId=%s: /%s cannot be restored, skipped: %s", user, path,
 	    ctx->err.msg);

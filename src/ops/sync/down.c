@@ -58,13 +58,13 @@ from_r2(struct download *d, struct mw_sync_result *o)
 	struct mw_sync_worker *w = d->w;
 	struct mw_spool spool = { .fd = -1 };
 	const char *key = mw_store_key(w->app->conf, w->ctx->arena, w->run->user, d->item->path);
-	struct mw_object obj;
+	struct mw_object obj, listed = { .etag = d->item->tag, .size = d->item->r2_size };
 	enum mw_code code;
 	bool known;
 
 	if (key == NULL)
 		return mw_ctx_nomem(w->ctx);
-	code = mw_object_get(w->app, w->ctx, key, &spool, &obj);
+	code = mw_object_get(w->app, w->ctx, key, &listed, &spool, &obj);
 	if (code == MW_FILE_NOT_FOUND) {	/* deleted since it was listed */
 		mw_err_clear(&w->ctx->err);
 		o->act = MW_ACT_NONE;

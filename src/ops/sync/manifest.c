@@ -192,8 +192,12 @@ mw_manifest_open(struct mw_app *app, struct mw_ctx *ctx, const char *user,
 	mw_manifest_none(m);
 	if (key == NULL)
 		return mw_ctx_nomem(ctx);
-	code = mw_object_get(app, ctx, key, &m->spool, &obj);
-	if (code == MW_FILE_NOT_FOUND) {
+	code = mw_object_get(app, ctx, key, NULL, &m->spool, &obj);
+	/* It is only a memory: without it everything is compared. */
+	if (code == MW_FILE_NOT_FOUND || code == MW_FILE_TOO_LARGE || ctx->err.object) {
+		if (code != MW_FILE_NOT_FOUND)
+			mw_log(MW_ERROR, "[SYNC] userId=%s: going on without %s: %s", user,
+			    MW_NAME_MANIFEST, ctx->err.msg);
 		mw_err_clear(&ctx->err);
 		mw_spool_drop(&m->spool);
 		return MW_OK;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a transfer of either direction asks of one path: content, stat, HEAD and lock. */
 #include <string.h>
-#include <sys/statvfs.h>
 
 #include "base/clock.h"
 #include "base/str.h"
@@ -48,25 +47,11 @@ struct reading {
 	bool begun;
 };
 
-/*
- * What one file may take of the spool's disk: all transfers together leave half of
- * it to others, whatever sizes a sandbox claims.
- */
-static int64_t
-share(const struct mw_app *app)
-{
-	struct statvfs fs;
-
-	if (fstatvfs(app->spool_dir, &fs) != 0)
-		return 0;
-	return (int64_t)(fs.f_bavail * fs.f_frsize) / (2 * app->conf->sync.parallel);
-}
-
 static enum mw_code
 read_begin(void *arg, const struct mw_stat *st, int64_t from, int64_t to)
 {
 	struct reading *r = arg;
-	int64_t most = share(r->w->app);
+	int64_t most = mw_spool_share(r->w->app);
 
 	(void)from;
 	(void)to;

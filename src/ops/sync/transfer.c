@@ -15,10 +15,10 @@ removes(enum mw_act act)
 
 /* Does this failure concern one path alone? */
 static bool
-row_only(enum mw_code code)
+row_only(enum mw_code code, const struct mw_err *err)
 {
-	return !mw_is_outage(code) && code != MW_STORAGE_FULL && code != MW_INTERNAL_ERROR &&
-	    code != MW_CLIENT_GONE;
+	return err->object || (!mw_is_outage(code) && code != MW_STORAGE_FULL && code != MW_INTERNAL_ERROR &&
+	    code != MW_CLIENT_GONE);
 }
 
 static enum mw_code
@@ -124,7 +124,7 @@ settle(struct mw_sync_worker *w, const struct mw_row *item, enum mw_code code,
 			run->code = err.code;
 			run->err = err;
 		}
-	} else if (row_only(code)) {
+	} else if (row_only(code, &w->ctx->err)) {
 		mw_sync_note(run->ctx->arena, &run->s->failed, item->path, code, w->ctx->err.msg);
 		mw_log(MW_WARN, "[SYNC] userId=%s: /%s: %s", run->user, item->path, w->ctx->err.msg);
 	} else if (run->code == MW_OK && mw_left(run->deadline) == 0) {
