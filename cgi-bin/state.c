@@ -14,6 +14,7 @@
 #include "ops/wake/gateway.h"
 #include "ops/ready/user_state.h"
 #include "ops/fleet/users.h"
+#include "ops/sync/answer.h"
 #include "ops/ready/wake_result.h"
 #include "app/names.h"
 
@@ -241,6 +242,8 @@ send_change(struct mw_req *req, int status, const struct mw_lifecycle *c)
 	(void)mw_json_add(&b, "action", c->action);
 	(void)mw_json_add_int(&b, "waitedMs", c->waited);
 	(void)mw_json_add_int(&b, "attempts", req->ctx.attempts);
+	if (c->failed.count > 0)
+		mw_sync_add_failed(&b, req->ctx.arena, "failed", &c->failed);
 	return mw_res_object(req, status, &b);
 }
 

@@ -53,6 +53,10 @@ struct mw_stat {
 struct mw_entry {
 	const char *path;	/* relative to the listed directory, raw bytes from below: parse before use */
 	struct mw_stat st;
+	bool *skip;		/* set to true: do not look into this directory; or NULL */
+	/* Not MW_OK: what is in this directory, given before, cannot be told, and why. */
+	enum mw_code code;
+	const char *error;
 };
 typedef enum mw_code (*mw_entry_fn)(void *arg, const struct mw_entry *e);
 typedef enum mw_code (*mw_user_fn)(void *arg, const char *user);

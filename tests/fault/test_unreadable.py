@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """One path that cannot be read, in R2 or in the sandbox, never takes the user down."""
+import fcntl
+import os
+import signal
+
 import pytest
 
 import mw
-from test_sync_faults import ready, sync, wipe
+from test_sync_faults import ready, sync, wipe, write
 
 ONE = "users/u/one"
 # What a store says when it gives one object to nobody, or a wrong answer for it.
@@ -80,3 +84,70 @@ def test_a_listing_that_never_ends(r2, new):
     r2.stub.list = None
     assert pages[0] <= 500, pages
     sync(r2, failed=[])
+
+
+@pytest.fixture
+def shut(r2):
+    """Directories of u that nobody may list, one of them excluded; R2 has what is in it."""
+    if not r2.local or r2.root_inside:
+        pytest.skip("no mode stops the sandbox's own user")
+    ready(r2, "a", "dir/in", "dir-x/in")
+    sync(r2)
+    os.chmod(r2.sandbox("u", "dir"), 0)
+    yield r2
+    if os.path.isdir(r2.sandbox("u", "dir")):
+        os.chmod(r2.sandbox("u", "dir"), 0o700)
+
+
+@pytest.mark.parametrize("query", ["", "delete=true", "delete=true&force=true"])
+def test_a_directory_that_cannot_be_listed(shut, query):
+    write(shut, "new", b"x")
+    obj = sync(shut, query, uploaded=1, deleted=0, failedCount=1, verified=False)
+    assert obj["failed"][0]["path"] == "/dir", obj
+    assert obj["failed"][0]["code"] == "permission_denied", obj
+    assert shut.stub.get("users/u/dir/in") == b"content of dir/in"
+    names = [f["relativePath"] for f in mw.check_json(
+        shut.list("u", "source=container&recursive=true"))["files"]]
+    assert "new" in names and "dir-x/in" in names and "dir/in" not in names, names
+    os.chmod(shut.sandbox("u", "dir"), 0o700)
+    sync(shut, failed=[], verified=True, uploaded=0)
+
+
+def test_a_directory_without_search(shut):
+    os.chmod(shut.sandbox("u", "dir"), 0o400)
+    obj = sync(shut, "delete=true&force=true", deleted=0, failedCount=1)
+    assert obj["failed"][0]["path"] == "/dir", obj
+
+
+@pytest.mark.parametrize("verb", ["sleep", "restart"])
+def test_sleep_goes_on(shut, verb):
+    write(shut, "new", b"x")
+    os.chmod(shut.sandbox("u", "new"), 0)
+    obj = mw.check_json(shut.call("POST", "/api/super/users/u/" + verb, timeout=60))
+    assert sorted(f["path"] for f in obj["failed"]) == ["/dir", "/new"], obj
+    assert obj["currentState"] == ("sleeping" if verb == "sleep" else "active"), obj
+
+
+def test_excluded_names_are_not_opened(shut):
+    os.makedirs(shut.sandbox("u", "node_modules/x"))
+    write(shut, "node_modules/f", b"x")
+    os.chmod(shut.sandbox("u", "node_modules"), 0)
+    os.chmod(shut.sandbox("u", "dir"), 0o700)
+    sync(shut, uploaded=0, failed=[], verified=True)
+    os.chmod(shut.sandbox("u", "node_modules"), 0o700)
+
+
+def test_a_lease(shut):
+    """A program inside that holds a lease keeps its file from the backup, and no more."""
+    os.chmod(shut.sandbox("u", "dir"), 0o700)
+    write(shut, "held", b"x")
+    fd = os.open(shut.sandbox("u", "held"), os.O_RDWR)
+    handler = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        obj = sync(shut, failedCount=1)
+        assert obj["failed"][0]["path"] == "/held" and obj["failed"][0]["code"] == "conflict", obj
+        mw.check_json(shut.call("POST", "/api/super/users/u/sleep", timeout=60))
+    finally:
+        os.close(fd)
+        signal.signal(signal.SIGIO, handler)

@@ -123,7 +123,7 @@ container_entry(void *arg, const struct mw_entry *entry)
 	    .modified = entry->st.mtime, .mode = entry->st.mode };
 	enum mw_code code;
 
-	if (entry->st.type == MW_FT_OTHER ||
+	if (entry->code != MW_OK || entry->st.type == MW_FT_OTHER ||
 	    (e.path = mw_list_name(g, entry->path, path)) == NULL ||
 	    mw_list_passed(g, &e) ||
 	    (g->bound != NULL && strcmp(e.path, g->bound) >= 0))

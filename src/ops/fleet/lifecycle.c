@@ -107,6 +107,7 @@ stop(struct mw_app *app, struct mw_ctx *ctx, struct mw_lifecycle *c, bool end, b
 			return MW_OK;
 		if ((code = mw_sleep(app, ctx, c->user, &how)) != MW_OK)
 			return code;
+		c->failed = how.failed;
 	}
 	*stopped = how.stopped;
 	return MW_OK;

@@ -5,6 +5,7 @@
 
 #include "ops/ready/user_state.h"
 #include "ops/ready/ready.h"
+#include "ops/sync/sync.h"
 
 struct mw_lifecycle {
 	const char *user;
@@ -18,6 +19,7 @@ struct mw_lifecycle {
 	enum mw_activity before, now;
 	const char *action;	/* "none", "started", "restarted", "joined", "stopped" */
 	int64_t waited;		/* ms */
+	struct mw_sync_notes failed;	/* sleep, restart: paths that the backup has left out */
 };
 
 /*

@@ -12,7 +12,10 @@
 #include "ops/ready/quiesce.h"
 #include "ops/wake/gateway.h"
 #include "app/retry.h"
-#include "ops/sync/sync.h"
+#include "base/json.h"
+#include "ops/sync/answer.h"
+
+#define DETAILS_MAX (1 << 20)	/* bytes of paths and why they failed, escaped */
 
 struct stopping {
 	struct mw_app *app;
@@ -101,26 +104,36 @@ jobs_first(struct stopping *s)
 	    "stop it all the same with force=true", running, s->user);
 }
 
+/* Where the disk stays, a path that cannot be read keeps nobody awake. */
 static enum mw_code
-sync_first(struct stopping *s, const struct mw_sleep *how)
+sync_first(struct stopping *s, struct mw_sleep *how)
 {
 	struct mw_sync sync = { .user = s->user, .direction = MW_BACKUP, .remove = how->remove,
 	    .force = how->remove && how->force };
 	enum mw_code code = mw_sync(s->app, s->ctx, &sync);
+	struct mw_buf b;
 
 	if (code == MW_CONFLICT && how->remove)	/* it would remove too much */
 		return code;
 	if (code != MW_OK)
 		return not_kept(s, code, "The sync failed");
-	if (sync.failed.count == 0)
+	how->failed = sync.failed;
+	if (sync.failed.count == 0 || (s->sb->flags & MW_SB_FILES_ASLEEP) != 0)
 		return MW_OK;
-	return mw_ctx_fail(s->ctx, MW_STORE_UNAVAILABLE, "The sync failed for %lld files, "
-	    "the first is /%.100s; force=true goes on without them",
-	    (long long)sync.failed.count, sync.failed.first->path);
+	code = mw_ctx_fail(s->ctx, MW_CONFLICT, "%lld files could not be backed up, the first is "
+	    "/%.100s; force=true goes on without them", (long long)sync.failed.count,
+	    sync.failed.first->path);
+	mw_buf_init(&b, DETAILS_MAX);
+	(void)mw_json_open(&b, NULL, '{');
+	mw_sync_add_failed(&b, s->ctx->arena, "failed", &sync.failed);
+	if (mw_json_close(&b, '}'))
+		s->ctx->err.details = mw_arena_strdup(s->ctx->arena, b.data);
+	mw_buf_free(&b);
+	return code;
 }
 
 static enum mw_code
-keep(struct stopping *s, const struct mw_sleep *how)
+keep(struct stopping *s, struct mw_sleep *how)
 {
 	enum mw_code code;
 

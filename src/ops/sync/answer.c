@@ -25,13 +25,14 @@ add_paths(struct mw_buf *b, const char *name, struct mw_arena *arena,
 	(void)mw_json_close(b, ']');
 }
 
-/* [{"path","code","error"}]: the first of them, the count is beside it. */
-static void
-add_failures(struct mw_buf *b, struct mw_arena *arena, const struct mw_sync_notes *notes)
+void
+mw_sync_add_failed(struct mw_buf *b, struct mw_arena *arena, const char *name,
+    const struct mw_sync_notes *notes)
 {
+	const char *count = mw_arena_printf(arena, "%sCount", name);
 	const struct mw_sync_note *n;
 
-	(void)mw_json_open(b, "failed", '[');
+	(void)mw_json_open(b, name, '[');
 	for (n = notes->first; n != NULL; n = n->next) {
 		(void)mw_json_open(b, NULL, '{');
 		(void)mw_json_add(b, "path", shown(arena, n->path));
@@ -40,6 +41,8 @@ add_failures(struct mw_buf *b, struct mw_arena *arena, const struct mw_sync_note
 		(void)mw_json_close(b, '}');
 	}
 	(void)mw_json_close(b, ']');
+	if (count != NULL)
+		(void)mw_json_add_int(b, count, notes->count);
 }
 
 void
@@ -53,8 +56,7 @@ mw_sync_add_result(struct mw_buf *b, struct mw_arena *arena, const struct mw_syn
 	(void)mw_json_add_int(b, "deleted", s->deleted);
 	(void)mw_json_add_int(b, "skipped", s->skipped);
 	(void)mw_json_add_int(b, "waiting", s->waiting);
-	add_failures(b, arena, &s->failed);
-	(void)mw_json_add_int(b, "failedCount", s->failed.count);
+	mw_sync_add_failed(b, arena, "failed", &s->failed);
 	add_paths(b, "newer", arena, &s->newer);
 	(void)mw_json_add_int(b, "newerCount", s->newer.count);
 	add_paths(b, "skippedNames", arena, &s->bad_names);

@@ -8,4 +8,8 @@
 /* The members from syncId to verified. */
 void mw_sync_add_result(struct mw_buf *b, struct mw_arena *arena, const struct mw_sync *s);
 
+/* "NAME":[{"path","code","error"}], the first of them, and "NAMECount", how many. */
+void mw_sync_add_failed(struct mw_buf *b, struct mw_arena *arena, const char *name,
+    const struct mw_sync_notes *notes);
+
 #endif

@@ -210,6 +210,11 @@ one_path(struct compare *c)
 	sides.excluded = mw_plan_excluded(&run->app->conf->sync.exclude, c->path);
 	if (run->restore ? c->has_s && c->s->type == MW_FT_FILE : c->has_r)
 		run->there++;
+	/* What cannot be listed may be there: nothing is removed or forgotten for its sake. */
+	if (!c->has_s && mw_sync_untold(run, c->path)) {
+		run->s->skipped += c->has_r;
+		return MW_OK;
+	}
 	if ((code = look_up(c, &sides)) != MW_OK)
 		return code;
 	return carry_out(c, run->restore ? mw_plan_restore(&sides) : mw_plan_backup(&sides));
@@ -245,6 +250,11 @@ mw_sync_compare(struct mw_sync_run *run)
 {
 	struct compare c = { .run = run, .scratch = mw_arena_open((size_t)1 << 20) };
 	enum mw_code code = c.scratch != NULL ? begin(&c) : mw_ctx_nomem(run->ctx);
+	size_t i;
+
+	for (i = 0; i < run->nuntold; i++)
+		mw_sync_note(run->ctx->arena, &run->s->failed, run->untold[i].path,
+		    run->untold[i].code, run->untold[i].error);
 
 	while (code == MW_OK && pick(&c)) {
 		code = one_path(&c);

@@ -30,6 +30,12 @@ struct mw_r2_list {
 	int64_t objects, bytes;		/* given out */
 };
 
+/* A directory that cannot be listed: what is below it may be anything. */
+struct mw_untold {
+	const char *path, *error;
+	enum mw_code code;
+};
+
 struct mw_sync_run {
 	struct mw_app *app;
 	struct mw_ctx *ctx;		/* of the thread that began it */
@@ -43,6 +49,8 @@ struct mw_sync_run {
 	int64_t deadline;		/* of the transfers */
 	struct mw_manifest manifest;	/* as it was */
 	struct mw_sorted *sandbox;	/* its listing */
+	struct mw_untold *untold;	/* directories whose content it lacks, in order of path */
+	size_t nuntold, untold_max;
 	struct mw_sorted *plan;		/* what is to be done, one row a path */
 	struct mw_sorted *links;		/* links and directories: to be read, or made */
 	struct mw_sorted *facts;		/* changes of the manifest; act NONE = entry goes */
@@ -79,6 +87,9 @@ void mw_r2_list_close(struct mw_r2_list *l);		/* accepts a zeroed struct */
 
 /* The sandbox's listing into run->sandbox, sorted and rewound. */
 enum mw_code mw_sync_list_sandbox(struct mw_sync_run *run) MW_MUST;
+
+/* Is the path below a directory that could not be listed? */
+bool mw_sync_untold(const struct mw_sync_run *run, const char *path);
 
 /* ---- compare.c ---- */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The two listings of a sync, as sorted rows. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -158,6 +159,54 @@ mw_r2_list_next(struct mw_r2_list *l, const struct mw_row **row)
 /* ---- the sandbox ---- */
 
 static enum mw_code
+add_untold(struct mw_sync_run *run, const struct mw_entry *e)
+{
+	struct mw_untold *grown = run->untold, *u;
+	size_t max = run->untold_max * 2 + 16;
+
+	if (run->nuntold == run->untold_max) {
+		if ((grown = mw_arena_alloc(run->ctx->arena, max * sizeof(*grown))) == NULL)
+			return mw_ctx_nomem(run->ctx);
+		if (run->nuntold > 0)
+			memcpy(grown, run->untold, run->nuntold * sizeof(*grown));
+		run->untold = grown;
+		run->untold_max = max;
+	}
+	u = &run->untold[run->nuntold];
+	u->code = e->code;
+	u->path = mw_arena_strdup(run->ctx->arena, e->path);
+	u->error = mw_arena_strdup(run->ctx->arena, e->error);
+	if (u->path == NULL || u->error == NULL)
+		return mw_ctx_nomem(run->ctx);
+	run->nuntold++;
+	return MW_OK;
+}
+
+static int
+by_path(const void *a, const void *b)
+{
+	return strcmp(((const struct mw_untold *)a)->path, ((const struct mw_untold *)b)->path);
+}
+
+bool
+mw_sync_untold(const struct mw_sync_run *run, const char *path)
+{
+	char above[MW_PATH_MAX + 1];
+	struct mw_untold key = { .path = above };
+	char *slash;
+
+	if (run->nuntold == 0)
+		return false;
+	(void)snprintf(above, sizeof(above), "%s", path);
+	while ((slash = strrchr(above, '/')) != NULL) {
+		*slash = '\0';
+		if (bsearch(&key, run->untold, run->nuntold, sizeof(key), by_path) != NULL)
+			return true;
+	}
+	return false;
+}
+
+static enum mw_code
 add_entry(void *arg, const struct mw_entry *e)
 {
 	struct mw_sync_run *run = arg;
@@ -167,8 +216,14 @@ add_entry(void *arg, const struct mw_entry *e)
 	struct mw_row row = { .path = e->path, .tag = "", .size = e->st.size,
 	    .mtime = e->st.mtime, .mode = e->st.mode, .type = e->st.type };
 
-	if (e->st.type == MW_FT_OTHER || mw_plan_excluded(&run->app->conf->sync.exclude, e->path))
+	if (e->code != MW_OK)
+		return add_untold(run, e);
+	if (e->st.type == MW_FT_OTHER || mw_plan_excluded(&run->app->conf->sync.exclude, e->path)) {
+		/* A pattern of a part of the path or of a directory above holds below it, too. */
+		if (e->skip != NULL)
+			*e->skip = true;
 		return MW_OK;
+	}
 	if (mw_path_parse(e->path, n, MW_PATH_OURS, out, &bad) != MW_OK ||
 	    strcmp(out, e->path) != 0 || n + run->prefix_length > run->store->ops->key_max) {
 		mw_sync_note(run->ctx->arena, &run->s->bad_names, e->path, MW_OK, NULL);
@@ -191,6 +246,7 @@ try_list(void *arg)
 	enum mw_code code;
 
 	mw_sorted_reset(run->sandbox);
+	run->nuntold = 0;
 	code = run->sb->ops->list(run->sb, run->ctx, run->user, "", true, add_entry, run);
 	if (code != MW_OK) {
 		run->s->bad_names = names;
@@ -205,5 +261,7 @@ mw_sync_list_sandbox(struct mw_sync_run *run)
 {
 	enum mw_code code = mw_retry(run->app, run->ctx, MW_UP_SANDBOX, try_list, run);
 
+	if (run->nuntold > 1)
+		qsort(run->untold, run->nuntold, sizeof(*run->untold), by_path);
 	return code == MW_OK ? mw_sorted_rewind(run->sandbox, &run->ctx->err) : code;
 }

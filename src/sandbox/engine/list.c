@@ -24,7 +24,7 @@ static enum mw_code
 batch(const char **pp, const char *end, mw_entry_fn fn, void *arg)
 {
 	const char *name = *pp, *lines, *nul;
-	struct mw_entry e;
+	struct mw_entry e = { .code = MW_OK };
 	enum mw_code code = MW_OK;
 	size_t n;
 

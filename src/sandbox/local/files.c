@@ -121,6 +121,8 @@ mw_local_read(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user, const 
 		return code;
 	fd = mw_local_openat(l, root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 	close_keep(root);
+	if (fd < 0 && errno == EAGAIN)
+		return mw_ctx_fail(ctx, MW_CONFLICT, "%s: a program inside holds a lease on it", path);
 	if (fd < 0)
 		return mw_local_errno(ctx, errno, path);
 	code = read_open(ctx, fd, path, ranged, from, to, sink);

@@ -25,6 +25,7 @@ struct walk {
 	const char *path;	/* of the directory that is listed, for messages */
 	int base;		/* the same, open */
 	bool recursive;
+	bool untold;		/* of the directory in hand: the rest cannot be told */
 	mw_entry_fn fn;
 	void *arg;
 	struct mw_buf pending;	/* relative names, each followed by NUL: a stack */
@@ -41,12 +42,33 @@ mw_local_stat_fill(const struct stat *sb, struct mw_stat *st)
 	st->mode = (int)(sb->st_mode & 07777);
 }
 
+/*
+ * The directory in hand, the first n bytes of w->name with its '/', cannot be listed, or not
+ * to its end: that is its own trouble, unless the process lacks something, or all is asked for.
+ */
+static enum mw_code
+untold(struct walk *w, int e, size_t n)
+{
+	struct mw_entry dir = { .path = w->name, .st = { .type = MW_FT_DIR } };
+	struct mw_err err = { .code = MW_OK };
+
+	w->name[n > 0 && w->name[n - 1] == '/' ? n - 1 : n] = '\0';
+	if (!w->recursive || n == 0 || e == EMFILE || e == ENFILE || e == ENOMEM)
+		return mw_local_errno(w->ctx, e, n == 0 ? w->path : w->name);
+	dir.code = e == EAGAIN ? MW_CONFLICT : mw_local_of_errno(e);
+	dir.error = err.msg;
+	(void)mw_fail(&err, dir.code, "%.150s: cannot be listed: %s", w->name, strerror(e));
+	w->untold = true;
+	return w->fn(w->arg, &dir);
+}
+
 /* One entry of `dir`, whose own name is the first `n` bytes of w->name. */
 static enum mw_code
 visit(struct walk *w, int dir, size_t n, const char *entry)
 {
 	size_t len = strlen(entry);
-	struct mw_entry e = { .path = w->name };
+	bool skip = false;
+	struct mw_entry e = { .path = w->name, .skip = &skip };
 	struct stat sb;
 	enum mw_code code;
 
@@ -54,11 +76,12 @@ visit(struct walk *w, int dir, size_t n, const char *entry)
 		return MW_OK;
 	memcpy(w->name + n, entry, len + 1);
 	if (fstatat(dir, entry, &sb, AT_SYMLINK_NOFOLLOW) != 0)
-		return errno == ENOENT ? MW_OK : mw_local_errno(w->ctx, errno, w->name);
+		return errno == ENOENT ? MW_OK : untold(w, errno, n);
 	mw_local_stat_fill(&sb, &e.st);
 	code = w->fn(w->arg, &e);
 	/* What lies below a longer name cannot be named by anyone. */
-	if (code != MW_OK || !w->recursive || !S_ISDIR(sb.st_mode) || n + len > MW_PATH_MAX)
+	if (code != MW_OK || skip || !w->recursive || !S_ISDIR(sb.st_mode) ||
+	    n + len > MW_PATH_MAX)
 		return code;
 	if (!mw_buf_add(&w->pending, w->name, n + len + 1))
 		return mw_ctx_fail(w->ctx, MW_CONFLICT, "%s: too many directories", w->path);
@@ -75,15 +98,15 @@ read_dir(struct walk *w, DIR *dir, size_t n)
 
 	if (n > 0)
 		w->name[n++] = '/';
-	while (code == MW_OK) {
+	w->untold = false;
+	while (code == MW_OK && !w->untold) {
 		if (count++ % CHECK_EVERY == 0 && mw_left(w->ctx->deadline) == 0)
 			return mw_ctx_fail(w->ctx, MW_SANDBOX_TIMEOUT, "%s: listing took too long",
 			    w->path);
 		errno = 0;
 		de = readdir(dir);
 		if (de == NULL)
-			return errno == 0 || errno == ENOENT ? MW_OK :
-			    mw_local_errno(w->ctx, errno, w->path);
+			return errno == 0 || errno == ENOENT ? MW_OK : untold(w, errno, n);
 		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
 			code = visit(w, dirfd(dir), n, de->d_name);
 	}
@@ -101,7 +124,7 @@ list_one(struct walk *w, size_t n)
 		code = MW_OK;
 		/* Removed or swapped since it was met: it is not there any more. */
 		if (fd >= 0 || (errno != ENOENT && errno != ENOTDIR && errno != ELOOP))
-			code = mw_local_errno(w->ctx, errno, n == 0 ? w->path : w->name);
+			code = untold(w, errno, n);
 		if (fd >= 0)
 			(void)close(fd);
 		return code;
