@@ -112,7 +112,7 @@ static enum mw_code
 stopping(struct trying *t, const struct mw_err *last)
 {
 	enum mw_code code = mw_ctx_fail(t->ctx, not_there(t->up),
-	    "This process of the gateway is being stopped; try again (%.150s)", last->msg);
+	    "This process of the gateway is being stopped (%.150s)", last->msg);
 
 	t->ctx->err.retry_after = 1;
 	return code;

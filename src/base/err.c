@@ -93,6 +93,12 @@ mw_retry_after(const struct mw_err *err, enum mw_code code)
 	return status == 503 || status == 429 ? MW_RETRY_AFTER : 0;
 }
 
+bool
+mw_err_retryable(const struct mw_err *err, enum mw_code code)
+{
+	return mw_code_info(code)->retryable && !err->final;
+}
+
 void
 mw_err_clear(struct mw_err *err)
 {

@@ -76,6 +76,7 @@ struct mw_err {
 	const char *details;	/* a JSON object for the answer's "details", arena; NULL = none */
 	bool timed_out;		/* the upstream was silent for too long */
 	bool object;		/* one object's own trouble: its store is well */
+	bool final;		/* what was asked may have been done: not to be asked again */
 	char msg[256];
 };
 
@@ -89,6 +90,9 @@ enum mw_code mw_fail(struct mw_err *err, enum mw_code code,
 /* Seconds after which another try may help: what the upstream said, else what suits a
  * 503 or 429; 0 = nothing to say. */
 unsigned mw_retry_after(const struct mw_err *err, enum mw_code code);
+
+/* May the client send it again?  As the code says, unless it was begun. */
+bool mw_err_retryable(const struct mw_err *err, enum mw_code code);
 
 /* Forget a failure that was dealt with. */
 void mw_err_clear(struct mw_err *err);

@@ -22,7 +22,7 @@ send_error(struct mw_req *req, enum mw_code code, const char *text)
 	add_if(&b, "hint", req->hint);
 	add_if(&b, "code", info->name);
 	add_if(&b, "errorType", info->type);
-	(void)mw_json_add_bool(&b, "retryable", info->retryable);
+	(void)mw_json_add_bool(&b, "retryable", mw_err_retryable(&req->ctx.err, code));
 	(void)mw_json_add_int(&b, "attempts", req->ctx.attempts);
 	add_if(&b, "userId", req->user);
 	if (req->path != NULL)

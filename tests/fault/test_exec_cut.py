@@ -200,10 +200,10 @@ def test_cut_while_it_runs(cut):
 
 
 def test_no_answer_at_all(cut):
-    """Every attempt is cut: a retryable error that names the process, which ran."""
+    """Every attempt is cut: an error that names the process, which ran, and is none to repeat."""
     cut.proxy.plan = [answer_cut_after(40) for _ in range(3)]
     obj = mw.check_error(cut.exec("u", "echo x >>none; echo out"), "sandbox_unreachable",
-                         userId="u", attempts=3)
+                         userId="u", attempts=3, retryable=False)
     pid = obj["details"]["processId"]
     deadline = time.monotonic() + 60
     while True:

@@ -37,14 +37,21 @@ struct run {
 	bool known;		/* the sandbox has answered that it has the job */
 };
 
-/* A failure that may come after the start names the process. */
+/*
+ * A failure that may come after the start names the process, beside what it has to say of
+ * a wake; and it is no reason to send the command again, unless its key makes that safe.
+ */
 static enum mw_code
 name_process(const struct run *x, enum mw_code code)
 {
 	struct mw_err *err = &x->ctx->err;
+	const char *more = err->details != NULL ? err->details + 1 : "}";
 
-	if (code != MW_OK && err->details == NULL)
-		err->details = mw_arena_printf(x->ctx->arena, "{\"processId\":\"%s\"}", x->v->row.id);
+	if (code == MW_OK)
+		return code;
+	err->details = mw_arena_printf(x->ctx->arena, "{\"processId\":\"%s\"%s%s", x->v->row.id,
+	    *more != '}' ? "," : "", more);
+	err->final = x->r->key == NULL;
 	return code;
 }
 
@@ -99,6 +106,13 @@ make_row(struct run *x)
 	return digest(x->ctx, x->r, row->digest);
 }
 
+/* May it have been started? */
+static bool
+begun(const struct run *x)
+{
+	return x->known || x->job.doubts > 0;
+}
+
 static enum mw_code
 interrupted(struct run *x)
 {
@@ -110,7 +124,7 @@ interrupted(struct run *x)
 	if (!mw_stopping())
 		return MW_OK;
 	code = mw_ctx_fail(x->ctx, MW_SANDBOX_UNAVAILABLE, "this process was told to end%s",
-	    x->known ? "; the command runs on, ask for its status" : "; try again");
+	    begun(x) ? "; the command runs on, ask for its status" : "; try again");
 	x->ctx->err.retry_after = 1;
 	return code;
 }
@@ -192,7 +206,7 @@ abandon(struct run *x)
 {
 	struct mw_aside aside;
 
-	if (!x->claimed || x->known || x->job.doubts > 0)
+	if (!x->claimed || begun(x))
 		return;
 	mw_ctx_aside_begin(x->ctx, x->ctx->deadline, &aside);
 	if (mw_process_abandon(x->app->processes, x->ctx, x->v->row.id) == MW_OK)
@@ -229,9 +243,11 @@ launch(struct run *x)
 		x->known = code == MW_OK && x->job.state != MW_JOB_REPLACED;
 		if (x->known)
 			mw_still_ready(x->app, x->r->user, marker);
+		if (!x->known && (code == MW_OK || code == MW_STORAGE_FULL ||
+		    mw_classify(code) == MW_NEXT_WAKE))
+			mw_not_ready(x->app, x->r->user);	/* the next probe mends what it can */
 		if (x->known || (code != MW_OK && mw_classify(code) != MW_NEXT_WAKE))
 			return code;
-		mw_not_ready(x->app, x->r->user);
 	}
 	if (code == MW_OK)
 		code = mw_ctx_fail(x->ctx, MW_SANDBOX_UNAVAILABLE,
@@ -271,6 +287,16 @@ ask_again(struct run *x)
 	return code;
 }
 
+/* The job is over, and was perhaps when the request came: its answer as it is kept. */
+static enum mw_code
+repeat(struct run *x)
+{
+	struct mw_exec_ask ask = { .max = x->max + 1 };
+	const char *id = x->v->row.id;
+
+	return mw_exec_look(x->app, x->ctx, x->r->user, id, &ask, x->v);
+}
+
 static enum mw_code
 wait_for_end(struct run *x)
 {
@@ -286,7 +312,13 @@ wait_for_end(struct run *x)
 		if (mw_left(x->ctx->deadline) <= MW_EXEC_ANSWER_TIME)
 			return mw_ctx_fail(x->ctx, MW_DEADLINE_EXCEEDED, "process %s has not ended "
 			    "within the request's time; ask for its status", x->v->row.id);
-		if ((code = ask_again(x)) != MW_OK)
+		code = ask_again(x);
+		if (mw_classify(code) == MW_NEXT_WAKE) {
+			mw_not_ready(x->app, x->r->user);
+			return mw_exec_settled(x->app, x->ctx, &x->v->row, code) ?
+			    repeat(x) : code;
+		}
+		if (code != MW_OK)
 			return code;
 		if (x->job.state == MW_JOB_REPLACED || x->job.state == MW_JOB_NONE)
 			return mw_exec_lost(x->app, x->ctx, &x->v->row, "its sandbox was replaced");
@@ -313,16 +345,6 @@ outcome(struct run *x)
 	default:
 		return MW_OK;
 	}
-}
-
-/* The same request was made before, and its job is over: its answer again. */
-static enum mw_code
-repeat(struct run *x)
-{
-	struct mw_exec_ask ask = { .max = x->max + 1 };
-	const char *id = x->v->row.id;
-
-	return mw_exec_look(x->app, x->ctx, x->r->user, id, &ask, x->v);
 }
 
 enum mw_code

@@ -22,6 +22,13 @@ enum mw_code mw_exec_take(struct mw_app *app, struct mw_ctx *ctx, struct mw_job_
 enum mw_code mw_exec_lost(struct mw_app *app, struct mw_ctx *ctx, struct mw_process *row,
     const char *how) MW_MUST;
 
+/*
+ * Its sandbox is not there any more, says `why`.  True: the command's end is known, and
+ * *row has it; who stops a sandbox writes it down before anything can begin there again.
+ */
+bool mw_exec_settled(struct mw_app *app, struct mw_ctx *ctx, struct mw_process *row,
+    enum mw_code why) MW_MUST;
+
 /* ms that one call may wait, of `wait`. */
 int64_t mw_exec_pause(const struct mw_ctx *ctx, int64_t wait);
 

@@ -4,11 +4,16 @@
 
 #include <string.h>
 
+#include "app/classify.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/stop.h"
 #include "ops/exec/internal.h"
 #include "ops/exec/results.h"
+#include "ops/ready/quiesce.h"
 #include "ops/ready/ready.h"
+
+#define STOP_LOOK 50		/* ms between looks whether a stop is over */
 
 static enum mw_process_state
 row_state(enum mw_job_state s)
@@ -56,6 +61,9 @@ mw_exec_take(struct mw_app *app, struct mw_ctx *ctx, struct mw_job_view *job, st
 	mw_buf_init(&job->err, 0);
 	if (!mw_process_over(v->row.state) &&
 	    (now > v->row.state || (v->row.started == 0 && job->age >= 0))) {
+		/* What took it may have taken the gateway, too. */
+		if (now == MW_PROC_LOST)
+			mw_not_ready(app, v->row.user);
 		v->row.state = now;
 		v->row.exit_code = job->exit_code;
 		v->row.out_cut = job->out_cut;
@@ -76,6 +84,7 @@ mw_exec_lost(struct mw_app *app, struct mw_ctx *ctx, struct mw_process *row, con
 	const char *unwritten = "";
 
 	if (!mw_process_over(row->state)) {
+		mw_not_ready(app, row->user);
 		row->state = MW_PROC_LOST;
 		row->ended = mw_wall();
 		if (mw_process_seen(app->processes, ctx, row) != MW_OK) {
@@ -87,6 +96,24 @@ mw_exec_lost(struct mw_app *app, struct mw_ctx *ctx, struct mw_process *row, con
 	}
 	return mw_ctx_fail(ctx, MW_PROCESS_LOST, "process %s is lost: %s; whether and how far the "
 	    "command ran is not known%s", row->id, how, unwritten);
+}
+
+bool
+mw_exec_settled(struct mw_app *app, struct mw_ctx *ctx, struct mw_process *row, enum mw_code why)
+{
+	struct mw_err first = ctx->err;
+
+	while (mw_quiesce_closed(app, row->user) && !mw_stopping() &&
+	    mw_left(ctx->deadline) > MW_EXEC_ANSWER_TIME)
+		(void)mw_nap(STOP_LOOK);
+	mw_err_clear(&ctx->err);
+	if (mw_process_get(app->processes, ctx, row->user, row->id, row) == MW_OK &&
+	    row->state == MW_PROC_RUNNING && why == MW_SANDBOX_NOT_FOUND)
+		(void)!mw_exec_lost(app, ctx, row, "its sandbox was removed");
+	ctx->err = first;
+	if (mw_process_over(row->state))
+		mw_err_clear(&ctx->err);
+	return mw_process_over(row->state);
 }
 
 int64_t
@@ -130,18 +157,15 @@ look_inside(struct mw_app *app, struct mw_ctx *ctx, const struct mw_job_ask *ask
 	return code;
 }
 
+/* Of the row in hand. */
 static enum mw_code
-look(struct mw_app *app, struct mw_ctx *ctx, const char *user, const char *id,
-    const struct mw_exec_ask *ask, bool kill, struct mw_exec_view *v)
+look_at(struct mw_app *app, struct mw_ctx *ctx, const struct mw_exec_ask *ask, bool kill,
+    struct mw_exec_view *v)
 {
-	struct mw_job_ask inside = { .user = user, .out_at = ask->out_at, .err_at = ask->err_at,
+	struct mw_job_ask inside = { .user = v->row.user, .out_at = ask->out_at, .err_at = ask->err_at,
 	    .max = ask->max, .wait = kill ? MW_EXEC_KILL_WAIT : mw_exec_pause(ctx, ask->wait) };
 	enum mw_code code;
 
-	v->out_at = ask->out_at;
-	v->err_at = ask->err_at;
-	if ((code = mw_process_get(app->processes, ctx, user, id, &v->row)) != MW_OK)
-		return code;
 	if (v->row.state == MW_PROC_LOST)
 		return mw_exec_lost(app, ctx, &v->row, "its sandbox was replaced or lost it");
 	if (v->row.gone)
@@ -156,6 +180,23 @@ look(struct mw_app *app, struct mw_ctx *ctx, const char *user, const char *id,
 	if (mw_process_over(v->row.state))
 		mw_exec_keep_aside(app, ctx, &v->row);
 	return MW_OK;
+}
+
+static enum mw_code
+look(struct mw_app *app, struct mw_ctx *ctx, const char *user, const char *id,
+    const struct mw_exec_ask *ask, bool kill, struct mw_exec_view *v)
+{
+	enum mw_code code;
+
+	v->out_at = ask->out_at;
+	v->err_at = ask->err_at;
+	if ((code = mw_process_get(app->processes, ctx, user, id, &v->row)) != MW_OK)
+		return code;
+	code = look_at(app, ctx, ask, kill, v);
+	if (mw_classify(code) == MW_NEXT_WAKE && !mw_process_over(v->row.state) &&
+	    mw_exec_settled(app, ctx, &v->row, code))
+		code = look_at(app, ctx, ask, kill, v);
+	return code;
 }
 
 enum mw_code

@@ -57,7 +57,7 @@ add_failure(struct mw_buf *b, const struct mw_err *err, enum mw_code code, bool 
 
 	(void)(mw_json_add(b, "error", err->msg[0] != '\0' ? err->msg : info->name) &&
 	    mw_json_add(b, "code", info->name) && mw_json_add(b, "errorType", info->type) &&
-	    mw_json_add_bool(b, "retryable", info->retryable));
+	    mw_json_add_bool(b, "retryable", mw_err_retryable(err, code)));
 	if (wait > 0)
 		(void)mw_json_add_int(b, "retryAfter", wait);
 	if (err->details != NULL)

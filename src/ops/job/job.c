@@ -17,7 +17,8 @@
 #define COMMON 13			/* arguments that all operations have */
 #define MORE 7				/* of run, beside those */
 #define LINE_MAX_LEN 4096		/* bytes of an answer beside its streams */
-#define NO_ROOM 75			/* exit status of ours: nothing was started */
+#define NO_ROOM 75			/* exit statuses of ours: this cannot be stored, */
+#define NO_SCRIPT 76			/* and the script is not there */
 
 static const char job_script[] =
 #include "ops/job/job.sh.h"
@@ -33,6 +34,13 @@ static const char call_script[] =
     "{ [ -f \"$MW_RUN_DIR/$0\" ] || { head -c \"$2\" \"$MW_RUN_DIR/in/$1\" "
     ">\"$MW_RUN_DIR/in/$1.sh\" && mv \"$MW_RUN_DIR/in/$1.sh\" \"$MW_RUN_DIR/$0\"; }; } || "
     "exit 75; exec sh \"$MW_RUN_DIR/$0\" \"$@\"";
+
+/* The same where the script is there, from when the job was started: nothing is stored. */
+static const char bare_script[] =
+    "[ -f \"$MW_RUN_DIR/$0\" ] || exit 76; exec sh \"$MW_RUN_DIR/$0\" \"$@\"";
+
+/* What job.sh keeps for a full disk, so that a command can be stored that makes room. */
+static const char room_script[] = "rm -f \"$MW_RUN_DIR/reserve\"";
 
 /* $0 is the part's name, $1 one for meanwhile.  Again is the same. */
 static const char part_script[] =
@@ -52,17 +60,36 @@ struct call {
 	const void *input;
 	size_t input_len;
 	struct mw_job_view *v;		/* NULL: an upload */
+	bool bare;			/* without the script, which is there */
+	bool given;			/* the room that was kept */
+	bool again;			/* in another way */
 };
+
+/*
+ * The id as it stands in an argv: "g-" for "gateway-", or a probe like "pgrep -f gateway"
+ * would take what runs the gateway for the gateway.
+ */
+static const char *
+quiet(const struct call *c)
+{
+	static const char loud[] = "gateway-";
+
+	return strncmp(c->id, loud, sizeof(loud) - 1) != 0 ? c->id :
+	    mw_arena_printf(c->ctx->arena, "g-%s", c->id + sizeof(loud) - 1);
+}
 
 static enum mw_code
 no_answer(struct call *c, const struct mw_exec_result *r)
 {
 	const char *said = r->err.len > 0 ? r->err.data : "no output";
 
-	if (r->exit_code == NO_ROOM)
+	if (r->exit_code == NO_ROOM && (c->v == NULL || (c->more != NULL && c->v->doubts == 0)))
 		return mw_ctx_fail(c->ctx, MW_STORAGE_FULL,
 		    "the sandbox of %s cannot store the command, nothing was started: %.120s",
 		    c->user, said);
+	if (r->exit_code == NO_ROOM)
+		return mw_ctx_fail(c->ctx, MW_SANDBOX_UNAVAILABLE,
+		    "the sandbox of %s cannot be asked for its commands: %.120s", c->user, said);
 	return mw_ctx_fail(c->ctx, MW_SANDBOX_UNREACHABLE,
 	    "the sandbox of %s answered something else than our script: exit %d, %.120s",
 	    c->user, r->exit_code, said);
@@ -84,11 +111,46 @@ nothing_ran(enum mw_code code)
 	}
 }
 
+static void
+make_room(struct call *c)
+{
+	static const char *const argv[] = { "sh", "-c", room_script, NULL };
+	const struct mw_exec x = { .argv = argv, .timeout = c->app->conf->sandbox.timeout };
+	struct mw_exec_result r = { .exit_code = -1 };
+	struct mw_err before = c->ctx->err;
+
+	mw_buf_init(&r.out, 256);
+	mw_buf_init(&r.err, 256);
+	mw_err_clear(&c->ctx->err);
+	(void)!c->sb->ops->exec(c->sb, c->ctx, c->user, &x, &r);
+	c->ctx->err = before;
+	mw_buf_free(&r.out);
+	mw_buf_free(&r.err);
+}
+
+/* Is the same to be done once more, now with the script, or with the room that was kept? */
+static bool
+again(struct call *c, enum mw_code code, int exit_code)
+{
+	bool full = code == MW_STORAGE_FULL || (code == MW_OK && exit_code == NO_ROOM);
+
+	if (code == MW_OK && exit_code == NO_SCRIPT && c->bare) {
+		c->bare = false;
+		return true;
+	}
+	if (!full || c->given)
+		return false;
+	make_room(c);
+	mw_err_clear(&c->ctx->err);
+	return c->given = true;
+}
+
 static enum mw_code
 exec(struct call *c, const char *const *argv, size_t max, int64_t wait)
 {
 	struct mw_exec x = {
-		.argv = argv, .input = c->input, .input_len = c->input_len,
+		.argv = argv, .input = c->bare ? NULL : c->input,
+		.input_len = c->bare ? 0 : c->input_len,
 		.timeout = wait + c->app->conf->sandbox.timeout,
 	};
 	struct mw_exec_result r = { .exit_code = -1 };
@@ -98,8 +160,11 @@ exec(struct call *c, const char *const *argv, size_t max, int64_t wait)
 	mw_buf_init(&r.out, 2 * (max / 57 + 2) * 77 + LINE_MAX_LEN);
 	mw_buf_init(&r.err, 256);
 	code = c->sb->ops->exec(c->sb, c->ctx, c->user, &x, &r);
-	if (code == MW_OK && (r.exit_code != 0 || (c->v != NULL &&
-	    !mw_job_answer(r.out.len > 0 ? r.out.data : "", r.out.len, c->id, max, c->v))))
+	c->again = again(c, code, r.exit_code);
+	if (c->again)
+		code = MW_OK;
+	else if (code == MW_OK && (r.exit_code != 0 || (c->v != NULL &&
+	    !mw_job_answer(r.out.len > 0 ? r.out.data : "", r.out.len, quiet(c), max, c->v))))
 		code = no_answer(c, &r);
 	if (code != MW_OK && !nothing_ran(code) && c->v != NULL)
 		c->v->doubts++;
@@ -128,7 +193,7 @@ file_name(const struct call *c)
 	char random[17];
 
 	mw_str_random_hex(random, 8);
-	return mw_arena_printf(c->ctx->arena, "%s.u%s", c->id, random);
+	return mw_arena_printf(c->ctx->arena, "%s.u%s", quiet(c), random);
 }
 
 static enum mw_code
@@ -138,24 +203,29 @@ try_call(void *arg)
 	struct mw_arena *a = c->ctx->arena;
 	int64_t wait = bounded(c->ctx, c->ask->wait);
 	const char *argv[ARGS_MAX] = {
-		"sh", "-c", call_script,
+		"sh", "-c", NULL,
 		mw_arena_printf(a, "job-%016llx", (unsigned long long)mw_hash(job_script)),
-		file_name(c), mw_arena_printf(a, "%zu", strlen(job_script)), c->operation, c->id,
+		file_name(c), mw_arena_printf(a, "%zu", strlen(job_script)), c->operation, quiet(c),
 		mw_arena_printf(a, "%016llx", (unsigned long long)c->ask->marker),
 		mw_arena_printf(a, "%lld", (long long)wait),
 		mw_arena_printf(a, "%lld", (long long)c->ask->out_at),
 		mw_arena_printf(a, "%lld", (long long)c->ask->err_at),
 		mw_arena_printf(a, "%zu", c->ask->max),
 	};
+	enum mw_code code;
 	size_t i;
 
-	for (i = 0; i < COMMON; i++) {
+	for (i = 3; i < COMMON; i++) {
 		if (argv[i] == NULL)
 			return mw_ctx_nomem(c->ctx);
 	}
 	for (i = 0; c->more != NULL && i < MORE; i++)
 		argv[COMMON + i] = c->more[i];
-	return exec(c, argv, c->ask->max, wait);
+	do {
+		argv[2] = c->bare ? bare_script : call_script;
+		code = exec(c, argv, c->ask->max, wait);
+	} while (c->again);
+	return code;
 }
 
 static enum mw_code
@@ -174,7 +244,7 @@ simple(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb, const char
 	struct call c = {
 		.app = app, .ctx = ctx, .sb = sb, .user = ask->user, .id = ask->id,
 		.operation = operation, .ask = ask,
-		.input = job_script, .input_len = strlen(job_script), .v = v,
+		.input = job_script, .input_len = strlen(job_script), .bare = true, .v = v,
 	};
 
 	return call(&c);
@@ -241,8 +311,12 @@ static enum mw_code
 try_part(void *arg)
 {
 	struct call *c = arg;
+	enum mw_code code;
 
-	return exec(c, c->argv, 0, 0);
+	do {
+		code = exec(c, c->argv, 0, 0);
+	} while (c->again);
+	return code;
 }
 
 /* What does not fit one call goes ahead in pieces, RUN_DIR/in/ID.1 and on. */
@@ -259,7 +333,7 @@ send_parts(struct call *c, const char *p, size_t n, size_t piece, unsigned *part
 	for (at = 0; code == MW_OK && at < n; at += part.input_len) {
 		part.input = p + at;
 		part.input_len = n - at < piece ? n - at : piece;
-		argv[3] = mw_arena_printf(c->ctx->arena, "%s.%u", c->id, ++*parts);
+		argv[3] = mw_arena_printf(c->ctx->arena, "%s.%u", quiet(c), ++*parts);
 		argv[4] = file_name(c);
 		if (argv[3] == NULL || argv[4] == NULL)
 			return mw_ctx_nomem(c->ctx);

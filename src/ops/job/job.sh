@@ -19,6 +19,7 @@
 #
 #	RUN_DIR/instance	the marker
 #	RUN_DIR/pruned		when old jobs were removed
+#	RUN_DIR/reserve		room for a command that shall empty a full disk
 #	RUN_DIR/jobs/ID/	made beside and renamed, so complete from the start:
 #		command		what sh runs
 #		env		working directory and environment: "NAME LINES", then so
@@ -112,7 +113,12 @@ child()
 {
 	identify "$mw_job/started/pid"
 	alive "$mw_job/started/by" || return 0
-	set -- "$(command -v sh)" "$mw_job/command"
+	mw_file=$mw_job/command
+	if [ "$mw_name" != "$mw_id" ]; then
+		mw_file=$mw_run_dir/in/$mw_name
+		cat "$mw_job/command" >"$mw_file"
+	fi
+	set -- "$(command -v sh)" "$mw_file"
 	cd "$MW_ROOT" || :
 	[ ! -f "$mw_job/env" ] || environment <"$mw_job/env" || return 126
 	# From here on only what "set" has kept is ours.
@@ -242,7 +248,7 @@ runner()
 	mw_input=$mw_job/stdin
 	[ -f "$mw_input" ] || mw_input=/dev/null
 	# A shell that redirects for a child itself would tell the pipe of its death.
-	(exec setsid sh "$mw_self" - 0 child "$mw_id" <"$mw_input" 2>&3 3>&-)
+	(exec setsid sh "$mw_self" - 0 child "$mw_name" <"$mw_input" 2>&3 3>&-)
 	mw_code=$?
 	exec >/dev/null 3>&-
 	mw_ended=exited
@@ -295,7 +301,7 @@ gather()
 	[ "$mw_parts" -gt 0 ] || return 0
 	set --
 	while [ $# -lt "$mw_parts" ]; do
-		set -- "$@" "$mw_run_dir/in/$mw_id.$(($# + 1))"
+		set -- "$@" "$mw_run_dir/in/$mw_name.$(($# + 1))"
 	done
 	cat "$@" >"$mw_sent" 2>/dev/null && mw_skip=0
 }
@@ -350,7 +356,7 @@ run()
 		return 0
 	fi
 	if [ ! -d "$mw_job/started" ] && [ ! -f "$mw_job/result" ]; then
-		setsid sh "$mw_self" - 0 supervise "$mw_id" "$mw_limit" "$mw_stored" \
+		setsid sh "$mw_self" - 0 supervise "$mw_name" "$mw_limit" "$mw_stored" \
 		    </dev/null >/dev/null 2>&1 &
 		# Whoever does not wait for its end shall know that it began.
 		mw_patience=$mw_wait
@@ -389,6 +395,13 @@ prune()
 		[ $((mw_now - mw_since)) -lt $((mw_keep / 10)) ] || rm -rf "$mw_old"
 	done
 }
+
+# room: something to give up on a full disk, for a command that makes it empty again.
+room()
+{
+	[ ! -s "$mw_run_dir/reserve" ] || return 0
+	printf '%262144s' '' >"$mw_run_dir/reserve" || rm -f "$mw_run_dir/reserve"
+} 2>/dev/null
 
 end_job()
 {
@@ -501,7 +514,7 @@ say()
 	echo "mw1 $1 - - - $mw_now -"
 	echo out
 	echo err
-	echo "end $mw_id"
+	echo "end $mw_name"
 }
 
 report()
@@ -522,7 +535,7 @@ report()
 	else
 		stream err "$mw_err_at"
 	fi
-	echo "end $mw_id"
+	echo "end $mw_name"
 }
 
 # Is this the instance that the caller means?
@@ -566,8 +579,9 @@ call()
 		mw_stdin=$4
 		mw_parts=$5
 		run
-		[ "$mw_parts" -eq 0 ] || rm -f "$mw_run_dir/in/$mw_id".[0-9]*
+		[ "$mw_parts" -eq 0 ] || rm -f "$mw_run_dir/in/$mw_name".[0-9]*
 		prune
+		room
 		;;
 	esac
 }
@@ -575,7 +589,12 @@ call()
 mw_sent=$mw_run_dir/in/$1
 mw_skip=$2
 shift 2
+# In an argv, and so in an answer, a gateway's id is "g-..."
+mw_name=$2
 mw_id=$2
+case $mw_id in
+g-*)	mw_id=gateway-${mw_id#g-} ;;
+esac
 mw_job=$mw_run_dir/jobs/$mw_id
 case $1 in
 supervise)

@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "app/script.h"
+#include "base/clock.h"
 #include "base/str.h"
 
 #define GENERATION_MAX 99999999	/* as many digits as the script takes */
+#define EACH_MIN 200		/* ms that a probe command has at least */
 #define NAPS_MAX 2048		/* bytes of the list of naps */
 
 static const char probe_script[] =
@@ -91,9 +93,11 @@ mw_probe_parse(const char *s, size_t n, struct mw_probe *out)
 	    !parse_marker(line + 7, len - 7, &out->marker))
 		return false;
 	while (next_line(&s, end, &line, &len)) {
-		if (is(line, len, "gateway up") || is(line, len, "gateway down")) {
+		if (is(line, len, "gateway up") || is(line, len, "gateway down") ||
+		    is(line, len, "gateway none")) {
 			out->looked = true;
 			out->gateway = is(line, len, "gateway up");
+			out->none = is(line, len, "gateway none");
 		} else if (begins(line, len, "generation ")) {
 			if (!mw_str_uint(line + 11, len - 11, GENERATION_MAX, &newest))
 				return false;
@@ -154,13 +158,24 @@ list_naps(const struct mw_conf *conf, const struct mw_probe_ask *ask, char *out,
 	}
 }
 
+/* ms for the probe command: well below what the call has, also where a deadline cuts that. */
+static int64_t
+each(const struct mw_conf *conf, const struct mw_ctx *ctx)
+{
+	int64_t limit = conf->wake.health_timeout / 2, left = mw_left(ctx->deadline) / 3;
+
+	limit = left < limit ? left : limit;
+	return limit < EACH_MIN ? EACH_MIN : limit;
+}
+
 enum mw_code
 mw_probe_run(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox *sb,
     const char *user, const struct mw_probe_ask *ask, struct mw_probe *out)
 {
 	char naps[NAPS_MAX], port[8] = "";
 	int64_t timeout = ask->window + conf->wake.health_timeout;
-	const char *env[9];
+	int64_t one = each(conf, ctx);
+	const char *env[12];
 	struct mw_buf buf;
 	enum mw_code code;
 	size_t i;
@@ -178,8 +193,12 @@ mw_probe_run(const struct mw_conf *conf, struct mw_ctx *ctx, struct mw_sandbox *
 	env[6] = mw_arena_printf(ctx->arena, "MW_LIMIT=%lld", (long long)(timeout + 999) / 1000);
 	env[7] = ask->claim == 0 ? "MW_CLAIM=" : mw_arena_printf(ctx->arena,
 	    "MW_CLAIM=%016llx", (unsigned long long)ask->claim);
-	env[8] = NULL;
-	for (i = 0; i < 8; i++) {
+	env[8] = mw_arena_printf(ctx->arena, "MW_WINDOW=%lld", (long long)ask->window / 10);
+	env[9] = mw_arena_printf(ctx->arena, "MW_EACH=%lld.%03lld", (long long)one / 1000,
+	    (long long)one % 1000);
+	env[10] = "MW_SINCE=1";
+	env[11] = NULL;
+	for (i = 0; i < 11; i++) {
 		if (env[i] == NULL)
 			return mw_ctx_nomem(ctx);
 	}

@@ -30,6 +30,7 @@ struct mw_probe {
 	uint64_t marker;	/* 0 = none: a fresh instance */
 	bool looked;		/* at the gateway, too */
 	bool gateway;		/* it passes */
+	bool none;		/* none was started since the sandbox's own start */
 	unsigned generation;	/* newest one that we started under this marker, 0 = none */
 	bool passed;		/* this generation has passed at some time */
 };

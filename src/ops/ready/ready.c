@@ -8,8 +8,6 @@
 #include "ops/ready/wake_wait.h"
 #include "app/retry.h"
 
-#define GATEWAY_TRUST 10	/* ready_ttl's for which successes may stand in for a probe */
-
 const char *const mw_action_words[] = { "none", "started", "restarted", "joined" };
 
 /* ---- what is known ---- */
@@ -67,15 +65,16 @@ mw_not_ready(struct mw_app *app, const char *user)
 static void
 awake(struct mw_app *app, struct mw_shm_user *row, uint64_t marker)
 {
-	int64_t now = mw_now(), ttl = app->conf->wake.ready_ttl, until = now + ttl, trust;
+	int64_t trust;
 
 	/* Of another instance nothing is known but that it answers. */
 	if (atomic_exchange(&row->marker, marker) != marker)
 		atomic_store(&row->gateway_until, 0);
-	atomic_store(&row->ready_until, until);
-	trust = atomic_load(&row->gateway_probed) + GATEWAY_TRUST * ttl;
-	if (atomic_load(&row->gateway_until) > now)
-		atomic_store(&row->gateway_until, until < trust ? until : trust);
+	atomic_store(&row->ready_until, mw_now() + app->conf->wake.ready_ttl);
+	/* No success stands in for a probe: the gateway may have died meanwhile. */
+	trust = atomic_load(&row->gateway_probed) + app->conf->wake.ready_ttl;
+	if (atomic_load(&row->gateway_until) > trust)
+		atomic_store(&row->gateway_until, trust);
 }
 
 void
@@ -97,12 +96,9 @@ seen(struct mw_app *app, struct mw_shm_user *row, const struct mw_probe *p)
 	awake(app, row, p->marker);
 	if (!p->looked)
 		return;
-	if (p->gateway) {
+	if (p->gateway)
 		atomic_store(&row->gateway_probed, mw_now());
-		atomic_store(&row->gateway_until, mw_now() + app->conf->wake.ready_ttl);
-	} else {
-		atomic_store(&row->gateway_until, 0);
-	}
+	atomic_store(&row->gateway_until, p->gateway ? mw_now() + app->conf->wake.ready_ttl : 0);
 }
 
 void

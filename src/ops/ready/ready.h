@@ -33,8 +33,8 @@ enum mw_code mw_ready(struct mw_app *app, struct mw_ctx *ctx, const char *user,
 void mw_not_ready(struct mw_app *app, const char *user);
 
 /*
- * A success in the sandbox: known ready for wake.ready_ttl from now.  A gateway known
- * ready stays so too, but for no more than ten ready_ttl after its last probe.
+ * A success in the sandbox: known ready for wake.ready_ttl from now.  It says nothing of
+ * the gateway, which may be dead: that is believed for ready_ttl after its last probe.
  */
 void mw_still_ready(struct mw_app *app, const char *user, uint64_t marker);
 

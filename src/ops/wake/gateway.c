@@ -39,8 +39,10 @@ struct call {
 static enum mw_code
 call_run(struct call *c)
 {
+	/* By which the probe knows its processes when its job was removed from under it. */
+	static const char *const env[] = { "MW_GATEWAY_JOB=1", NULL };
 	const struct mw_job job = {
-		.command = c->app->conf->gateway.start,
+		.env = env, .command = c->app->conf->gateway.start,
 		.command_len = strlen(c->app->conf->gateway.start),
 	};
 
@@ -324,7 +326,8 @@ mw_gateway_up(struct mw_leader *l)
 		return code;
 	/* What runs is not killed, but for the one case; what starts is waited for. */
 	hidden = generation == 0 || (state == MW_JOB_EXITED && exit_code == 0);
-	if (passed && (!mw_job_over(state) || hidden))
+	/* After a sleep there is nothing that could be failing. */
+	if (passed && !l->probe.none && (!mw_job_over(state) || hidden))
 		code = watch_failing(l, !hidden, &again);
 	else if (generation > 0 && !mw_job_over(state))
 		again = false;
@@ -334,7 +337,7 @@ mw_gateway_up(struct mw_leader *l)
 		generation++;
 	if (again || state == MW_JOB_READY) {
 		if (l->action == MW_ACTION_NONE)
-			l->action = passed ? MW_ACTION_RESTARTED : MW_ACTION_STARTED;
+			l->action = passed && !l->probe.none ? MW_ACTION_RESTARTED : MW_ACTION_STARTED;
 		code = start(l, generation);
 	}
 	return code == MW_OK ? wait_for(l, generation) : code;

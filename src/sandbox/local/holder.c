@@ -71,16 +71,35 @@ take_lock(struct hold *h)
 	return code == MW_OK ? code : fail_errno(h, "lock");
 }
 
+/* What was there before this start would speak for processes that are gone; only what is
+ * ours stays.  A directory that the user has closed to itself is opened again. */
+static enum mw_code
+empty_tmp(struct hold *h)
+{
+	const char *keep = strncmp(h->l->run_tail, "tmp/", 4) == 0 ? h->l->run_tail + 4 : "";
+	int tmp;
+
+	if (fchmodat(h->run, "tmp", 0700, AT_SYMLINK_NOFOLLOW) != 0 && errno != EOPNOTSUPP)
+		return fail_errno(h, "tmp");
+	tmp = mw_local_openat_nolink(h->run, "tmp", O_RDONLY | O_DIRECTORY);
+	if (tmp < 0 || !mw_local_empty(tmp, keep))
+		return fail_errno(h, "/tmp cannot be emptied");
+	return MW_OK;
+}
+
 static enum mw_code
 make_dirs(struct hold *h)
 {
 	const char *run_dir = h->l->run_tail;
+	enum mw_code code;
 	int in;
 
 	if ((mkdirat(h->run, "tmp", 0700) != 0 && errno != EEXIST) ||
 	    (mkdirat(h->run, "run", 0700) != 0 && errno != EEXIST) ||
 	    (mkdirat(h->run, "in", 0700) != 0 && errno != EEXIST))
 		return fail_errno(h, "cannot make a directory");
+	if ((code = empty_tmp(h)) != MW_OK)
+		return code;
 	/* Below tmp the user may have put anything: then it is for the wake to say so. */
 	in = mw_local_openat_nolink(h->run, "tmp", O_PATH | O_DIRECTORY);
 	if (in >= 0 && strncmp(run_dir, "tmp/", 4) == 0 && strchr(run_dir + 4, '/') == NULL)
@@ -136,6 +155,8 @@ make_env(struct hold *h, const char *root, const char *run_dir, const char *tmp)
 		mw_arena_printf(h->arena, "TMPDIR=%s", tmp),
 		mw_arena_printf(h->arena, "MW_ROOT=%s", root),
 		mw_arena_printf(h->arena, "MW_RUN_DIR=%s", run_dir),
+		/* Whose start is the sandbox's: there a process of its own is number 1. */
+		mw_arena_printf(h->arena, "MW_HOLDER=%d", h->l->plain ? (int)getpid() : 1),
 		NULL
 	};
 	size_t n = sizeof(v) / sizeof(v[0]), i;

@@ -85,6 +85,9 @@ enum mw_code mw_local_errno(struct mw_ctx *ctx, int e, const char *path);
 /* Remove `name` in `dir` and all below it, however deep.  False with errno. */
 bool mw_local_wipe(int dir, const char *name) MW_MUST;
 
+/* Remove all in the directory `fd`, which is closed, but `keep` ("a/b": of "a" all but "b"). */
+bool mw_local_empty(int fd, const char *keep) MW_MUST;
+
 /* ---- files.c ---- */
 
 enum mw_code mw_local_read(struct mw_sandbox *s, struct mw_ctx *ctx, const char *user,

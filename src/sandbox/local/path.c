@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
@@ -333,4 +334,36 @@ mw_local_wipe(int dir, const char *name)
 	(void)close(top);
 	errno = e;
 	return good && unlinkat(dir, name, AT_REMOVEDIR) == 0;
+}
+
+bool
+mw_local_empty(int fd, const char *keep)
+{
+	size_t n = strcspn(keep, "/");
+	DIR *dir = fdopendir(fd);
+	struct dirent *de;
+	bool good = true;
+	int below;
+
+	if (dir == NULL) {
+		(void)close(fd);
+		return false;
+	}
+	while ((de = readdir(dir)) != NULL) {
+		if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0 ||
+		    (strlen(de->d_name) == n && memcmp(de->d_name, keep, n) == 0))
+			continue;
+		good = mw_local_wipe(fd, de->d_name) && good;
+	}
+	if (keep[n] == '/') {
+		char first[NAME_MAX + 1] = "";
+
+		if (n < sizeof(first))
+			memcpy(first, keep, n);
+		below = openat(fd, first, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		good = below < 0 ? mw_local_wipe(fd, first) && good :
+		    mw_local_empty(below, keep + n + 1) && good;
+	}
+	(void)closedir(dir);
+	return good;
 }
