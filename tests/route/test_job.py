@@ -340,3 +340,17 @@ def test_nothing_is_left(box):
                                                      gateway.processes_of(box.dir)))
         time.sleep(0.05)
     assert os.listdir(box.path("run/in")) == []
+
+
+@pytest.mark.parametrize("shell", sorted(SHELLS))
+def test_a_full_disk_is_told_of_first(shell):
+    """Then comes what it did to the pipe: the driver's script answers with the cause."""
+    if shutil.which(shell) is None:
+        pytest.skip("%s is not installed" % shell)
+    with open(os.path.join(gateway.ROOT, "src", "sandbox", "remote", "remote.sh")) as f:
+        functions = f.read().split("# The instance marker")[0]
+    said = "base64: write error: No space left on device\nsh: printf: I/O error"
+    p = subprocess.run(SHELLS[shell] + (["sh"] if shell == "busybox" else []) +
+                       ["-c", functions + '\nmw_nonce=n; blame "$1"', "sh", said],
+                       stdout=subprocess.PIPE, timeout=60)
+    assert p.stdout == b"mw1 full\n.end n\n", p

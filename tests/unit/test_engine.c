@@ -484,11 +484,33 @@ test_open(void)
 	}
 }
 
+/* What a tool inside says is bounded before it is multiplied. */
+static void
+test_stat_line(void)
+{
+	static const char *const lines[] = {
+		"81a4 5 1700000000 [2023-11-14 22:13:20.250000000 +0000] a\n",
+		"81a4 5 9223372036854775807 [2023-11-14 22:13:20.250000000 +0000] a\n",
+		"81a4 5 -9223372036854775807 [2023-11-14 22:13:20.250000000 +0000] a\n",
+	};
+	struct mw_stat st;
+	const char *p = lines[0];
+	size_t i;
+
+	ok(mw_engine_stat_line(&p, p + strlen(p), "a", 1, &st), "a line of stat");
+	is_int(st.mtime, 1700000000250, "... its time");
+	for (i = 1; i < 3; i++) {
+		p = lines[i];
+		ok(!mw_engine_stat_line(&p, p + strlen(p), "a", 1, &st), "one of no time there is");
+	}
+}
+
 int
 main(void)
 {
 	test_table();
 	test_time();
+	test_stat_line();
 	test_tar();
 	if (!engine_up())
 		return 0;

@@ -117,7 +117,7 @@ mw_engine_stat_line(const char **p, const char *end, const char *name, size_t n,
 	before = s < end && *s == '-';	/* before 1970 */
 	if (before)
 		s++;
-	if (!field(&s, end, 10, &mtime) || s == end || !fraction(&s, end, &ms) ||
+	if (!field(&s, end, 10, &mtime) || mtime > INT64_MAX / 2000 || s == end || !fraction(&s, end, &ms) ||
 	    (size_t)(end - s) < n + 1 || memcmp(s, name, n) != 0 ||
 	    s[n] != '\n')
 		return false;

@@ -37,9 +37,16 @@ answer()
 	end
 }
 
-# blame TEXT: answer with what a program said of its failure; its reason comes last.
+# blame TEXT: answer with what a program said of its failure; its reason comes last.  A full
+# disk may be told of first, and then what came of it in the pipe.
 blame()
 {
+	case "$1
+" in
+	*': No space left on device
+'* | *': Disk quota exceeded
+'*)	answer full ;;
+	esac
 	case $1 in
 	*': No such file or directory')		answer absent ;;
 	*': Is a directory')			answer directory ;;
