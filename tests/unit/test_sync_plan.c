@@ -10,7 +10,8 @@
  * 'l'.  R2: '-' none, 'f' as in the manifest, 'g' another ETag.  Outbox: '-' nothing,
  * 'p' put, 'x' delete.  Mark: '-', 'S' newer in the sandbox, 'R' newer in R2, 's'
  * deleted in the sandbox, 'r' deleted in R2.  Flags: 'x' delete, 'F' force, 'e'
- * excluded, 'a' add only.
+ * excluded, 'a' add only; what the disk has in the object's place: 'w' something,
+ * 'W' that and the manifest has it, too; 'o' it is older; 'P' R2 holds both.
  */
 struct row { const char *what, *sides, *flags; enum mw_act want; };
 
@@ -29,8 +30,19 @@ static const struct row backups[] = {
 	{ "in both, no entry", "f-f--", "", MW_ACT_DECIDE },
 	{ "directory", "d----", "", MW_ACT_SAME },
 	{ "link", "l----", "", MW_ACT_SAME },
-	{ "link where R2 has a file", "lff--", "", MW_ACT_CLASH },
-	{ "directory where R2 has a file, delete", "dff--", "x", MW_ACT_REMOVE },
+	{ "link where R2 has a file", "lff--", "w", MW_ACT_REPLACE },
+	{ "directory where R2 has a file, delete", "dff--", "xw", MW_ACT_REPLACE },
+	{ "a file above it", "-ff--", "w", MW_ACT_REPLACE },
+	{ "a file above it, and R2 holds both still", "-ff--", "wP", MW_ACT_REPLACE },
+	{ "another kind, R2's written earlier", "dfg--", "w", MW_ACT_REPLACE },
+	{ "another kind, R2's written later", "dfg--", "wo", MW_ACT_NEWER },
+	{ "another kind, no entry", "d-f--", "w", MW_ACT_REPLACE },
+	{ "another kind, no entry, R2's is later", "d-f--", "wo", MW_ACT_CLASH },
+	{ "new in R2 where the disk has not changed", "ddf--", "Wx", MW_ACT_CLASH },
+	{ "R2 holds both, delete, force", "d-f--", "wPxF", MW_ACT_CLASH },
+	{ "another kind, excluded", "-ff--", "we", MW_ACT_CLASH },
+	{ "another kind, a write waits", "dffp-", "w", MW_ACT_WAIT },
+	{ "another kind, marked newer in R2", "dff-R", "w", MW_ACT_NEWER },
 	{ "a write waits", "f-fp-", "", MW_ACT_WAIT },
 	{ "a write waits, unchanged otherwise", "fffp-", "", MW_ACT_WAIT },
 	{ "a delete waits", "--fx-", "", MW_ACT_WAIT },
@@ -100,7 +112,7 @@ static const struct row restores[] = {
 };
 
 static const char *const names[] = { "none", "same", "keep", "newer", "wait", "clash", "link",
-    "check", "copy", "decide", "remove", "forget" };
+    "check", "copy", "decide", "remove", "forget", "replace" };
 
 static struct mw_row
 row_of(char letter, bool r2)
@@ -134,6 +146,9 @@ run(const struct row *rows, size_t n, const char *verb, enum mw_act (*decide)(co
 			    MW_WAITING_DELETE : MW_WAITING_NOT,
 			.mark = (enum mw_mark)(strchr(marks, s[4]) - marks),
 			.remove = strchr(f, 'x') != NULL, .force = strchr(f, 'F') != NULL,
+			.way = strpbrk(f, "wW") != NULL ? &sandbox : NULL,
+			.way_was = strchr(f, 'W') != NULL, .way_older = strchr(f, 'o') != NULL,
+			.pair = strchr(f, 'P') != NULL,
 			.excluded = strchr(f, 'e') != NULL, .add_only = strchr(f, 'a') != NULL,
 		};
 

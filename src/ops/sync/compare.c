@@ -8,6 +8,7 @@
 struct compare {
 	struct mw_sync_run *run;
 	struct mw_r2_list r2;
+	struct mw_sync_above above;
 	struct mw_arena *scratch;		/* of one look into the outbox */
 	const struct mw_row *s, *m, *r;		/* the next of each, NULL = at its end */
 	char path[MW_PATH_MAX + 1];		/* in hand */
@@ -112,6 +113,8 @@ same(struct compare *c)
 		return MW_OK;
 	row = *c->s;
 	row.act = MW_ACT_SAME;
+	if (row.type == MW_FT_DIR)
+		row.mtime = 0;	/* it changes with what is in it */
 	if (row.type == MW_FT_FILE) {
 		if (row.mode == c->m->mode)
 			return MW_OK;
@@ -150,6 +153,8 @@ plan(struct compare *c, enum mw_act act)
 		row.mode = c->m->mode;
 		row.set_mtime = c->m->mtime;
 	}
+	if (act == MW_ACT_REPLACE)
+		run->replaced++;
 	if (act == MW_ACT_REMOVE)
 		run->removals++;
 	if (act == MW_ACT_CHECK)
@@ -204,6 +209,7 @@ one_path(struct compare *c)
 		.add_only = run->add_only,
 	};
 	enum mw_code code;
+	enum mw_act act;
 
 	if (run->restore && mw_plan_excluded(&run->app->conf->sync.exclude_restore, c->path))
 		return MW_OK;
@@ -217,7 +223,18 @@ one_path(struct compare *c)
 	}
 	if ((code = look_up(c, &sides)) != MW_OK)
 		return code;
-	return carry_out(c, run->restore ? mw_plan_restore(&sides) : mw_plan_backup(&sides));
+	if (run->restore)
+		return carry_out(c, mw_plan_restore(&sides));
+	mw_sync_kind_look(&c->above, c->path, run->store->clock, &sides);
+	act = mw_plan_backup(&sides);
+	if ((code = mw_sync_kind_note(run, &c->above, c->path, &sides, act)) != MW_OK)
+		return code;
+	mw_sync_kind_push(&c->above, c->path, &sides);
+	/* A link is read now, and recorded once its place is free. */
+	if (act == MW_ACT_REPLACE && c->has_s && c->s->type == MW_FT_SYMLINK &&
+	    (code = mw_sorted_add(run->links, c->s, &run->ctx->err)) != MW_OK)
+		return code;
+	return carry_out(c, act);
 }
 
 /* The manifest sorts early in R2's own listing: one page tells whether there is

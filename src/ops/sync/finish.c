@@ -100,6 +100,13 @@ mw_sync_verify(struct mw_sync_run *run, struct mw_sorted *good)
 	while (code == MW_OK &&
 	    (code = mw_sorted_next(run->facts, &fact, &run->ctx->err)) == MW_OK && fact != NULL) {
 		gone = false;
+		if (!run->restore && fact->type == MW_FT_SYMLINK &&
+		    mw_sync_kind_copy(run, run->ctx, fact) != MW_OK) {
+			mw_sync_note(run->ctx->arena, &run->s->failed, fact->path,
+			    MW_CONFLICT, run->ctx->err.msg);
+			mw_err_clear(&run->ctx->err);
+			continue;
+		}
 		if (fact->act == MW_ACT_COPY)
 			code = verify_one(&v, fact, &gone);
 		if (code == MW_OK && !gone && good != NULL)

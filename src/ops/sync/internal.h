@@ -36,6 +36,18 @@ struct mw_untold {
 	enum mw_code code;
 };
 
+/*
+ * A path that one side has as a file or link, the other as something else.  What is
+ * at it or below it is only copied if all that it replaces is gone.
+ */
+struct mw_sync_kind {
+	struct mw_sync_kind *next;
+	const char *path;
+	bool link;			/* in the sandbox: a path below it leads elsewhere */
+	bool stays;			/* something of the other kind */
+	bool weak;			/* no manifest says that the object is replaced */
+};
+
 struct mw_sync_run {
 	struct mw_app *app;
 	struct mw_ctx *ctx;		/* of the thread that began it */
@@ -54,6 +66,9 @@ struct mw_sync_run {
 	struct mw_sorted *plan;		/* what is to be done, one row a path */
 	struct mw_sorted *links;		/* links and directories: to be read, or made */
 	struct mw_sorted *facts;		/* changes of the manifest; act NONE = entry goes */
+	struct mw_sync_kind *kinds;
+	int64_t replaced;		/* planned: objects in the way of another kind */
+	bool half;			/* they are too many */
 	int64_t removals;		/* planned, on nobody's word but delete=true */
 	int64_t there;			/* of so many files */
 	int64_t checks;			/* planned: files that are the same in all likelihood */
@@ -62,7 +77,7 @@ struct mw_sync_run {
 	int64_t unsure;			/* planned: both may have changed, and are of one size */
 	/* the transfers, under the mutex */
 	pthread_mutex_t mutex;
-	bool removing;			/* second round: removals */
+	int round;			/* of transfer.c */
 	enum mw_code code;		/* what ended it, MW_OK = nothing yet */
 	struct mw_err err;
 };
@@ -95,6 +110,32 @@ bool mw_sync_untold(const struct mw_sync_run *run, const char *path);
 
 /* Compare the three listings: counts, run->plan, run->links, run->facts. */
 enum mw_code mw_sync_compare(struct mw_sync_run *run) MW_MUST;
+
+/* ---- kinds.c ---- */
+
+/* Files and links whose names begin the path in hand: directories, perhaps, elsewhere. */
+struct mw_sync_above {
+	size_t n;
+	char path[MW_PATH_MAX + 1];
+	struct { size_t length; struct mw_row row; bool sandbox, was, r2; } item[MW_PATH_MAX + 1];
+};
+
+/* What the disk has in the place of the object in hand: sides->way and what goes with it. */
+void mw_sync_kind_look(struct mw_sync_above *a, const char *path, int64_t clock,
+    struct mw_sides *sides);
+/* Keep the path in hand for those that come below it. */
+void mw_sync_kind_push(struct mw_sync_above *a, const char *path, const struct mw_sides *sides);
+/* Remember the place of sides->way, and what was decided about the object. */
+enum mw_code mw_sync_kind_note(struct mw_sync_run *run, const struct mw_sync_above *a,
+    const char *path, const struct mw_sides *sides, enum mw_act act) MW_MUST;
+/* May this be copied to R2, or recorded?  May this object be replaced?  Any failure is
+ * the path's own. */
+enum mw_code mw_sync_kind_copy(struct mw_sync_run *run, struct mw_ctx *ctx, const struct mw_row *item) MW_MUST;
+enum mw_code mw_sync_kind_replace(struct mw_sync_run *run, struct mw_ctx *ctx, const char *path) MW_MUST;
+/* Is there a link of the sandbox's at it or above it? */
+bool mw_sync_kind_link(const struct mw_sync_run *run, const char *path);
+/* It could not be replaced. */
+void mw_sync_kind_stays(struct mw_sync_run *run, const char *path);
 
 /* ---- transfer.c ---- */
 

@@ -233,8 +233,6 @@ add_entry(void *arg, const struct mw_entry *e)
 		return MW_OK;
 	if (row.type != MW_FT_FILE)
 		row.size = 0;
-	if (row.type == MW_FT_DIR)
-		row.mtime = 0;
 	return mw_sorted_add(run->sandbox, &row, &run->ctx->err);
 }
 

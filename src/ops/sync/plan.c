@@ -49,6 +49,19 @@ backup_absent(const struct mw_sides *s)
 	return is_file(s->manifest) && !r2_as_was(s) ? MW_ACT_NEWER : MW_ACT_REMOVE;
 }
 
+/* R2 has an object where the sandbox's disk has something of another kind. */
+static enum mw_act
+backup_kind(const struct mw_sides *s)
+{
+	if (s->excluded)
+		return MW_ACT_CLASH;
+	if (s->mark != MW_MARK_NONE || r2_as_was(s))
+		return MW_ACT_REPLACE;
+	if (is_file(s->manifest))
+		return s->way_older ? MW_ACT_NEWER : MW_ACT_REPLACE;
+	return s->way_was || s->way_older || s->pair ? MW_ACT_CLASH : MW_ACT_REPLACE;
+}
+
 enum mw_act
 mw_plan_backup(const struct mw_sides *s)
 {
@@ -58,6 +71,8 @@ mw_plan_backup(const struct mw_sides *s)
 		return MW_ACT_WAIT;
 	if (s->mark == MW_MARK_NEWER_R2 || s->mark == MW_MARK_DELETED_R2)
 		return MW_ACT_NEWER;
+	if (s->way != NULL)
+		return backup_kind(s);
 	if (!is_file(s->sandbox))
 		return s->r2 != NULL ? backup_absent(s) : MW_ACT_SAME;
 	if (s->r2 == NULL || s->mark == MW_MARK_NEWER_SANDBOX || s->mark == MW_MARK_DELETED_SANDBOX)

@@ -26,7 +26,8 @@ enum mw_act {
 	MW_ACT_COPY,		/* transfer, unless the contents turn out to be the same */
 	MW_ACT_DECIDE,		/* both may have changed: contents first, then times */
 	MW_ACT_REMOVE,		/* absent on the side that counts */
-	MW_ACT_FORGET		/* the same, because a mark says so */
+	MW_ACT_FORGET,		/* the same, because a mark says so */
+	MW_ACT_REPLACE		/* the other side's: its place is another kind's now */
 };
 
 enum mw_waiting { MW_WAITING_NOT, MW_WAITING_PUT, MW_WAITING_DELETE };
@@ -35,6 +36,10 @@ struct mw_sides {
 	const struct mw_row *sandbox, *manifest, *r2;	/* NULL = not there; R2's mtime: Last-Modified */
 	enum mw_mark mark;
 	enum mw_waiting waiting;	/* in the outbox */
+	const struct mw_row *way;	/* the sandbox's that an object cannot stand beside, or NULL */
+	bool way_was;			/* it is the manifest's */
+	bool way_older;			/* than R2's object, by more than clocks differ */
+	bool pair;			/* R2 holds it, too, as a file */
 	bool excluded;			/* by sync.exclude: the sandbox's is not looked at */
 	bool remove;			/* delete=true */
 	bool force;

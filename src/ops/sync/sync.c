@@ -103,6 +103,7 @@ conclude(struct mw_sync_run *run, enum mw_code code)
 static enum mw_code
 guard(struct mw_sync_run *run)
 {
+	run->half = !run->s->force && (run->removals + run->replaced) * 2 > run->there;
 	if (run->s->force || run->removals * 2 <= run->there)
 		return MW_OK;
 	return mw_ctx_fail(run->ctx, MW_CONFLICT, "delete=true would remove %lld of %lld files %s, "

@@ -10,7 +10,14 @@
 static bool
 removes(enum mw_act act)
 {
-	return act == MW_ACT_REMOVE || act == MW_ACT_FORGET;
+	return act == MW_ACT_REMOVE || act == MW_ACT_FORGET || act == MW_ACT_REPLACE;
+}
+
+/* What stands in the way of another kind goes first, what is absent last. */
+static int
+round_of(enum mw_act act)
+{
+	return act == MW_ACT_REPLACE ? 0 : removes(act) ? 2 : 1;
 }
 
 /* Does this failure concern one path alone? */
@@ -48,7 +55,7 @@ take(struct mw_sync_worker *w, struct mw_row *item)
 		if (err.code != MW_OK)
 			run->err = err;
 	} while (run->code == MW_OK && row != NULL &&
-	    removes((enum mw_act)row->act) != run->removing);
+	    round_of((enum mw_act)row->act) != run->round);
 	if (run->code != MW_OK)
 		row = NULL;
 	if (row != NULL) {
@@ -67,6 +74,14 @@ take(struct mw_sync_worker *w, struct mw_row *item)
 static enum mw_code
 carry_out(struct mw_sync_worker *w, const struct mw_row *item, struct mw_sync_result *o)
 {
+	enum mw_code code = MW_OK;
+
+	if (!w->run->restore && item->act == MW_ACT_REPLACE)
+		code = mw_sync_kind_replace(w->run, w->ctx, item->path);
+	else if (!w->run->restore && !removes((enum mw_act)item->act))
+		code = mw_sync_kind_copy(w->run, w->ctx, item);
+	if (code != MW_OK)
+		return code;
 	if (w->run->restore)
 		return removes((enum mw_act)item->act) ? mw_sync_down_remove(w, item, o) :
 		    mw_sync_down(w, item, o);
@@ -101,7 +116,7 @@ count(struct mw_sync_run *run, const struct mw_row *item, const struct mw_sync_r
 		s->skipped++;
 		break;
 	}
-	if (o->has_fact && o->fact.act != MW_ACT_NONE) {
+	if (o->has_fact && o->fact.act != MW_ACT_NONE && o->fact.type == MW_FT_FILE) {
 		s->files++;
 		s->total += o->fact.size;
 	}
@@ -115,6 +130,9 @@ settle(struct mw_sync_worker *w, const struct mw_row *item, enum mw_code code,
 	struct mw_err err = { .code = MW_OK };
 
 	(void)pthread_mutex_lock(&run->mutex);
+	if (item->act == MW_ACT_REPLACE && (code != MW_OK ||
+	    (o->act != MW_ACT_REMOVE && o->act != MW_ACT_NONE)))
+		mw_sync_kind_stays(run, item->path);
 	if (code == MW_OK) {
 		mw_log(MW_DEBUG, "[SYNC] userId=%s %s /%s: planned %u, done %u", run->user,
 		    mw_direction_words[run->s->direction], item->path, item->act, (unsigned)o->act);
@@ -175,13 +193,13 @@ work(void *arg, struct mw_worker *worker)
 	}
 }
 
-/* The copies, or the removals. */
+/* One round of them. */
 static enum mw_code
-transfer_all(struct mw_sync_run *run, bool removing, size_t n)
+transfer_all(struct mw_sync_run *run, int round, size_t n)
 {
 	enum mw_code code;
 
-	run->removing = removing;
+	run->round = round;
 	if ((code = mw_workers(run->app, run->ctx, n, "[SYNC]", work, run)) != MW_OK)
 		return code;
 	if (run->code != MW_OK && run->ctx->err.code == MW_OK)
@@ -194,13 +212,16 @@ mw_sync_transfer(struct mw_sync_run *run)
 {
 	size_t rows = mw_sorted_count(run->plan), n = (size_t)run->app->conf->sync.parallel;
 	enum mw_code code;
+	int round;
 
 	if (rows == 0)
 		return MW_OK;
 	if (n > rows)
 		n = rows;
-	if ((code = transfer_all(run, false, n)) != MW_OK ||
-	    (code = mw_sorted_rewind(run->plan, &run->ctx->err)) != MW_OK)
-		return code;
-	return transfer_all(run, true, n);
+	for (round = run->replaced > 0 ? 0 : 1; round <= 2; round++) {
+		if ((code = mw_sorted_rewind(run->plan, &run->ctx->err)) != MW_OK ||
+		    (code = transfer_all(run, round, n)) != MW_OK)
+			return code;
+	}
+	return MW_OK;
 }

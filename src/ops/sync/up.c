@@ -171,14 +171,15 @@ remove_locked(struct upload *u, struct mw_sync_result *o)
 	struct mw_object obj;
 	enum mw_code code;
 	struct mw_stat st;
-	bool there;
+	bool there, dir;
 
 	if ((code = still_ours(u->w, u->item->path, o)) != MW_OK || o->act != MW_ACT_COPY ||
 	    (code = mw_sync_stat(u->w, u->item->path, &st, &there)) != MW_OK)
 		return code;
 	o->act = MW_ACT_KEEP;
-	if (there && st.type == MW_FT_FILE)
+	if (there && st.type == MW_FT_FILE && !mw_sync_kind_link(u->w->run, u->item->path))
 		return MW_OK;
+	dir = there && st.type == MW_FT_DIR && u->item->act == MW_ACT_REPLACE;
 	if ((code = mw_sync_head(u->w, u->item->path, &obj, &there)) != MW_OK)
 		return code;
 	if (there && strcmp(obj.etag, u->item->tag) != 0) {
@@ -190,6 +191,11 @@ remove_locked(struct upload *u, struct mw_sync_result *o)
 	o->act = there ? MW_ACT_REMOVE : MW_ACT_NONE;
 	o->has_fact = true;
 	o->fact = (struct mw_row){ .path = u->item->path, .tag = "", .act = MW_ACT_NONE };
+	if (dir) {		/* an empty one is in no listing of R2's */
+		o->fact.act = MW_ACT_SAME;
+		o->fact.type = MW_FT_DIR;
+		o->fact.mode = st.mode;
+	}
 	return mw_outbox_mark(u->w->app->outbox, u->w->ctx, u->w->run->user, u->item->path,
 	    MW_MARK_NONE);
 }
