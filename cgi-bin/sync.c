@@ -118,6 +118,7 @@ post_sync(struct mw_req *req)
 	    (code = mw_req_query_bool(req, "delete", &s.remove)) != MW_OK ||
 	    (code = mw_req_query_bool(req, "dryRun", &s.dry_run)) != MW_OK ||
 	    (code = mw_req_query_bool(req, "force", &s.force)) != MW_OK ||
+	    (code = mw_req_query_bool(req, "verify", &s.verify)) != MW_OK ||
 	    (code = mw_req_query_int(req, "maxWakeTime", 0, MAX_WAKE, true, &s.max_wake)) != MW_OK)
 		return code;
 	s.direction = (enum mw_direction)direction;

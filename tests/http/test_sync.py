@@ -137,6 +137,21 @@ def test_restore(gw, user):
     assert gw.content(user, "old", "source=container") == b"R2's"
 
 
+def test_verify(gw, user):
+    """The same size and mtime, and another content."""
+    for name in ("a", "b"):
+        write(gw, user, name, b"12345", mtime=1.5e9)
+    gw.put_ok(user, "c", b"x")
+    sync(gw, user, uploaded=2)
+    write(gw, user, "a", b"54321", mtime=1.5e9)
+    sync(gw, user, uploaded=0)
+    sync(gw, user, "direction=restore&verify=true", downloaded=0, newer=["/a"])
+    assert gw.content(user, "a", "source=container") == b"54321"
+    sync(gw, user, "verify=true", uploaded=1, newer=[], failed=[])
+    assert gw.content(user, "a", "source=r2") == b"54321"
+    sync(gw, user, "verify=true", uploaded=0, verified=True)
+
+
 def test_one_sided(gw, user):
     gw.put_ok(user, "a", b"both")
     gw.put_ok(user, "a", b"sandbox", "target=container")
@@ -217,7 +232,7 @@ def test_planted(gw, user):
 
 
 @pytest.mark.parametrize("query, name", [
-    ("direction=up", "direction"), ("delete=maybe", "delete"), ("dryRun=2", "dryRun"),
+    ("direction=up", "direction"), ("delete=maybe", "delete"), ("dryRun=2", "dryRun"), ("verify=x", "verify"),
     ("force=x", "force"), ("maxWakeTime=-1", "maxWakeTime"), ("maxWakeTime=abc", "maxWakeTime")])
 def test_bad_parameters(gw, user, query, name):
     obj = mw.check_error(gw.sync(user, query), "invalid_argument")

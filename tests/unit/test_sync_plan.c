@@ -11,7 +11,7 @@
  * 'p' put, 'x' delete.  Mark: '-', 'S' newer in the sandbox, 'R' newer in R2, 's'
  * deleted in the sandbox, 'r' deleted in R2.  Flags: 'x' delete, 'F' force, 'e'
  * excluded, 'a' add only; what the disk has in the object's place: 'w' something,
- * 'W' that and the manifest has it, too; 'o' it is older; 'P' R2 holds both.
+ * 'v' verify; 'W' that and the manifest has it, too; 'o' it is older; 'P' R2 holds both.
  */
 struct row { const char *what, *sides, *flags; enum mw_act want; };
 
@@ -22,6 +22,8 @@ static const struct row backups[] = {
 	{ "new file, and an entry: R2's went", "ff---", "", MW_ACT_COPY },
 	{ "unchanged", "fff--", "", MW_ACT_SAME },
 	{ "unchanged, but racy", "frf--", "", MW_ACT_CHECK },
+	{ "unchanged, verify", "fff--", "v", MW_ACT_CHECK },
+	{ "written in R2, verify", "ffg--", "v", MW_ACT_DECIDE },
 	{ "written in the sandbox", "gff--", "", MW_ACT_COPY },
 	{ "written in the sandbox, racy entry", "grf--", "", MW_ACT_COPY },
 	{ "written in R2", "ffg--", "", MW_ACT_NEWER },
@@ -88,6 +90,8 @@ static const struct row restores[] = {
 	{ "file here alone", "f----", "", MW_ACT_KEEP },
 	{ "file here alone, delete", "f----", "x", MW_ACT_REMOVE },
 	{ "deleted in R2, delete", "ff---", "x", MW_ACT_REMOVE },
+	{ "deleted in R2, delete, verify", "ff---", "xv", MW_ACT_REMOVE },
+	{ "unchanged, verify", "fff--", "v", MW_ACT_CHECK },
 	{ "deleted in R2, written here, delete", "gf---", "x", MW_ACT_NEWER },
 	{ "deleted in R2, written here, force", "gf---", "xF", MW_ACT_REMOVE },
 	{ "file here alone, excluded", "f----", "xe", MW_ACT_KEEP },
@@ -148,6 +152,7 @@ run(const struct row *rows, size_t n, const char *verb, enum mw_act (*decide)(co
 			.remove = strchr(f, 'x') != NULL, .force = strchr(f, 'F') != NULL,
 			.way = strpbrk(f, "wW") != NULL ? &sandbox : NULL,
 			.way_was = strchr(f, 'W') != NULL, .way_older = strchr(f, 'o') != NULL,
+			.verify = strchr(f, 'v') != NULL,
 			.pair = strchr(f, 'P') != NULL,
 			.excluded = strchr(f, 'e') != NULL, .add_only = strchr(f, 'a') != NULL,
 		};

@@ -206,6 +206,7 @@ one_path(struct compare *c)
 	struct mw_sides sides = {
 		.sandbox = c->has_s ? c->s : NULL, .manifest = c->has_m ? c->m : NULL,
 		.r2 = c->has_r ? c->r : NULL, .remove = run->s->remove, .force = run->s->force,
+		.verify = run->s->verify,
 		.add_only = run->add_only,
 	};
 	enum mw_code code;

@@ -26,7 +26,7 @@ looks_as_was(const struct mw_sides *s)
 static bool
 sandbox_as_was(const struct mw_sides *s)
 {
-	return looks_as_was(s) && !s->manifest->racy;
+	return looks_as_was(s) && !s->manifest->racy && !s->verify;
 }
 
 static bool
@@ -94,7 +94,7 @@ restore_absent(const struct mw_sides *s)
 		    MW_ACT_SAME : MW_ACT_REMOVE;
 	if (s->mark == MW_MARK_NEWER_SANDBOX && !s->force)
 		return MW_ACT_NEWER;
-	if (is_file(s->manifest) && !sandbox_as_was(s) && !s->force)
+	if (is_file(s->manifest) && (!looks_as_was(s) || s->manifest->racy) && !s->force)
 		return MW_ACT_NEWER;
 	return MW_ACT_REMOVE;
 }

@@ -43,6 +43,7 @@ struct mw_sides {
 	bool excluded;			/* by sync.exclude: the sandbox's is not looked at */
 	bool remove;			/* delete=true */
 	bool force;
+	bool verify;			/* a size and mtime prove nothing */
 	bool add_only;			/* a wake's restore: overwrites nothing */
 };
 

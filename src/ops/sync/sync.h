@@ -26,6 +26,7 @@ struct mw_sync {
 	const char *user;
 	enum mw_direction direction;
 	bool remove;			/* also what the side that counts has not */
+	bool verify;			/* believe no mtime: compare contents */
 	bool dry_run;			/* say what would be done */
 	bool force;			/* restore: over newer files; remove: more than half */
 	int64_t max_wake;		/* ms */
