@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "app/responder.h"
 #include "ops/fleet/health.h"
+#include "ops/sync/answer.h"
 #include "app/retry.h"
 
 /* How long R2 may take to answer before it counts as down, ms. */
@@ -170,6 +171,7 @@ get_user_health(struct mw_req *req)
 		(void)mw_json_add_int(&b, each[i].name, each[i].check->ms);
 	(void)mw_json_close(&b, '}');
 	(void)mw_json_add_int(&b, "totalTimeMs", mw_now() - began);
+	mw_sync_add_missing(&b, req->app, &req->ctx, req->user);
 	return mw_res_object(req, good ? 200 : 503, &b);
 }
 

@@ -225,6 +225,7 @@ get_state(struct mw_req *req)
 	(void)mw_json_add(&b, "version", NULL);
 	(void)mw_json_add(&b, "lastActivity", time_or_null(req, atomic_load(&row->active)));
 	(void)mw_json_add(&b, "lastSyncAt", time_or_null(req, last_sync(req)));
+	mw_sync_add_missing(&b, req->app, &req->ctx, req->user);
 	return mw_res_object(req, 200, &b);
 }
 
@@ -242,6 +243,7 @@ send_change(struct mw_req *req, int status, const struct mw_lifecycle *c)
 	(void)mw_json_add(&b, "action", c->action);
 	(void)mw_json_add_int(&b, "waitedMs", c->waited);
 	(void)mw_json_add_int(&b, "attempts", req->ctx.attempts);
+	mw_sync_add_missing(&b, req->app, &req->ctx, req->user);
 	if (c->failed.count > 0)
 		mw_sync_add_failed(&b, req->ctx.arena, "failed", &c->failed);
 	return mw_res_object(req, status, &b);

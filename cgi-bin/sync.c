@@ -89,6 +89,7 @@ get_status(struct mw_req *req)
 		return code;
 	}
 	add_differences(&b, &st);
+	mw_sync_add_missing(&b, req->app, &req->ctx, req->user);
 	return mw_res_object(req, 200, &b);
 }
 

@@ -49,6 +49,7 @@ struct mw_conf {
 		int64_t max_wait, health_timeout, poll_min, poll_max;
 		int64_t ready_ttl, failure_ttl, max_waiters;
 		bool restore;
+		char *restore_failures;
 	} wake;
 	struct { int64_t attempts, base, store_base, max, budget; } retry;
 	struct { int64_t failures, open; } breaker;

@@ -101,6 +101,7 @@ const struct mw_setting mw_settings[] = {
 	MS0("wake.failure_ttl", wake.failure_ttl, "15000"),
 	COUNT("wake.max_waiters", wake.max_waiters, "256"),
 	BOOL("wake.restore", wake.restore, "true"),
+	WORD("wake.restore_failures", wake.restore_failures, "continue", "continue|stop"),
 
 	COUNT("retry.attempts", retry.attempts, "3"),
 	MS("retry.base", retry.base, "1000"),

@@ -55,6 +55,8 @@ set_up(sqlite3 *db, const struct mw_db_kind *kind, int64_t *version)
 	    "PRAGMA secure_delete = OFF", NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
 		rc = get_int(db, "PRAGMA user_version", version);
+	if (rc == SQLITE_OK && *version != 0 && kind->late != NULL)
+		rc = sqlite3_exec(db, kind->late, NULL, NULL, NULL);
 	if (rc != SQLITE_OK || *version != 0)
 		return rc;
 	rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);

@@ -22,6 +22,7 @@ struct mw_db_kind {
 	const char *name;		/* "outbox": of the file, of the lock, in messages */
 	const char *damaged;		/* what to know about a damaged one */
 	const char *schema;		/* the last of it sets user_version */
+	const char *late;		/* what came after that version, if it is not there; or NULL */
 	int64_t version;
 	const char *const *sql;		/* nsql statements */
 	unsigned nsql;			/* at most MW_DB_STATEMENTS */

@@ -294,6 +294,9 @@ put(struct mw_outbox *o, struct mw_ctx *ctx, const struct mw_outbox_row *row,
 		code = check_room(o, ctx, row, spool == NULL ? 0 : spool->size, old_spool);
 		if (code == MW_OK)
 			code = insert(o, ctx, row, spool);
+		/* What a client writes or deletes by name is not the restore's any more. */
+		if (code == MW_OK)
+			code = mw_db_run(&o->db, ctx, MW_ODB_FOUND, "tt", row->user, row->path);
 		if (code == MW_OK && mark != NULL)
 			code = set_mark(o, ctx, row, *mark);
 		code = mw_odb_end(o, ctx, code);

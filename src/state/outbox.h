@@ -129,6 +129,29 @@ typedef enum mw_code (*mw_mark_fn)(void *arg, const char *path, enum mw_mark mar
 enum mw_code mw_outbox_marks(struct mw_outbox *o, struct mw_ctx *ctx, const char *user,
     mw_mark_fn fn, void *arg) MW_MUST;
 
+/*
+ * Paths that a restore has left behind: R2 has an object that could not be brought to the
+ * sandbox.  Until it is brought, or a client writes or deletes the path, no sync touches it.
+ */
+struct mw_missing {
+	const char *path, *error;
+	enum mw_code code;
+};
+/* `run` names the restore that tells. */
+enum mw_code mw_outbox_miss(struct mw_outbox *o, struct mw_ctx *ctx, const char *user,
+    const char *run, const struct mw_missing *m) MW_MUST;
+enum mw_code mw_outbox_found(struct mw_outbox *o, struct mw_ctx *ctx, const char *user,
+    const char *path) MW_MUST;
+/* This restore has been everywhere: what it did not tell of is not missing any more. */
+enum mw_code mw_outbox_missing_end(struct mw_outbox *o, struct mw_ctx *ctx, const char *user,
+    const char *run) MW_MUST;
+/* *m: NULL = it is not missing; else in the arena. */
+enum mw_code mw_outbox_missed(struct mw_outbox *o, struct mw_ctx *ctx, const char *user,
+    const char *path, const struct mw_missing **m) MW_MUST;
+/* Up to max of them after a path ("" = from the first), byte order; *count = of them all. */
+enum mw_code mw_outbox_missing(struct mw_outbox *o, struct mw_ctx *ctx, const char *user,
+    const char *after, struct mw_missing *rows, size_t max, size_t *n, int64_t *count) MW_MUST;
+
 /* Remove spool files that no row names, that nobody holds and that are older
  * than a minute. */
 unsigned mw_outbox_sweep(struct mw_outbox *o);

@@ -41,14 +41,30 @@ static const char *const sql[] = {
 	[MW_ODB_MARKED] = "SELECT mark FROM mark WHERE user = ?1 AND path = ?2",
 	[MW_ODB_MARKS] = "SELECT path, mark FROM mark WHERE user = ?1 AND path > ?2"
 	    " ORDER BY path LIMIT ?3",
+	[MW_ODB_MISS] = "INSERT INTO missing(user, path, bucket, run, code, error)"
+	    " VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(user, path) DO UPDATE SET"
+	    " run = excluded.run, code = excluded.code, error = excluded.error",
+	[MW_ODB_FOUND] = "DELETE FROM missing WHERE user = ?1 AND path = ?2",
+	[MW_ODB_MISSED] = "SELECT path, code, error FROM missing WHERE user = ?1 AND path = ?2",
+	[MW_ODB_MISSING] = "SELECT path, code, error FROM missing WHERE user = ?1 AND path > ?2"
+	    " ORDER BY path LIMIT ?3",
+	[MW_ODB_MISSING_COUNT] = "SELECT count(*) FROM missing WHERE user = ?1",
+	[MW_ODB_MISSING_OLD] = "DELETE FROM missing WHERE user = ?1 AND run <> ?2",
 	[MW_ODB_BUCKET_USED] = "SELECT 1 FROM outbox WHERE bucket = ?1"
-	    " UNION ALL SELECT 1 FROM mark WHERE bucket = ?1 LIMIT 1",
-	[MW_ODB_ANY_USED] = "SELECT 1 FROM outbox UNION ALL SELECT 1 FROM mark LIMIT 1",
+	    " UNION ALL SELECT 1 FROM mark WHERE bucket = ?1"
+	    " UNION ALL SELECT 1 FROM missing WHERE bucket = ?1 LIMIT 1",
+	[MW_ODB_ANY_USED] = "SELECT 1 FROM outbox UNION ALL SELECT 1 FROM mark"
+	    " UNION ALL SELECT 1 FROM missing LIMIT 1",
 	[MW_ODB_ANY_ROW] = "SELECT 1 FROM outbox LIMIT 1",
 	[MW_ODB_TOTAL] = "SELECT cost FROM total",
 	[MW_ODB_USERS] = "SELECT user FROM outbox UNION SELECT user FROM mark",
 	[MW_ODB_ANY_WAITS] = "SELECT 1 FROM outbox WHERE parked = 0 LIMIT 1",
 };
+
+#define MISSING "CREATE TABLE IF NOT EXISTS missing(" \
+    " user TEXT NOT NULL, path TEXT NOT NULL, bucket INTEGER NOT NULL, run TEXT NOT NULL," \
+    " code TEXT NOT NULL, error TEXT NOT NULL, PRIMARY KEY(user, path)) WITHOUT ROWID;" \
+    "CREATE INDEX IF NOT EXISTS missing_bucket ON missing(bucket);"
 
 /* id is never given twice: it tells a row from the one that replaced it.  The
  * triggers keep the sum that max_bytes is compared with. */
@@ -73,6 +89,7 @@ static const char schema[] =
     " UPDATE total SET cost = cost + new.size + 4096; END;"
     "CREATE TRIGGER outbox_removed AFTER DELETE ON outbox BEGIN"
     " UPDATE total SET cost = cost - old.size - 4096; END;"
+    MISSING
     "PRAGMA user_version = 1;";
 
 _Static_assert(MW_ODB_ROW_COST == 4096, "the schema says so too");
@@ -80,7 +97,7 @@ _Static_assert(sizeof(sql) / sizeof(sql[0]) == MW_ODB_COUNT, "every statement ne
 _Static_assert(MW_ODB_COUNT <= MW_DB_STATEMENTS, "and its place");
 
 const struct mw_db_kind mw_odb_kind = {
-	.name = "outbox", .schema = schema, .version = 1, .sql = sql, .nsql = MW_ODB_COUNT,
+	.name = "outbox", .schema = schema, .late = MISSING, .version = 1, .sql = sql, .nsql = MW_ODB_COUNT,
 	.damaged = "it holds unsaved writes: keep a copy, then mend or move it",
 };
 

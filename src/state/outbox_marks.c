@@ -21,7 +21,10 @@ mw_outbox_mark(struct mw_outbox *o, struct mw_ctx *ctx, const char *user,
 	if ((code = mw_db_enter(&o->db, ctx)) != MW_OK)
 		return code;
 	if (mark == MW_MARK_NONE) {
+		/* Both sides have the same: it is not missing, either. */
 		code = mw_db_run(&o->db, ctx, MW_ODB_UNMARK, "tt", user, path);
+		if (code == MW_OK)
+			code = mw_db_run(&o->db, ctx, MW_ODB_FOUND, "tt", user, path);
 	} else if ((code = mw_odb_begin(o, ctx, user, false)) == MW_OK) {
 		code = mw_db_run(&o->db, ctx, MW_ODB_MARK, "ttii", user, path,
 		    (int64_t)mw_shm_bucket(user), (int64_t)mark);

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 import mw
+from s3stub import QUICK
 from test_sync_faults import ready, sync, wipe, write
 
 ONE = "users/u/one"
@@ -30,7 +31,7 @@ def refused(request, r2):
 
 
 def left_behind(entry):
-    assert entry["path"] == "/one" and entry["code"] == "store_error", entry
+    assert entry["path"] == "/one" and entry["code"] in ("store_error", "file_too_large"), entry
     assert "access_key" not in entry["error"] and "one" in entry["error"], entry
 
 
@@ -151,3 +152,80 @@ def test_a_lease(shut):
     finally:
         os.close(fd)
         signal.signal(signal.SIGIO, handler)
+
+
+def shown(gw, count):
+    """What every answer about the user says is missing."""
+    u = "/api/super/users/u/"
+    for method, path in (("GET", "state"), ("GET", "r2-status"), ("GET", "health"),
+                         ("POST", "wake")):
+        obj = gw.call(method, u + path, timeout=60).json()
+        assert obj["restoreMissingCount"] == count == len(obj["restoreMissing"]), obj
+        if count:
+            left_behind(obj["restoreMissing"][0])
+        if path == "health":
+            assert obj["healthy"] is True, obj
+
+
+def test_not_restored_is_not_absent(refused):
+    """It is told, kept in R2 whatever is asked for, and brought as soon as it can be."""
+    mw.check_json(refused.exec("u", "true"))
+    shown(refused, 1)
+    mw.check_error(refused.raw("u", "one", "source=container"), "store_error")
+    mw.check_error(refused.raw("u", "never", "source=container"), "file_not_found")
+    for query in ("", "delete=true", "delete=true&force=true"):
+        sync(refused, query, deleted=0, failed=[], verified=True)
+    for verb in ("sleep", "restart"):
+        mw.check_json(refused.call("POST", "/api/super/users/u/%s" % verb, timeout=60))
+    assert refused.stub.get(ONE) == b"content of one"
+    shown(refused, 1)
+    # What the sandbox makes in its place does not replace it.
+    write(refused, "one", b"made without it")
+    for query in ("", "delete=true&force=true", "direction=restore"):
+        obj = sync(refused, query, failedCount=1)
+        assert obj["failed"][0]["path"] == "/one" and obj["failed"][0]["code"] == "conflict", obj
+    assert refused.stub.get(ONE) == b"content of one"
+    os.unlink(refused.sandbox("u", "one"))
+    # R2 gives it again: the next wake brings it.
+    refused.stub.faults.clear()
+    mw.check_json(refused.call("POST", "/api/super/users/u/restart", timeout=60))
+    assert refused.content("u", "one", "source=container") == b"content of one"
+    shown(refused, 0)
+
+
+def test_a_restore_brings_it(refused):
+    sync(refused, "direction=restore", failedCount=1)
+    refused.stub.faults.clear()
+    sync(refused, "direction=restore", downloaded=1, failed=[])
+    shown(refused, 0)
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_a_client_writes_it(refused, method):
+    """By its path, through the API: that is the newer truth."""
+    refused.exec("u", "true")
+    if method == "PUT":
+        refused.put_ok("u", "one", b"written")
+    else:
+        mw.check_json(refused.delete("u", "one"))
+    refused.stub.faults.clear()
+    shown(refused, 0)
+    sync(refused, "delete=true", failed=[], verified=True)
+    assert refused.stub.get(ONE) == (b"written" if method == "PUT" else None)
+
+
+def test_wake_that_must_be_whole(make, stub):
+    gw = make(dict(QUICK, **{"wake.restore_failures": "stop", "wake.failure_ttl": 0}),
+              store="s3", s3=stub)
+    gw.stub = stub
+    ready(gw, "a", "one")
+    sync(gw)
+    wipe(gw)
+    stub.fail(method="GET", key=ONE, times=10 ** 6, status=403)
+    r = gw.call("POST", "/api/super/users/u/wake", timeout=60)
+    mw.check_error(r, "store_error")
+    assert "/one" in r.json()["error"], r
+    assert gw.call("GET", "/api/super/users/u/state").json()["restoreMissingCount"] == 1
+    stub.faults.clear()
+    mw.check_json(gw.call("POST", "/api/super/users/u/wake", timeout=60))
+    assert gw.content("u", "one", "source=container") == b"content of one"

@@ -11,7 +11,7 @@
  * 'p' put, 'x' delete.  Mark: '-', 'S' newer in the sandbox, 'R' newer in R2, 's'
  * deleted in the sandbox, 'r' deleted in R2.  Flags: 'x' delete, 'F' force, 'e'
  * excluded, 'a' add only; what the disk has in the object's place: 'w' something,
- * 'v' verify; 'W' that and the manifest has it, too; 'o' it is older; 'P' R2 holds both.
+ * 'v' verify; 'W' that and the manifest has it, too; 'o' it is older, 'n' newer; 'y' synced before; 'P' R2 holds both.
  */
 struct row { const char *what, *sides, *flags; enum mw_act want; };
 
@@ -40,6 +40,8 @@ static const struct row backups[] = {
 	{ "another kind, R2's written later", "dfg--", "wo", MW_ACT_NEWER },
 	{ "another kind, no entry", "d-f--", "w", MW_ACT_REPLACE },
 	{ "another kind, no entry, R2's is later", "d-f--", "wo", MW_ACT_CLASH },
+	{ "another kind, put since the sync", "d-f--", "wy", MW_ACT_CLASH },
+	{ "another kind, put since the sync, and before", "d-f--", "wyn", MW_ACT_REPLACE },
 	{ "new in R2 where the disk has not changed", "ddf--", "Wx", MW_ACT_CLASH },
 	{ "R2 holds both, delete, force", "d-f--", "wPxF", MW_ACT_CLASH },
 	{ "another kind, excluded", "-ff--", "we", MW_ACT_CLASH },
@@ -152,6 +154,7 @@ run(const struct row *rows, size_t n, const char *verb, enum mw_act (*decide)(co
 			.remove = strchr(f, 'x') != NULL, .force = strchr(f, 'F') != NULL,
 			.way = strpbrk(f, "wW") != NULL ? &sandbox : NULL,
 			.way_was = strchr(f, 'W') != NULL, .way_older = strchr(f, 'o') != NULL,
+			.way_newer = strchr(f, 'n') != NULL, .synced = strchr(f, 'y') != NULL,
 			.verify = strchr(f, 'v') != NULL,
 			.pair = strchr(f, 'P') != NULL,
 			.excluded = strchr(f, 'e') != NULL, .add_only = strchr(f, 'a') != NULL,

@@ -22,6 +22,7 @@ struct flow {
 	struct mw_ctx *ctx;
 	struct mw_read *r;
 	const char *key;
+	bool r2_has_none;	/* proven */
 	bool ranged;		/* r->ranged, unless if_range said no */
 	bool other;		/* R2 sent a part of another version than if_range names */
 	bool begun;		/* the reader has its begin */
@@ -326,12 +327,33 @@ try_container(void *arg, struct mw_sandbox *sb)
 	return code;
 }
 
+/* It is not in the sandbox: was it never there, or could it not be brought? */
+static enum mw_code
+not_restored(struct flow *f)
+{
+	const struct mw_missing *m;
+	struct mw_err err = f->ctx->err;
+	enum mw_code code;
+
+	mw_err_clear(&f->ctx->err);
+	if ((code = mw_outbox_missed(f->app->outbox, f->ctx, f->r->user, f->r->path, &m)) != MW_OK)
+		return code;
+	if (m != NULL)
+		return mw_ctx_fail(f->ctx, m->code, "It is in R2 and could not be restored: %.200s",
+		    m->error);
+	f->ctx->err = err;
+	return MW_FILE_NOT_FOUND;
+}
+
 static enum mw_code
 read_container(struct flow *f)
 {
+	enum mw_code code;
+
 	f->r->tried |= MW_TRIED_CONTAINER;
 	f->r->from_source = "container";
-	return mw_in_sandbox(f->app, f->ctx, f->r->user, f->r->max_wake, try_container, f);
+	code = mw_in_sandbox(f->app, f->ctx, f->r->user, f->r->max_wake, try_container, f);
+	return code == MW_FILE_NOT_FOUND && !f->r2_has_none ? not_restored(f) : code;
 }
 
 /* ---- in which order ---- */
@@ -353,6 +375,7 @@ fall_back(struct flow *f, enum mw_code r2_code, enum mw_mark mark)
 		mw_log(MW_WARN, "[FILES] userId=%s: R2 cannot serve /%s (%s), asking the sandbox",
 		    f->r->user, f->r->path, r2_err.msg);
 	mw_err_clear(&f->ctx->err);
+	f->r2_has_none = r2_code == MW_FILE_NOT_FOUND;
 	code = read_container(f);
 	if (code == MW_FILE_NOT_FOUND && r2_code != MW_FILE_NOT_FOUND) {
 		/* Not in the sandbox, and R2 could not be asked: that proves nothing. */

@@ -102,7 +102,8 @@ set_mark(struct mw_write_job *j, enum mw_mark mark)
 	int64_t deadline;
 	enum mw_code code;
 
-	if (mark == j->mark)
+	/* NONE also ends what a restore has left behind: it is cheap where there is nothing. */
+	if (mark == j->mark && mark != MW_MARK_NONE)
 		return MW_OK;
 	deadline = mw_write_grace(j);
 	code = mw_outbox_mark(j->app->outbox, j->ctx, j->w->user, j->w->path, mark);

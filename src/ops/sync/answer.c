@@ -3,6 +3,7 @@
 #include "ops/sync/answer.h"
 
 #include "base/json.h"
+#include "ops/sync/internal.h"
 
 /* "/a/b": paths in answers are rooted at the user's directory. */
 static const char *
@@ -63,4 +64,23 @@ mw_sync_add_result(struct mw_buf *b, struct mw_arena *arena, const struct mw_syn
 	(void)mw_json_add_int(b, "skippedNamesCount", s->bad_names.count);
 	(void)mw_json_add_int(b, "bytes", s->bytes);
 	(void)mw_json_add_bool(b, "verified", s->verified);
+}
+
+void
+mw_sync_add_missing(struct mw_buf *b, struct mw_app *app, struct mw_ctx *ctx, const char *user)
+{
+	struct mw_sync_notes notes = { .first = NULL };
+	struct mw_missing rows[MW_SYNC_SHOWN];
+	size_t n = 0, i;
+	int64_t count = 0;
+
+	/* The answer is about something else: it goes out without them. */
+	if (mw_outbox_missing(app->outbox, ctx, user, "", rows, MW_SYNC_SHOWN, &n, &count) != MW_OK) {
+		mw_err_clear(&ctx->err);
+		return;
+	}
+	for (i = 0; i < n; i++)
+		mw_sync_note(ctx->arena, &notes, rows[i].path, rows[i].code, rows[i].error);
+	notes.count = count;
+	mw_sync_add_failed(b, ctx->arena, "restoreMissing", &notes);
 }

@@ -12,4 +12,8 @@ void mw_sync_add_result(struct mw_buf *b, struct mw_arena *arena, const struct m
 void mw_sync_add_failed(struct mw_buf *b, struct mw_arena *arena, const char *name,
     const struct mw_sync_notes *notes);
 
+/* What restores have left behind: "restoreMissing", the first of it, and how many. */
+void mw_sync_add_missing(struct mw_buf *b, struct mw_app *app, struct mw_ctx *ctx,
+    const char *user);
+
 #endif

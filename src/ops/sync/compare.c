@@ -13,6 +13,7 @@ struct compare {
 	const struct mw_row *s, *m, *r;		/* the next of each, NULL = at its end */
 	char path[MW_PATH_MAX + 1];		/* in hand */
 	bool has_s, has_m, has_r;		/* who has it */
+	const struct mw_missing *missed;	/* a restore left it behind; of the scratch */
 };
 
 static enum mw_code
@@ -75,6 +76,8 @@ look_up(struct compare *c, struct mw_sides *sides)
 	mw_arena_reset(c->scratch);
 	ctx->arena = c->scratch;
 	code = mw_outbox_find(o, ctx, c->run->user, c->path, &row);
+	if (code == MW_OK)
+		code = mw_outbox_missed(o, ctx, c->run->user, c->path, &c->missed);
 	ctx->arena = own;
 	if (code != MW_OK)
 		return code;
@@ -199,6 +202,36 @@ carry_out(struct compare *c, enum mw_act act)
 	}
 }
 
+/* Still not restored; the run that tells so is this one. */
+static enum mw_code
+miss_again(struct compare *c)
+{
+	struct mw_sync_run *run = c->run;
+	struct mw_missing m = { .path = c->path, .code = c->missed->code, .error = c->missed->error };
+
+	return run->s->dry_run ? MW_OK :
+	    mw_outbox_miss(run->app->outbox, run->ctx, run->user, run->s->id, &m);
+}
+
+/*
+ * R2's object could not be brought to the sandbox: its absence there says nothing, and what
+ * has been made in its place was made without it.  It stays, whatever was asked for.
+ */
+static enum mw_code
+left_behind(struct compare *c)
+{
+	struct mw_sync_run *run = c->run;
+
+	if (!c->has_s) {
+		run->s->skipped++;
+		return MW_OK;
+	}
+	mw_sync_note(run->ctx->arena, &run->s->failed, c->path, MW_CONFLICT, "The sandbox made it "
+	    "anew, while R2's could not be restored: write or delete it by its path, or restore "
+	    "with force=true");
+	return run->restore ? miss_again(c) : MW_OK;
+}
+
 static enum mw_code
 one_path(struct compare *c)
 {
@@ -206,8 +239,8 @@ one_path(struct compare *c)
 	struct mw_sides sides = {
 		.sandbox = c->has_s ? c->s : NULL, .manifest = c->has_m ? c->m : NULL,
 		.r2 = c->has_r ? c->r : NULL, .remove = run->s->remove, .force = run->s->force,
-		.verify = run->s->verify,
-		.add_only = run->add_only,
+		.verify = run->s->verify, .add_only = run->add_only,
+		.synced = c->r2.has_manifest,
 	};
 	enum mw_code code;
 	enum mw_act act;
@@ -217,13 +250,20 @@ one_path(struct compare *c)
 	sides.excluded = mw_plan_excluded(&run->app->conf->sync.exclude, c->path);
 	if (run->restore ? c->has_s && c->s->type == MW_FT_FILE : c->has_r)
 		run->there++;
+	if ((code = look_up(c, &sides)) != MW_OK)
+		return code;
 	/* What cannot be listed may be there: nothing is removed or forgotten for its sake. */
 	if (!c->has_s && mw_sync_untold(run, c->path)) {
 		run->s->skipped += c->has_r;
-		return MW_OK;
+		return c->missed != NULL && run->restore ? miss_again(c) : MW_OK;
 	}
-	if ((code = look_up(c, &sides)) != MW_OK)
-		return code;
+	if (c->missed != NULL && !c->has_r && !run->s->dry_run) {
+		if ((code = mw_outbox_found(run->app->outbox, run->ctx, run->user, c->path)) != MW_OK)
+			return code;
+	} else if (c->missed != NULL && c->has_r && sides.waiting == MW_WAITING_NOT &&
+	    !(run->restore && (!c->has_s || (run->s->force && !run->add_only)))) {
+		return left_behind(c);
+	}
 	if (run->restore)
 		return carry_out(c, mw_plan_restore(&sides));
 	mw_sync_kind_look(&c->above, c->path, run->store->clock, &sides);

@@ -127,6 +127,7 @@ judge(struct download *d, const struct mw_outbox_row *row, enum mw_mark mark,
 
 	if ((code = mw_sync_stat(d->w, item->path, &st, &there)) != MW_OK)
 		return code;
+	o->absent = !there;
 	if (mark == MW_MARK_DELETED_SANDBOX && !force)
 		o->act = there ? MW_ACT_NEWER : MW_ACT_KEEP;
 	else if (!there)

@@ -143,6 +143,9 @@ void mw_sync_kind_stays(struct mw_sync_run *run, const char *path);
  * removals.  The failure that ended it, or MW_OK. */
 enum mw_code mw_sync_transfer(struct mw_sync_run *run) MW_MUST;
 
+/* Does this failure concern one path alone? */
+bool mw_sync_one_path(enum mw_code code, const struct mw_err *err);
+
 /* ---- up.c, down.c, path.c: one path ---- */
 
 struct mw_sync_worker {
@@ -156,6 +159,7 @@ struct mw_sync_worker {
 struct mw_sync_result {
 	enum mw_act act;		/* COPY, REMOVE: done; SAME, KEEP, NEWER, WAIT, NONE (gone) */
 	int64_t bytes;
+	bool absent;			/* a restore: the sandbox has none, proven */
 	bool has_fact;
 	struct mw_row fact;		/* for the manifest */
 };

@@ -38,8 +38,10 @@ mw_sync_kind_look(struct mw_sync_above *a, const char *path, int64_t clock,
 			sides->way_was = a->item[i].was;
 		}
 	}
-	if (sides->way != NULL)
+	if (sides->way != NULL) {
 		sides->way_older = sides->r2->mtime - clock > sides->way->mtime + MW_SYNC_CLOSE;
+		sides->way_newer = sides->r2->mtime - clock < sides->way->mtime - MW_SYNC_CLOSE;
+	}
 }
 
 void

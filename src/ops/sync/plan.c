@@ -59,6 +59,9 @@ backup_kind(const struct mw_sides *s)
 		return MW_ACT_REPLACE;
 	if (is_file(s->manifest))
 		return s->way_older ? MW_ACT_NEWER : MW_ACT_REPLACE;
+	/* Somebody has put it there since the last sync: what is to win must be later. */
+	if (s->synced && !s->way_newer)
+		return MW_ACT_CLASH;
 	return s->way_was || s->way_older || s->pair ? MW_ACT_CLASH : MW_ACT_REPLACE;
 }
 

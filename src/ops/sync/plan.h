@@ -38,7 +38,8 @@ struct mw_sides {
 	enum mw_waiting waiting;	/* in the outbox */
 	const struct mw_row *way;	/* the sandbox's that an object cannot stand beside, or NULL */
 	bool way_was;			/* it is the manifest's */
-	bool way_older;			/* than R2's object, by more than clocks differ */
+	bool way_older, way_newer;	/* than R2's object, by more than clocks differ */
+	bool synced;			/* there is a manifest, if without this path */
 	bool pair;			/* R2 holds it, too, as a file */
 	bool excluded;			/* by sync.exclude: the sandbox's is not looked at */
 	bool remove;			/* delete=true */

@@ -119,7 +119,11 @@ transfer(struct mw_sync_run *run)
 
 	if (code == MW_OK && run->restore && !run->s->dry_run)
 		code = mw_sync_make_links(run);
-	return run->s->dry_run ? code : conclude(run, code);
+	if (run->s->dry_run)
+		return code;
+	if ((code = conclude(run, code)) == MW_OK && run->restore)
+		code = mw_outbox_missing_end(run->app->outbox, run->ctx, run->user, run->s->id);
+	return code;
 }
 
 static enum mw_code

@@ -20,9 +20,8 @@ round_of(enum mw_act act)
 	return act == MW_ACT_REPLACE ? 0 : removes(act) ? 2 : 1;
 }
 
-/* Does this failure concern one path alone? */
-static bool
-row_only(enum mw_code code, const struct mw_err *err)
+bool
+mw_sync_one_path(enum mw_code code, const struct mw_err *err)
 {
 	return err->object || (!mw_is_outage(code) && code != MW_STORAGE_FULL && code != MW_INTERNAL_ERROR &&
 	    code != MW_CLIENT_GONE);
@@ -122,6 +121,22 @@ count(struct mw_sync_run *run, const struct mw_row *item, const struct mw_sync_r
 	}
 }
 
+/* Not to know of it later could cost R2's object: that ends the restore. */
+static void
+leave_behind(struct mw_sync_worker *w, const char *path, enum mw_code code)
+{
+	struct mw_sync_run *run = w->run;
+	struct mw_err cause = w->ctx->err;
+	struct mw_missing m = { .path = path, .code = code, .error = cause.msg };
+
+	mw_err_clear(&w->ctx->err);
+	code = mw_outbox_miss(w->app->outbox, w->ctx, run->user, run->s->id, &m);
+	if (code != MW_OK && run->code == MW_OK) {
+		run->code = code;
+		run->err = w->ctx->err;
+	}
+}
+
 static void
 settle(struct mw_sync_worker *w, const struct mw_row *item, enum mw_code code,
     struct mw_sync_result *o)
@@ -142,9 +157,11 @@ settle(struct mw_sync_worker *w, const struct mw_row *item, enum mw_code code,
 			run->code = err.code;
 			run->err = err;
 		}
-	} else if (row_only(code, &w->ctx->err)) {
+	} else if (mw_sync_one_path(code, &w->ctx->err)) {
 		mw_sync_note(run->ctx->arena, &run->s->failed, item->path, code, w->ctx->err.msg);
 		mw_log(MW_WARN, "[SYNC] userId=%s: /%s: %s", run->user, item->path, w->ctx->err.msg);
+		if (run->restore && o->absent && !run->s->dry_run)
+			leave_behind(w, item->path, code);
 	} else if (run->code == MW_OK && mw_left(run->deadline) == 0) {
 		run->code = time_over(run);
 	} else if (run->code == MW_OK) {

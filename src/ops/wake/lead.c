@@ -110,8 +110,11 @@ once(struct mw_leader *l)
 	    (code = mw_retry(l->app, l->ctx, MW_UP_SANDBOX, try_probe, l)) != MW_OK)
 		return code;
 	mw_leader_enter(l, MW_PHASE_RESTORE);
-	code = l->probe.marker == 0 ? fill(l) :
-	    mw_apply_marks(l->app, l->ctx, l->sb, l->user);
+	if (l->probe.marker == 0)
+		code = fill(l);
+	else if ((code = mw_apply_marks(l->app, l->ctx, l->sb, l->user)) == MW_OK &&
+	    l->app->conf->wake.restore)
+		code = mw_restore_missing(l->app, l->ctx, l->sb, l->user);
 	if (code == MW_OK && l->probe.marker == 0)
 		code = mw_ctx_fail(l->ctx, MW_SANDBOX_HIBERNATING, "the sandbox was replaced");
 	if (code != MW_OK)
