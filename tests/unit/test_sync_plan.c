@@ -10,8 +10,9 @@
  * 'l'.  R2: '-' none, 'f' as in the manifest, 'g' another ETag.  Outbox: '-' nothing,
  * 'p' put, 'x' delete.  Mark: '-', 'S' newer in the sandbox, 'R' newer in R2, 's'
  * deleted in the sandbox, 'r' deleted in R2.  Flags: 'x' delete, 'F' force, 'e'
- * excluded, 'a' add only; what the disk has in the object's place: 'w' something,
- * 'v' verify; 'W' that and the manifest has it, too; 'o' it is older, 'n' newer; 'y' synced before; 'P' R2 holds both.
+ * excluded, 'a' add only, 'v' verify, 'y' synced before; what the disk has in the
+ * object's place: 'w' something, 'W' that and the manifest has it, too; 'o' it is
+ * older, 'n' newer; 'P' R2 holds both.
  */
 struct row { const char *what, *sides, *flags; enum mw_act want; };
 
