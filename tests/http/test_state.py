@@ -10,9 +10,11 @@ import mw
 STATE = {"userId": str, "state": str, "gatewayHealthy": bool, "latencyMs": int, "timestamp": str,
          "processCount": (int, type(None)), "uptimeSeconds": (int, type(None)),
          "memoryMB": (int, type(None)), "version": (str, type(None)),
-         "lastActivity": (str, type(None)), "lastSyncAt": (str, type(None))}
+         "lastActivity": (str, type(None)), "lastSyncAt": (str, type(None)),
+         "restoreMissing": list, "restoreMissingCount": int}
 CHANGE = {"userId": str, "previousState": str, "currentState": str, "action": str,
-          "waitedMs": int, "attempts": int, "timestamp": str}
+          "waitedMs": int, "attempts": int, "timestamp": str,
+          "restoreMissing": list, "restoreMissingCount": int}
 
 
 def url(user, what):

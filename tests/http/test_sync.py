@@ -12,7 +12,8 @@ SYNC = {"userId": str, "syncId": str, "direction": str, "dryRun": bool, "uploade
         "skippedNamesCount": int, "bytes": int, "durationMs": int, "verified": bool,
         "timestamp": str}
 STATUS = {"userId": str, "objects": int, "bytes": int, "lastSync": (dict, type(None)),
-          "outbox": dict, "differences": (dict, type(None)), "timestamp": str}
+          "outbox": dict, "differences": (dict, type(None)), "timestamp": str,
+          "restoreMissing": list, "restoreMissingCount": int}
 
 
 def sync(gw, user, query="", **wanted):

@@ -116,7 +116,9 @@ mw_sync_kind_copy(struct mw_sync_run *run, struct mw_ctx *ctx, const struct mw_r
 	if (item->type == MW_FT_FILE && item->tag[0] != '\0')
 		return MW_OK;		/* R2 has it, beside whatever else */
 	for (k = run->kinds; k != NULL; k = k->next) {
-		if (at_or_below(item->path, k->path) && (k->stays || run->half))
+		/* A file is better kept beside it, where the store can, than not at all. */
+		if (at_or_below(item->path, k->path) &&
+		    (run->half || (k->stays && item->type != MW_FT_FILE)))
 			return mw_ctx_fail(ctx, MW_CONFLICT, "/%.150s is of another kind in R2, "
 			    "which was not replaced", k->path);
 	}
