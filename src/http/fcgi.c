@@ -19,7 +19,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/pool.h"
-#include "base/str.h"
 #include "base/stop.h"
 #include "http/internal.h"
 
@@ -37,7 +36,6 @@ struct fcgi {
 	unsigned char *big;	/* records being filled, or NULL */
 	size_t used;		/* bytes of whole ones */
 	size_t payload;		/* in the one that begins there */
-	int64_t got;		/* bytes of the body */
 	bool reading;		/* the body was asked for */
 	bool dead;		/* a write failed */
 	bool cut;
@@ -119,8 +117,12 @@ static const char *
 param(void *t, const char *name)
 {
 	struct fcgi *f = t;
+	const char *s = FCGX_GetParam(name, f->r.envp);
 
-	return FCGX_GetParam(name, f->r.envp);
+	/* Caddy's word for a chunked body. */
+	if (s != NULL && strcmp(s, "-1") == 0 && strcmp(name, "CONTENT_LENGTH") == 0)
+		return NULL;
+	return s;
 }
 
 static const char *
@@ -152,10 +154,8 @@ body_read(void *t, void *p, size_t n)
 		silence_limit(f, BODY_SILENCE * 1000);
 	f->reading = true;
 	got = FCGX_GetStr(p, n > INT32_MAX ? INT32_MAX : (int)n, f->r.in);
-	if (got > 0) {
-		f->got += got;
+	if (got > 0)
 		return got;
-	}
 	return FCGX_GetError(f->r.in) == 0 ? 0 : -1;
 }
 
@@ -312,22 +312,9 @@ request_break(struct fcgi *f)
 	FCGX_Free(&f->r, 1);
 }
 
-static bool
-body_left(const struct fcgi *f)
-{
-	const char *s = FCGX_GetParam("CONTENT_LENGTH", f->r.envp);
-	int64_t n;
-
-	if (FCGX_HasSeenEOF(f->r.in) != 0 || FCGX_GetError(f->r.in) != 0)
-		return false;
-	if (s != NULL && *s != '\0')
-		return !mw_str_uint(s, strlen(s), INT64_MAX, &n) || f->got < n;
-	return FCGX_GetParam("HTTP_TRANSFER_ENCODING", f->r.envp) != NULL;
-}
-
 /*
- * mod_fcgid loses the answer when it cannot pass the whole body on, and
- * mod_proxy_fcgi does not end it.  So the body goes first.
+ * mod_fcgid loses the answer when it cannot pass the whole body on, mod_proxy_fcgi does not
+ * end it, and Caddy fails with it when only the record that ends the body is unread.
  */
 static void
 drain(struct fcgi *f)
@@ -335,8 +322,10 @@ drain(struct fcgi *f)
 	int64_t end = mw_now() + DRAIN_MS;
 	char waste[16 * 1024];
 
+	if (FCGX_HasSeenEOF(f->r.in) != 0 || FCGX_GetError(f->r.in) != 0)
+		return;
 	silence_limit(f, DRAIN_MS);
-	while (mw_left(end) > 0 && FCGX_GetStr(waste, sizeof(waste), f->r.in) > 0)
+	while (FCGX_GetStr(waste, sizeof(waste), f->r.in) > 0 && mw_left(end) > 0)
 		;
 }
 
@@ -347,7 +336,7 @@ request_end(struct fcgi *f)
 		(void)records_send(f);
 	free(f->big);
 	f->big = NULL;
-	if (!f->cut && !f->dead && body_left(f))
+	if (!f->cut && !f->dead)
 		drain(f);
 	if (f->cut || f->dead) {
 		request_break(f);
@@ -376,7 +365,6 @@ request_serve(const struct mw_http *http, struct fcgi *f, struct mw_arena *arena
 	};
 
 	f->small = f->used = f->payload = 0;
-	f->got = 0;
 	f->reading = f->dead = f->cut = false;
 	mw_http_one(http, &io, arena);
 	request_end(f);

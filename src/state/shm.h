@@ -108,7 +108,7 @@ void mw_shm_close(struct mw_shm *s);		/* accepts NULL */
 #define MW_SHM_IDLE 900000		/* ms; longer than any request takes */
 struct mw_shm_user *mw_shm_user(struct mw_shm *s, const char *user);
 
-/* Count a wrong secret from `addr`; true when it is past 10 in 60 s.
+/* Count a wrong secret from `addr`, IPv6 by /64; true when it is past 10 in 60 s.
  * *first is true when this one crossed the line (one log line). */
 bool mw_shm_refused(struct mw_shm *s, const char *addr, bool *first);
 

@@ -3,6 +3,7 @@
  * The two hashed tables of the mapping.  A row is looked for in 8 places; when
  * all are taken, the one unused for longest is given to the newcomer.
  */
+#include <arpa/inet.h>
 #include <sched.h>
 #include <string.h>
 #include <unistd.h>
@@ -182,11 +183,29 @@ find_addr(struct mw_shm *s, uint64_t key, int64_t now)
 	return oldest;
 }
 
+/* Who has one IPv6 address has the 2^64 of its network; IPv4 in IPv6 is IPv4. */
+static uint64_t
+addr_key(const char *addr)
+{
+	char name[INET6_ADDRSTRLEN];
+	struct in6_addr a;
+
+	if (inet_pton(AF_INET6, addr, &a) != 1)
+		return row_key(addr);
+	if (IN6_IS_ADDR_V4MAPPED(&a)) {
+		(void)inet_ntop(AF_INET, &a.s6_addr[12], name, sizeof(name));
+	} else {
+		memset(&a.s6_addr[8], 0, 8);
+		(void)inet_ntop(AF_INET6, &a, name, sizeof(name));
+	}
+	return row_key(name);
+}
+
 bool
 mw_shm_refused(struct mw_shm *s, const char *addr, bool *first)
 {
 	int64_t now = mw_now(), window;
-	struct mw_shm_addr *a = find_addr(s, row_key(addr), now);
+	struct mw_shm_addr *a = find_addr(s, addr_key(addr), now);
 	uint32_t n;
 
 	window = atomic_load(&a->window);

@@ -287,6 +287,42 @@ test_threads(void)
 
 /* ---- wrong secrets ---- */
 
+/* Are two addresses counted as one? */
+static bool
+as_one(const char *a, const char *b)
+{
+	struct mw_shm *s = open_shm();
+	bool first, over;
+	unsigned i;
+
+	for (i = 0; i < MW_SHM_ADDRS; i++)
+		atomic_store(&s->addrs[i].window, mw_now() - 60001);
+	for (i = 0; i < 10; i++)
+		(void)mw_shm_refused(s, a, &first);
+	over = mw_shm_refused(s, b, &first);
+	mw_shm_close(s);
+	return over;
+}
+
+static void
+test_refused_network(void)
+{
+	static const struct { const char *a, *b; bool one; } rows[] = {
+		{ "2001:db8:0:1::1", "2001:db8:0:1::2", true },
+		{ "2001:db8:0:1::1", "2001:DB8:0:1:ffff:ffff:ffff:ffff", true },
+		{ "2001:db8:0:2::1", "2001:db8:0:3::1", false },
+		{ "2001:db8:1::1", "2001:db9:1::1", false },
+		{ "fe80::1", "fe80::2", true },
+		{ "::ffff:203.0.113.1", "203.0.113.1", true },
+		{ "::ffff:203.0.113.2", "::ffff:203.0.113.3", false },
+		{ "203.0.113.4", "203.0.113.5", false },
+		{ "-", "2001:db8:4::1", false },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		ok(as_one(rows[i].a, rows[i].b) == rows[i].one, "%s and %s", rows[i].a, rows[i].b);
+}
+
 static void
 test_refused(void)
 {
@@ -329,6 +365,7 @@ main(void)
 	test_stale_claim();
 	test_threads();
 	test_refused();
+	test_refused_network();
 	(void)nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 	return done();
 }
