@@ -16,7 +16,10 @@ static const char lighttpd_text[] =
     "var.moltworker_sockets = \"@SOCKETS@\"\n"
     "var.moltworker_data = \"@DATA@\"\n"
     "include \"@DATA@/lighttpd/parseopts.conf\"\n"
-    "include \"@DATA@/lighttpd/moltworker.conf\"\n";
+    "include \"@DATA@/lighttpd/moltworker.conf\"\n"
+    /* The same conditions as there, once more: the last word counts. */
+    "$HTTP[\"url\"] =^ \"/api/super/\" { server.max-request-size := @MAX_KIB@ }\n"
+    "$HTTP[\"url\"] =~ \"^/(api/super|debug|healthz|metrics)(/|$)\" { server.max-request-size := @MAX_KIB@ }\n";
 
 static const char nginx_text[] =
     "daemon off;\n"
@@ -38,11 +41,14 @@ static const char nginx_text[] =
     "	server {\n"
     "		listen 127.0.0.1:@PORT@;\n"
     "		server_name localhost;\n"
+    "		client_header_timeout 20s;\n"
     "		set $moltworker_sockets \"@SOCKETS@\";\n"
     "		set $moltworker_data \"@DATA@\";\n"
     "		include moltworker/locations.conf;\n"
     "	}\n"
     "}\n";
+
+static const char nginx_body_text[] = "client_max_body_size @MAX_BODY@;\n";
 
 #define MODULE(name) \
     "<IfModule !" name "_module>\n	LoadModule " name "_module \"@MODULES@/mod_" name ".so\"\n</IfModule>\n"
@@ -68,6 +74,7 @@ static const char apache_text[] =
     MODULE("headers")
     MODULE("mime")
     MODULE("rewrite")
+    MODULE("reqtimeout")
     MODULE("setenvif")
     /* As Debian has it: the snippet must cope. */
     MODULE("filter")
@@ -103,6 +110,7 @@ static const char apache_vhost_text[] =
     "Define MW_LIBEXEC \"@LIBEXEC@\"\n"
     "Define MW_DATA \"@DATA@\"\n"
     "Define MW_PROCS @PROCS@\n"
+    "Define MW_MAX_BODY @MAX_BODY@\n"
     "<VirtualHost *:@PORT@>\n"
     "	Include \"@DATA@/apache/moltworker.conf\"\n"
     "</VirtualHost>\n";

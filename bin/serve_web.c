@@ -92,6 +92,10 @@ expand_name(const struct mw_serve *s, const char *name, size_t n, struct mw_buf 
 
 	if (n == 4 && strncmp(name, "PORT", n) == 0)
 		return mw_buf_addf(out, "%u", s->port);
+	if (n == 8 && strncmp(name, "MAX_BODY", n) == 0)
+		return mw_buf_addf(out, "%lld", (long long)s->conf->http.max_body);
+	if (n == 7 && strncmp(name, "MAX_KIB", n) == 0)
+		return mw_buf_addf(out, "%lld", (long long)(s->conf->http.max_body + 1023) / 1024);
 	if (n == 5 && strncmp(name, "PROCS", n) == 0)
 		return mw_buf_addf(out, "%u", s->most > 0 ? s->most : APACHE_PROCS);
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
@@ -127,6 +131,7 @@ write_conf(struct mw_serve *s, const char *name, const struct mw_buf *env_lines,
 	enum mw_code code;
 	bool good = true;
 
+	free(s->web_conf);
 	if (asprintf(&s->web_conf, "%s/%s", s->run, name) == -1) {
 		s->web_conf = NULL;
 		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
@@ -178,16 +183,24 @@ lighttpd(struct mw_serve *s, struct mw_err *err)
 static enum mw_code
 nginx(struct mw_serve *s, struct mw_err *err)
 {
-	static const char *const dirs[] = { "tmp", NULL };
-	static const char *const parts[] = { nginx_text, NULL };
+	static const char *const dirs[] = { "moltworker", "tmp", NULL };
+	static const char *const linked[] = { "locations.conf", "map.conf", "pass.conf" };
+	static const char *const parts[] = { nginx_text, NULL }, *const body[] = { nginx_body_text, NULL };
 	char from[PATH_MAX], to[PATH_MAX];
 
-	/* The snippets include each other as moltworker/NAME, beside nginx.conf. */
-	snprintf(from, sizeof(from), "%s/nginx", s->data);
+	/* The snippets include each other as moltworker/NAME, beside nginx.conf; an older version
+	 * linked them all at once. */
 	snprintf(to, sizeof(to), "%s/moltworker", s->run);
-	if ((unlink(to) == -1 && errno != ENOENT) || symlink(from, to) == -1)
-		return mw_fail(err, MW_INTERNAL_ERROR, "%s: %s", to, strerror(errno));
-	if (make_dirs(s, dirs, err) != MW_OK ||
+	(void)unlink(to);
+	if (make_dirs(s, dirs, err) != MW_OK)
+		return err->code;
+	for (size_t i = 0; i < sizeof(linked) / sizeof(linked[0]); i++) {
+		snprintf(from, sizeof(from), "%s/nginx/%s", s->data, linked[i]);
+		snprintf(to, sizeof(to), "%s/moltworker/%s", s->run, linked[i]);
+		if ((unlink(to) == -1 && errno != ENOENT) || symlink(from, to) == -1)
+			return mw_fail(err, MW_INTERNAL_ERROR, "%s: %s", to, strerror(errno));
+	}
+	if (write_conf(s, "moltworker/body.conf", NULL, body, err) != MW_OK ||
 	    write_conf(s, "nginx.conf", NULL, parts, err) != MW_OK)
 		return err->code;
 	memcpy(s->web_argv, (const char *[]){ s->program, "-e", "stderr", "-p", s->run,

@@ -73,9 +73,12 @@ cat >"$work/wanted" <<'LIST'
 ./share/moltworker/apache/moltworker.conf
 ./share/moltworker/apache/vhost.conf
 ./share/moltworker/cron/moltworker
+./share/moltworker/lighttpd/error-403.html
+./share/moltworker/lighttpd/error-413.html
 ./share/moltworker/lighttpd/moltworker.conf
 ./share/moltworker/lighttpd/parseopts.conf
 ./share/moltworker/logrotate/moltworker
+./share/moltworker/nginx/body.conf
 ./share/moltworker/nginx/locations.conf
 ./share/moltworker/nginx/map.conf
 ./share/moltworker/nginx/pass.conf

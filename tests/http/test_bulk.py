@@ -320,7 +320,7 @@ def test_methods_and_secret(gw):
         r = gw.call("GET", target(operation))
         mw.check_error(r, "method_not_allowed")
         assert r.get("Allow") == "POST", r
-    r = gw.call("POST", target("wake"), body=b'{"userIds":"all"}', auth=False,
+    r = gw.call("POST", target("wake"), body=b"", auth=False,
                 source=gw.new_address())
     mw.check_error(r, "forbidden")
     mw.check_error(post(gw, "destroy", "all"), "not_found")
