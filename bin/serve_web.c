@@ -16,6 +16,7 @@
 #include "serve_templates.h"
 
 #define CONF_MAX (256 * 1024)
+#define BODY_SLACK 65536	/* bytes over http.max_body that still get the API's own answer */
 #define APACHE_PROCS 64		/* of each responder; as etc/apache/moltworker.conf has it */
 
 /* ---- programs ---- */
@@ -93,9 +94,9 @@ expand_name(const struct mw_serve *s, const char *name, size_t n, struct mw_buf 
 	if (n == 4 && strncmp(name, "PORT", n) == 0)
 		return mw_buf_addf(out, "%u", s->port);
 	if (n == 8 && strncmp(name, "MAX_BODY", n) == 0)
-		return mw_buf_addf(out, "%lld", (long long)s->conf->http.max_body);
+		return mw_buf_addf(out, "%lld", (long long)s->conf->http.max_body + BODY_SLACK);
 	if (n == 7 && strncmp(name, "MAX_KIB", n) == 0)
-		return mw_buf_addf(out, "%lld", (long long)(s->conf->http.max_body + 1023) / 1024);
+		return mw_buf_addf(out, "%lld", (long long)(s->conf->http.max_body + BODY_SLACK + 1023) / 1024);
 	if (n == 5 && strncmp(name, "PROCS", n) == 0)
 		return mw_buf_addf(out, "%u", s->most > 0 ? s->most : APACHE_PROCS);
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {

@@ -69,10 +69,14 @@ cat >"$work/wanted" <<'LIST'
 ./share/man/man1/moltctl.1
 ./share/moltworker/apache/500.txt
 ./share/moltworker/apache/503.json
+./share/moltworker/apache/common.conf
 ./share/moltworker/apache/htaccess
 ./share/moltworker/apache/moltworker.conf
+./share/moltworker/apache/proxy_fcgi.conf
 ./share/moltworker/apache/vhost.conf
+./share/moltworker/caddy/Caddyfile
 ./share/moltworker/cron/moltworker
+./share/moltworker/haproxy/fcgi.cfg
 ./share/moltworker/lighttpd/error-403.html
 ./share/moltworker/lighttpd/error-413.html
 ./share/moltworker/lighttpd/moltworker.conf

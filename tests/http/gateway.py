@@ -583,11 +583,13 @@ class Gateway(Base):
             self.close()
             raise
 
+    def served(self):
+        return ["--port", str(self.port), "--server", self.kind]
+
     def start(self):
         self.errors = open(self.path("stderr.log"), "ab")
         self.serve = subprocess.Popen(
-            [binary("moltctl"), "serve", "--config", self.path("moltworker.conf"),
-             "--port", str(self.port), "--server", self.kind] +
+            [binary("moltctl"), "serve", "--config", self.path("moltworker.conf")] + self.served() +
             (["--procs", str(self.procs)] if self.procs else []),
             env=self.env(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=self.errors, cwd=self.dir, start_new_session=True)

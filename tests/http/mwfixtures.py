@@ -2,7 +2,7 @@
 """Fixtures and the TAP reporter, shared by the three directories of tests.
 
 MW_SERVERS  what to run the contract suite over: direct (no server) and the words of
-            moltctl serve --server.  Unless it is set: all of them in files that say
+            moltctl serve --server; also those of fronts.py.  Unless it is set: all of them in files that say
             EVERY_SERVER, since their subject is what servers do to a request; direct,
             lighttpd, Apache and nginx in the others.  MW_SERVERS=every: all in all files
 MW_STORES   dir,s3; s3 is a real S3 server (Swift), behind direct and lighttpd;
@@ -27,6 +27,7 @@ import shutil
 import pytest
 
 import cloudpeer
+import fronts
 import gateway
 import mw
 from engine import Engine
@@ -163,7 +164,7 @@ class Shared:
             if server == "direct":
                 gw = gateway.Cgi(store=kind, s3=s3, engine=engine)
             else:
-                gw = gateway.Gateway(server, store=kind, s3=s3, engine=engine)
+                gw = fronts.gateway_of(server, store=kind, s3=s3, engine=engine)
             gw.name = name.replace("+", "-")
             self.gateways[name] = gw
         return self.gateways[name]
@@ -240,7 +241,7 @@ def make(shared, driver):
 
     def server(kind, settings=None, **kw):
         kw.setdefault("engine", shared.sandboxes(driver))
-        made.append(gateway.Gateway(kind, settings, **kw))
+        made.append(fronts.gateway_of(kind, settings, **kw))
         return made[-1]
     cgi.server = server
     yield cgi

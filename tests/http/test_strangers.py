@@ -6,6 +6,7 @@ import socket
 import pytest
 
 import mw
+from fronts import FRONTS
 from mwfixtures import chosen_servers
 
 SERVERS = [s for s in chosen_servers(every=True) if s != "direct"]
@@ -52,6 +53,8 @@ PIECE = b"8000\r\n" + b"x" * 0x8000 + b"\r\n"
     ("PUT", U + "?X-Admin-Secret=x")])
 @pytest.mark.parametrize("how", ["length", "one", "expect", "empty", "chunked"])
 def test_a_body_without_a_secret(gw, method, target, how):
+    if how == "chunked" and gw.kind == "caddy" and method in ("GET", "DELETE"):
+        pytest.skip("Caddy does not show that a body is chunked")
     if how == "chunked":
         r = ask(gw, method, target, CHUNKED, PIECE)
     else:
@@ -98,7 +101,7 @@ def test_trace_is_off(gw):
         assert gw.secret.encode() not in r.body, r
 
 
-@pytest.mark.parametrize("kind", [s for s in SERVERS if "htaccess" not in s])
+@pytest.mark.parametrize("kind", [s for s in SERVERS if "htaccess" not in s and s not in FRONTS])
 def test_the_largest_body(make, kind):
     """`moltctl serve` tells the web server http.max_body."""
     gw = make.server(kind, {"http.max_body": 102400})
@@ -106,8 +109,8 @@ def test_the_largest_body(make, kind):
     refused(ask(gw, "PUT", U, wrong + LENGTH), "body_too_large")
     refused(ask(gw, "PUT", U, [("X-Admin-Secret", gw.secret)] + LENGTH), "body_too_large")
     refused(ask(gw, "PUT", "/api/super/users/u/files/%FF", wrong + LENGTH), "body_too_large")
-    r = ask(gw, "PUT", U, wrong + CHUNKED, PIECE * 5)
+    r = ask(gw, "PUT", U, wrong + CHUNKED, PIECE * 8)
     assert r.status in (413, 500), r
     gw.put_ok("u", "f", b"y" * 102400)
-    assert gw.put("u", "f", b"y" * 102401).status == 413
+    mw.check_error(gw.put("u", "f", b"y" * 102401), "body_too_large")
     assert gw.content("u", "f") == b"y" * 102400
