@@ -143,6 +143,13 @@ def test_env_and_directory_are_data(direct, box):
     assert "hacked" not in done(direct.exec(box, "ls"))["stdout"].splitlines()
 
 
+def test_as_people_know_it(gw, user):
+    obj = done(gw.exec(user, "grep -E '^Sig(Blk|Ign)' /proc/self/status; echo $TERM $LANG; "
+                       "for i in HOME USER LOGNAME SHELL PATH; do env | grep -c ^$i=.; done"))
+    assert obj["stdout"].split() == ["SigBlk:", "0" * 16, "SigIgn:", "0" * 16, "dumb",
+                                     "C.UTF-8"] + ["1"] * 5, obj
+
+
 def test_undisturbed(direct, box):
     """A command sees no variable, descriptor or word of the wrapper's."""
     obj = done(direct.exec(box, "env; echo $#; umask; ls /proc/self/fd >fds; cat fds"))
@@ -225,6 +232,13 @@ def test_timeout_of_what_ignores_term(direct, box):
     assert obj["stdout"] == "0\n", obj
 
 
+def test_timeout_ends_the_whole_session(gw, user):
+    r = gw.exec(user, "timeout 100 sleep 77 & echo $!; sleep 60", limit=1000)
+    assert r.status == 504, r
+    obj = done(gw.exec(user, "[ -d /proc/%d ] || echo gone" % int(r.json()["stdout"])))
+    assert obj["stdout"] == "gone\n", obj
+
+
 def test_children_that_hold_stdout(direct, box):
     before = time.monotonic()
     obj = done(direct.exec(box, "echo a; sleep 50 & echo b"))
@@ -261,6 +275,18 @@ def test_bad_parameters(direct, box):
     mw.check_error(r, "invalid_json")
     r = direct.call("POST", "/api/super/users/%s/exec" % box, body=b'["ls"]')
     mw.check_error(r, "invalid_argument")
+
+
+def test_env_that_no_system_takes(direct, box):
+    """It is refused before anything runs; what just fits is passed on."""
+    most = 128 * 1024 - len("A=") - 1
+    assert done(direct.exec(box, "echo ${#A}", env={"A": "x" * most}))["stdout"] == "%d\n" % most
+    many = {"V%d" % i: "x" * 100000 for i in range(18)}
+    assert done(direct.exec(box, "/bin/echo ok", env=many))["stdout"] == "ok\n"
+    for env in {"A": "x" * (most + 1)}, {"V%d" % i: "x" * 100000 for i in range(20)}:
+        obj = mw.check_error(direct.exec(box, "touch ran", env=env), "invalid_argument")
+        assert obj["error"].startswith("env: "), obj["error"][:200]
+    assert done(direct.exec(box, "ls"))["stdout"] == ""
 
 
 def test_clamps(direct, box):

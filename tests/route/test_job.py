@@ -2,6 +2,7 @@
 """The job wrapper by itself, run by each shell that a sandbox may have."""
 import base64
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -238,6 +239,72 @@ def test_kill(box):
     assert state == ("killed", "143", "-", b"x\n", b"")
     assert box.look("a", 0, operation="kill") == state
     assert box.look("none", 0, operation="kill")[0] == "none"
+
+
+def alive(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("how", ["kill", "limit"])
+def test_killed_is_the_whole_session(box, how):
+    """Also what has a process group of its own, and a name that is hard to read."""
+    odd = box.path("root/a)\n0 (b")
+    os.symlink(shutil.which("sleep"), odd)
+    command = ("%s 100 %s 77 & echo $!\n'%s' 77 & echo $!\n%s %s 88 & echo $!\nsleep 77" %
+               (shutil.which("timeout"), shutil.which("sleep"), odd, shutil.which("setsid"),
+                shutil.which("sleep")))
+    if how == "kill":
+        box.run("a", command, wait=0, limit=0)
+        out = b""
+        deadline = time.monotonic() + 60
+        while out.count(b"\n") < 3:
+            assert time.monotonic() < deadline, out
+            out = box.look("a", 1000)[3]
+        state = box.look("a", 30000, operation="kill")
+    else:
+        state = box.run("a", command, limit=1000)
+    assert state[0] == {"kill": "killed", "limit": "timeout"}[how], state
+    pids = [int(pid) for pid in state[3].split()]
+    assert [alive(pid) for pid in pids] == [False, False, True], state
+    assert len([p for p in gateway.processes_of(box.dir)
+                if b"77" in gateway.command_line(p).encode()]) == 0
+
+
+def test_a_job_without_its_directory_ends_its_watchers(box):
+    box.run("a", "echo $$; sleep 3", wait=0)
+    box.look("a", 30000)
+    shutil.rmtree(box.path("run/jobs/a"))
+    deadline = time.monotonic() + 60
+    while gateway.processes_of(box.dir):
+        assert time.monotonic() < deadline, list(map(gateway.command_line,
+                                                     gateway.processes_of(box.dir)))
+        time.sleep(0.05)
+
+
+def test_no_signal_is_ignored(box):
+    """As a program sees it: shells have their own ways with QUIT."""
+    lines = box.run("a", "cat /proc/self/status")[3].splitlines()
+    assert [line.split()[1] for line in lines if line.startswith((b"SigBlk", b"SigIgn"))] == \
+        [b"0" * 16] * 2, lines
+
+
+def test_default_environment(box):
+    names = "HOME USER LOGNAME SHELL PATH LANG TERM".split()
+
+    def env(job, given=b""):
+        lines = box.run(job, shutil.which("env"), given)[3].decode().splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line)
+    got = env("a")
+    assert {n: got.get(n) for n in names} == {
+        "HOME": box.path("root"), "USER": pwd.getpwuid(os.getuid()).pw_name,
+        "LOGNAME": pwd.getpwuid(os.getuid()).pw_name, "SHELL": "/bin/sh", "PATH": box.bin,
+        "LANG": "C.UTF-8", "TERM": "dumb"}, got
+    got = env("b", b"HOME 1\n/x\nTERM 1\n\n")
+    assert got["HOME"] == "/x" and got["TERM"] == "" and got["LANG"] == "C.UTF-8", got
 
 
 def start_time(pid):

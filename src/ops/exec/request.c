@@ -10,6 +10,9 @@
 #define MIN_TIMEOUT 1000
 #define KEY_MAX 255		/* bytes of an idempotency key */
 #define VARIABLES_MAX 4000
+/* What Linux takes: bytes of one string with its NUL, and of all strings and pointers. */
+#define STRING_MAX (128 * 1024)
+#define STRINGS_MAX (2 * 1024 * 1024 - STRING_MAX)	/* the rest is for the sandbox's own */
 
 static enum mw_code
 has_nul(struct mw_fields *f)
@@ -128,6 +131,13 @@ variable_end(struct mw_exec_in *r)
 	if (strlen(entry) != r->env.len - r->name_at)
 		return mw_ctx_fail(r->ctx, MW_INVALID_ARGUMENT, "env: %.*s holds a NUL byte",
 		    (int)strcspn(entry, "="), entry);
+	if (r->env.len - r->name_at >= STRING_MAX)
+		return mw_ctx_fail(r->ctx, MW_INVALID_ARGUMENT, "env: %.*s has more than the %d "
+		    "bytes that a system takes for one variable, name and value",
+		    (int)strcspn(entry, "="), entry, STRING_MAX - 2);
+	if (r->env.len + r->nenv * sizeof(char *) >= STRINGS_MAX)
+		return mw_ctx_fail(r->ctx, MW_INVALID_ARGUMENT, "env: all variables together have "
+		    "more than the %d bytes that a system takes", STRINGS_MAX);
 	return mw_buf_addc(&r->env, '\0') ? MW_OK : mw_ctx_nomem(r->ctx);
 }
 

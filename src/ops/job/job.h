@@ -80,7 +80,7 @@ enum mw_code mw_job_look(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandb
 enum mw_code mw_job_wait(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb,
     const struct mw_job_ask *ask, struct mw_job_view *v) MW_MUST;
 
-/* TERM to its process group, KILL after 2 s; one that is not started yet never will be. */
+/* TERM to its session, KILL after 2 s; one that is not started yet never will be. */
 enum mw_code mw_job_kill(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb,
     const struct mw_job_ask *ask, struct mw_job_view *v) MW_MUST;
 

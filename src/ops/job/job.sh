@@ -30,7 +30,7 @@
 #		started/	the permission: whoever makes this directory runs the job.
 #				Never undone, never timed out
 #			by	the process that will write the result
-#			pid	the command itself, leader of its process group
+#			pid	the command itself, leader of its session
 #		killed timeout	why it was ended
 #		error		it could not be started: why
 #		result		STATE EXIT TIME; the last to appear, by renaming
@@ -62,14 +62,30 @@ clock()
 	done
 }
 
-# mw_state, mw_born: of a process.  Its name, in brackets, may hold anything.
+# Of a process whose name has more than one line.
+whole()
+{
+	mw_line=
+	while read -r mw_rest; do
+		mw_line="$mw_line $mw_rest"
+	done
+	mw_line=${mw_line# }
+	[ -n "$mw_line" ]
+}
+
+# mw_state, mw_session, mw_born: of a process.  Its name, in brackets, may hold anything.
 process()
 {
 	read -r mw_line 2>/dev/null <"/proc/$1/stat" || return 1
+	case $mw_line in
+	*") "*)	;;
+	*)	whole 2>/dev/null <"/proc/$1/stat" || return 1 ;;
+	esac
 	mw_pid=${mw_line%% *}
 	# shellcheck disable=SC2086 # fields
 	set -- ${mw_line##*) }
 	mw_state=$1
+	mw_session=$4
 	mw_born=${20}
 }
 
@@ -120,9 +136,48 @@ child()
 	fi
 	set -- "$(command -v sh)" "$mw_file"
 	cd "$MW_ROOT" || :
+	defaults
 	[ ! -f "$mw_job/env" ] || environment <"$mw_job/env" || return 126
 	# From here on only what "set" has kept is ours.
 	exec "$@"
+}
+
+# Its own name, as "id -un" has it, in mw_user.
+user()
+{
+	mw_user=user
+	while read -r mw_name mw_uid _; do
+		[ "$mw_name" != Uid: ] || break
+	done </proc/self/status
+	while IFS=: read -r mw_name _ mw_line _; do
+		[ "$mw_line" != "$mw_uid" ] || { mw_user=$mw_name && break; }
+	done </etc/passwd
+} 2>/dev/null
+
+# default NAME VALUE: unless the sandbox's environment has it.  A shell's own variable
+# of that name does not count.
+default()
+{
+	case "
+$mw_have" in
+	*"
+export $1="*)	;;
+	*)		export "$1=$2" ;;
+	esac
+}
+
+# What programs rely on, as at a login.
+defaults()
+{
+	mw_have=$(export -p)
+	user
+	default HOME "$MW_ROOT"
+	default USER "$mw_user"
+	default LOGNAME "$mw_user"
+	default SHELL /bin/sh
+	default PATH /usr/local/bin:/usr/bin:/bin
+	default LANG C.UTF-8
+	default TERM dumb
 }
 
 # into DIRECTORY: one that is relative is below the user's root.
@@ -195,22 +250,35 @@ drain()
 	done
 }
 
-# signal NAME: to the command's whole process group.
+# signal NAME: to all of the command's session, whose groups may be many.  Is anybody
+# in it?  The session's number is nobody else's as long as one of them lives.
 signal()
 {
-	read -r mw_leader _ 2>/dev/null <"$mw_job/started/pid" || return 1
-	kill -s "$1" -- "-$mw_leader" 2>/dev/null
+	read -r mw_leader mw_when _ 2>/dev/null <"$mw_job/started/pid" || return 1
+	! process "$mw_leader" || [ "$mw_born" = "$mw_when" ] || return 1
+	mw_found=1
+	for mw_file in /proc/[0-9]*; do
+		process "${mw_file#/proc/}" || continue
+		case $mw_session.$mw_state in
+		"$mw_leader".[ZX])	;;
+		"$mw_leader".*)		kill -s "$1" "$mw_pid" 2>/dev/null && mw_found=0 ;;
+		esac
+	done
+	return "$mw_found"
 }
 
 # It was told to end, and its leader has: the others have two seconds as well.
-clear_group()
+clear_session()
 {
 	mw_turn=0
 	while [ "$mw_turn" -lt 40 ] && signal 0; do
 		mw_turn=$((mw_turn + 1))
 		nap 50
 	done
-	signal KILL
+	# What one of them has started meanwhile was not seen.
+	while [ "$mw_turn" -lt 100 ] && signal KILL; do
+		mw_turn=$((mw_turn + 1))
+	done
 }
 
 # End the command when its time is over.  In short naps: nobody has to end us.
@@ -221,10 +289,11 @@ limit()
 	while mw_left=$(((mw_end - mw_now) * 10)) && [ "$mw_left" -gt 0 ]; do
 		[ "$mw_left" -lt 1000 ] || mw_left=1000
 		nap "$mw_left"
-		[ ! -f "$mw_job/result" ] || return 0
+		[ -d "$mw_job" ] && [ ! -f "$mw_job/result" ] || return 0
 		clock
 	done
 	until [ -s "$mw_job/started/pid" ] || [ -f "$mw_job/result" ]; do
+		[ -d "$mw_job" ] || return 0
 		nap 50
 	done
 	alive "$mw_job/started/pid" || return 0
@@ -260,7 +329,7 @@ runner()
 		mw_ended=error
 	fi
 	case $mw_ended in
-	killed | timeout)	clear_group ;;
+	killed | timeout)	clear_session ;;
 	esac
 	drain
 	finish "$mw_ended" "$mw_code"
@@ -270,20 +339,17 @@ runner()
 supervise()
 {
 	boot
-	identify "$mw_job/by.$$"
+	identify "$mw_job/by.$$" 2>/dev/null || return 0
 	mkdir "$mw_job/started" 2>/dev/null || return 0
 	mw_blocks=$((mw_stored / 512))
 	[ "$mw_blocks" -gt 0 ] || mw_blocks=1
-	# Nobody but the command, and what runs it, may hold the pipes' ends: not even
-	# as the copy that a shell keeps of what is redirected for a function only.
+	# No "&" on the way to the command: it would make it ignore INT and QUIT for ever.
 	{
 		exec 3>&1 >/dev/null
 		runner | {
 			exec 3>&-
 			pump out
-		} &
-		exec 3>&-
-		wait
+		}
 	} | pump err
 }
 
@@ -356,8 +422,10 @@ run()
 		return 0
 	fi
 	if [ ! -d "$mw_job/started" ] && [ ! -f "$mw_job/result" ]; then
-		setsid sh "$mw_self" - 0 supervise "$mw_name" "$mw_limit" "$mw_stored" \
-		    </dev/null >/dev/null 2>&1 &
+		# The second setsid is of a leader, so it leaves the rest to a child and does
+		# not wait.  "&" would make the command ignore INT and QUIT for ever.
+		setsid setsid sh "$mw_self" - 0 supervise "$mw_name" "$mw_limit" "$mw_stored" \
+		    </dev/null >/dev/null 2>&1
 		# Whoever does not wait for its end shall know that it began.
 		mw_patience=$mw_wait
 		mw_wait=2000
