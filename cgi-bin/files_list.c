@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "ops/files/list.h"
 #include "ops/files/params.h"
+#include "state/metrics.h"
 #include "app/responder.h"
 
 static void
@@ -66,6 +67,7 @@ mw_files_list(struct mw_req *req, const char *path)
 	const struct mw_pair *cursor = mw_req_query(req, "cursor");
 	enum mw_code code;
 
+	req->app->file_op = MW_FILE_LIST;
 	if ((code = mw_query_source(req, &l.source)) != MW_OK ||
 	    (code = mw_app_max_wake(req, &l.max_wake)) != MW_OK ||
 	    (code = mw_req_query_bool(req, "recursive", &l.recursive)) != MW_OK ||

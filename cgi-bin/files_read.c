@@ -9,6 +9,7 @@
 #include "base/range.h"
 #include "base/utf8.h"
 #include "ops/files/params.h"
+#include "state/metrics.h"
 #include "app/responder.h"
 
 struct answer {
@@ -261,6 +262,7 @@ mw_files_read(struct mw_req *req, const char *path, bool raw)
 	struct mw_read r = { .user = req->user, .path = path };
 	enum mw_code code;
 
+	req->app->file_op = MW_FILE_READ;
 	if ((code = mw_query_source(req, &r.source)) != MW_OK ||
 	    (code = mw_app_max_wake(req, &r.max_wake)) != MW_OK ||
 	    (code = mw_req_query_bool(req, "raw", &raw)) != MW_OK)

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "ops/files/upload.h"
 #include "ops/files/params.h"
+#include "state/metrics.h"
 #include "app/responder.h"
 
 static enum mw_code
@@ -50,6 +51,7 @@ mw_files_write(struct mw_req *req, const char *path)
 	struct mw_spool body = { .fd = -1 };
 	enum mw_code code;
 
+	req->app->file_op = MW_FILE_WRITE;
 	if ((code = write_params(req, &w)) != MW_OK)
 		return code;
 	if ((code = mw_body_spool(req, &body)) == MW_OK) {
@@ -69,6 +71,7 @@ mw_files_remove(struct mw_req *req, const char *path)
 	struct mw_buf b;
 	enum mw_code code;
 
+	req->app->file_op = MW_FILE_DELETE;
 	if ((code = write_params(req, &w)) != MW_OK)
 		return code;
 	mw_app_deadline(req, w.max_wake, req->app->conf->sandbox.timeout);

@@ -56,6 +56,7 @@ cat >"$work/wanted" <<'LIST'
 ./libexec/moltworker/exec.fcgi
 ./libexec/moltworker/files.fcgi
 ./libexec/moltworker/health.fcgi
+./libexec/moltworker/metrics.fcgi
 ./libexec/moltworker/state.fcgi
 ./libexec/moltworker/sync.fcgi
 ./share/doc/NEWS

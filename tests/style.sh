@@ -82,11 +82,11 @@ sandbox/remote base net sandbox sandbox/engine
 app base conf http net store state sandbox
 ops/ready base conf state sandbox app
 ops/job base app
-ops/files base app ops/ready
+ops/files base state app ops/ready
 ops/sync base conf state sandbox app ops/ready ops/files
 ops/exec base state app ops/ready ops/job ops/files
 ops/config base app ops/ready ops/files
-ops/wake base app ops/ready ops/job ops/files ops/sync
+ops/wake base state app ops/ready ops/job ops/files ops/sync
 ops/fleet base app ops/ready ops/sync ops/exec ops/config ops/wake
 TABLE
 	)

@@ -13,6 +13,7 @@
 #include "base/digest.h"
 #include "base/log.h"
 #include "app/workers.h"
+#include "state/metrics.h"
 
 static void
 open_log(const char *name, const struct mw_conf *conf)
@@ -77,6 +78,16 @@ digest_secrets(struct mw_app *a, const struct mw_secret *s)
 	    mw_sha256(s->line[1], strlen(s->line[1]), "", 0, a->digest[1]);
 }
 
+/* Without the file this process counts for itself: nothing that a request needs. */
+static void
+count_from_here(const struct mw_app *a)
+{
+	struct mw_err err = { .code = MW_OK };
+
+	if (mw_metrics_open(a->state_path, &err) != MW_OK)
+		mw_log(MW_ERROR, "metrics are counted by this process alone: %s", err.msg);
+}
+
 enum mw_code
 mw_app_open(const char *name, struct mw_app **ap, struct mw_err *err)
 {
@@ -88,6 +99,7 @@ mw_app_open(const char *name, struct mw_app **ap, struct mw_err *err)
 		return mw_fail(err, MW_INTERNAL_ERROR, "out of memory");
 	a->name = name;
 	a->spool_dir = -1;
+	a->file_op = -1;
 	if ((code = mw_conf_watch_open(NULL, &a->watch, err)) != MW_OK)
 		goto out;
 	a->conf = mw_conf_watch_get(a->watch);
@@ -100,6 +112,7 @@ mw_app_open(const char *name, struct mw_app **ap, struct mw_err *err)
 	    &a->outbox, err)) != MW_OK ||
 	    (code = mw_process_db_open(a->state_path, &a->processes, err)) != MW_OK)
 		goto out;
+	count_from_here(a);
 	digest_secrets(a, mw_secret_watch_get(a->secret, &a->secret_gen));
 	a->awake = (struct mw_awake){ .known = awake_known, .told = awake_told, .arg = a->shm };
 	if (mw_store_open(a->conf, &a->store, &a->store_err) != MW_OK)
@@ -126,6 +139,7 @@ mw_app_close(struct mw_app *a)
 	if (a->spool_dir >= 0)
 		(void)close(a->spool_dir);
 	mw_shm_close(a->shm);
+	mw_metrics_close();
 	mw_secret_watch_close(a->secret);
 	mw_conf_watch_close(a->watch);
 	free(a->lock_path);

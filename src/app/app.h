@@ -44,6 +44,7 @@ struct mw_app {
 	struct mw_awake awake;		/* of all sandbox handles: kept in shm */
 	unsigned procs;			/* of this responder's pool, 0 = not known; see wait.h */
 	struct mw_chance chance;
+	int file_op;			/* of the request in hand, enum mw_file_op; -1 = none */
 };
 
 /*

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/pool.h"
 #include "base/stop.h"
+#include "state/metrics.h"
 #include "state/slot.h"
 
 /* What mw_wait_end is to know: there is something to end, or nothing. */
@@ -66,6 +67,7 @@ enum mw_code
 mw_wait_begin(struct mw_app *app, struct mw_ctx *ctx, int *slot)
 {
 	enum mw_code code;
+	int responder;
 
 	*slot = NONE;
 	if (most(app) < 2)
@@ -74,6 +76,8 @@ mw_wait_begin(struct mw_app *app, struct mw_ctx *ctx, int *slot)
 		*slot = COUNTED;
 		return MW_OK;
 	}
+	if ((responder = mw_metric_responder(app->name)) >= 0)
+		mw_count(MW_M_POOL_REJECTIONS, (unsigned)responder, 0, 0, 1);
 	code = mw_ctx_fail(ctx, MW_SANDBOX_UNAVAILABLE,
 	    "All but one of the %u processes of %s (pool.%s) wait for sandboxes, and that one "
 	    "must stay free; try again", most(app), app->name, app->name);

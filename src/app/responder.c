@@ -14,7 +14,9 @@
 #include "base/supervise.h"
 #include "net/net.h"
 #include "app/helper.h"
+#include "app/alerts.h"
 #include "app/request_log.h"
+#include "app/request_metrics.h"
 
 /* The longest a request may take beside its own time limit and its wake. */
 #define DEADLINE_SLACK 10000
@@ -27,6 +29,7 @@ begin(struct mw_req *req)
 	struct mw_app *a = req->app;
 
 	mw_app_refresh(a);
+	a->file_op = -1;
 	req->max_body = a->conf->http.max_body;
 	mw_req_resolve_address(req, &a->conf->http.trusted_proxies);
 	req->ctx.deadline = req->started + a->conf->wake.max_wait + a->conf->sandbox.timeout +
@@ -47,12 +50,31 @@ authorised(struct mw_req *req, const char *secret, size_t n)
 	return (first && a->has_first) || (second && a->has_second);
 }
 
+/* Why is the secret not right? */
+static enum mw_auth_failure
+refusal(const struct mw_req *req)
+{
+	if (mw_req_twice(req, "X-Admin-Secret") || mw_req_twice(req, "Authorization"))
+		return MW_AUTH_TWICE;
+	return mw_req_header(req, "X-Admin-Secret") == NULL &&
+	    mw_req_header(req, "Authorization") == NULL ? MW_AUTH_MISSING : MW_AUTH_WRONG;
+}
+
+/* The one route without a secret that is not open to all. */
+static bool
+exempt(struct mw_req *req)
+{
+	return strcmp(req->route->pattern, "/metrics") != 0 ||
+	    mw_conf_addr_in(&req->app->conf->metrics.allow, req->address);
+}
+
 static bool
 refused(struct mw_req *req)
 {
 	bool first, over;
 
 	over = mw_shm_refused(req->app->shm, req->address, &first);
+	mw_count(MW_M_AUTH_FAILURES, over ? MW_AUTH_THROTTLED : refusal(req), 0, 0, 1);
 	if (first)
 		mw_log(MW_WARN, "too many wrong secrets from %s: further ones get 429 for a while",
 		    req->address);
@@ -63,7 +85,12 @@ refused(struct mw_req *req)
 static void
 end(struct mw_req *req)
 {
+	struct mw_alert alerts[MW_ALERTS];
+
 	mw_request_log(req);
+	mw_request_count(req);
+	if (mw_window_turned())
+		mw_alerts(req->app, &req->ctx, alerts);
 	mw_drain_kick(req->app);
 }
 
@@ -105,15 +132,17 @@ serve(void *arg)
 	struct mw_app *a;
 	struct mw_http http = {
 		.name = r->name, .routes = r->routes, .begin = begin,
-		.authorised = authorised, .refused = refused, .end = end,
+		.authorised = authorised, .refused = refused, .exempt = exempt, .end = end,
 	};
-	int status;
+	int status, responder;
 
 	if (mw_app_open(r->name, &a, &err) != MW_OK) {
 		(void)fprintf(stderr, "%s.fcgi: %s\n", r->name, err.msg);
 		return 1;
 	}
 	http.app = a;
+	if ((responder = mw_metric_responder(r->name)) >= 0)
+		mw_count(MW_M_PROCESSES, (unsigned)responder, 0, 0, 1);
 	a->procs = r->procs;
 	status = mw_http_serve(&http);
 	mw_app_close(a);

@@ -10,6 +10,7 @@
 #include "base/stop.h"
 #include "app/classify.h"
 #include "app/longwait.h"
+#include "state/metrics.h"
 
 #define COST 5			/* tokens of a retry */
 #define COST_TIMEOUT 10		/* of one after a timeout */
@@ -69,7 +70,7 @@ mw_retry_answered(struct mw_app *app, const struct mw_ctx *ctx, enum mw_upstream
 	struct mw_breaker b;
 
 	if (mw_retry_breaker(app, ctx, up, &b))
-		mw_breaker_end(&b, MW_SAYS_WELL);
+		(void)mw_breaker_end(&b, MW_SAYS_WELL);
 }
 
 static const char *
@@ -118,9 +119,34 @@ stopping(struct trying *t, const struct mw_err *last)
 	return code;
 }
 
+/* In the words of the metrics: ok not_found refused asleep unavailable timeout. */
+static unsigned
+outcome(const struct mw_ctx *ctx, enum mw_code code)
+{
+	if (code == MW_OK)
+		return 0;
+	if (code == MW_FILE_NOT_FOUND)
+		return 1;
+	if (mw_classify(code) == MW_NEXT_WAKE)
+		return 3;
+	if (ctx->err.timed_out || code == MW_SANDBOX_TIMEOUT || code == MW_DEADLINE_EXCEEDED)
+		return 5;
+	return mw_is_outage(code) ? 4 : 2;
+}
+
+static void
+count_call(const struct trying *t, enum mw_code code, int64_t us)
+{
+	unsigned end = outcome(t->ctx, code);
+
+	mw_observe(MW_M_CALL_TIME, t->up == MW_UP_SANDBOX, end, 0, us);
+	mw_window_observe(t->up == MW_UP_STORE ? MW_LAT_STORE : MW_LAT_SANDBOX, us, end >= 4);
+}
+
 static enum mw_code
 attempt(struct trying *t, mw_try_fn fn, void *arg)
 {
+	int64_t began = mw_now_us();
 	struct mw_ctx *ctx = t->ctx;
 	enum mw_code code;
 
@@ -129,11 +155,19 @@ attempt(struct trying *t, mw_try_fn fn, void *arg)
 	mw_ctx_count(ctx);
 	code = fn(arg);
 	ctx->counted = false;
-	if (t->guarded)
-		mw_breaker_end(&t->breaker, mw_class(code)->verdict);
+	count_call(t, code, mw_now_us() - began);
+	if (t->guarded && mw_breaker_end(&t->breaker, mw_class(code)->verdict))
+		mw_count(MW_M_OPENINGS, t->up == MW_UP_SANDBOX, 0, 0, 1);
 	if (mw_class(code)->verdict == MW_SAYS_WELL)
 		mw_budget_give(t->app->shm);
 	return code;
+}
+
+static int64_t
+denied(const struct trying *t, enum mw_denial why)
+{
+	mw_count(MW_M_DENIED, t->up == MW_UP_SANDBOX, why, 0, 1);
+	return -1;
 }
 
 /* ms before the next attempt; -1 = there is none. */
@@ -146,19 +180,24 @@ next_in(struct trying *t, enum mw_code code)
 	bool late = ctx->err.timed_out || code == MW_SANDBOX_TIMEOUT;
 	int64_t pause, wait;
 
-	if (mw_classify(code) != MW_NEXT_RETRY || t->made >= (unsigned)conf->retry.attempts)
+	if (mw_classify(code) != MW_NEXT_RETRY)
 		return -1;
+	if (t->made >= (unsigned)conf->retry.attempts)
+		return denied(t, MW_NO_ATTEMPTS);
 	pause = mw_backoff(t->app, near ? conf->retry.store_base : conf->retry.base, t->made - 1);
 	if ((int64_t)ctx->err.retry_after * 1000 > pause)
 		pause = (int64_t)ctx->err.retry_after * 1000;
 	if (t->guarded && mw_breaker_state(&t->breaker, &wait) == MW_BREAKER_OPEN) {
 		if (ctx->err.retry_after < seconds(wait))
 			ctx->err.retry_after = seconds(wait);
-		return -1;
+		return denied(t, MW_NO_BREAKER);
 	}
-	if (pause >= mw_left(ctx->deadline) ||
-	    !mw_budget_take(t->app->shm, late ? COST_TIMEOUT : COST, conf->retry.budget))
-		return -1;
+	if (pause >= mw_left(ctx->deadline))
+		return denied(t, MW_NO_TIME);
+	if (!mw_budget_take(t->app->shm, late ? COST_TIMEOUT : COST, conf->retry.budget))
+		return denied(t, MW_NO_BUDGET);
+	mw_count(MW_M_RETRIES, t->up == MW_UP_SANDBOX,
+	    late ? 0 : code == MW_TOO_MANY_REQUESTS ? 2 : 1, 0, 1);
 	return pause;
 }
 

@@ -17,6 +17,7 @@ struct mw_ctx {
 	unsigned attempts;		/* calls made to upstreams so far */
 	bool counted;			/* the next call is in attempts already */
 	unsigned retries;		/* those of them that repeated a failed one */
+	bool waited;			/* for a wake */
 	bool waking;			/* a wake by name: it may be the trial of the user's open breaker */
 	bool (*gone)(void *arg);	/* has the client left?  NULL: nobody can tell */
 	void *gone_arg;

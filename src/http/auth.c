@@ -40,9 +40,8 @@ secret_right(struct mw_req *req)
 {
 	const char *s;
 
-	if (req->http->authorised == NULL ||
-	    mw_param_twice(req->io, "HTTP_X_ADMIN_SECRET") ||
-	    mw_param_twice(req->io, "HTTP_AUTHORIZATION"))
+	if (req->http->authorised == NULL || mw_req_twice(req, "X-Admin-Secret") ||
+	    mw_req_twice(req, "Authorization"))
 		return false;
 	s = mw_req_header(req, "X-Admin-Secret");
 	if (s == NULL)

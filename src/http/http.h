@@ -105,6 +105,9 @@ const struct mw_pair *mw_req_query(const struct mw_req *req, const char *name);
 /* Header by its HTTP name ("If-Match"), NULL if not sent. */
 const char *mw_req_header(const struct mw_req *req, const char *name);
 
+/* Was this header sent more than once? */
+bool mw_req_twice(const struct mw_req *req, const char *name);
+
 /*
  * Typed query parameters.  Not sent: *out stays as it is (the default).  A bad
  * value: MW_INVALID_ARGUMENT that names the parameter and what was expected.

@@ -12,6 +12,8 @@
 #include "base/str.h"
 #include "http/internal.h"
 
+#define VARIABLE_MAX 80	/* bytes of a CGI variable's name */
+
 static const struct {
 	const char *name;
 	enum mw_method method;
@@ -233,15 +235,15 @@ mw_request_parse(struct mw_req *req)
 	return length_parse(req);
 }
 
-const char *
-mw_req_header(const struct mw_req *req, const char *name)
+/* The CGI variable of a header; false: its name is too long. */
+static bool
+variable_of(const char *name, char var[VARIABLE_MAX])
 {
 	static const char prefix[] = "HTTP_";
-	char var[80];
 	size_t i, n = 0;
 
-	if (strlen(name) + sizeof(prefix) > sizeof(var))
-		return NULL;
+	if (strlen(name) + sizeof(prefix) > VARIABLE_MAX)
+		return false;
 	if (strcasecmp(name, "Content-Type") != 0 && strcasecmp(name, "Content-Length") != 0) {
 		memcpy(var, prefix, sizeof(prefix) - 1);
 		n = sizeof(prefix) - 1;
@@ -249,7 +251,23 @@ mw_req_header(const struct mw_req *req, const char *name)
 	for (i = 0; name[i] != '\0'; i++)
 		var[n++] = name[i] == '-' ? '_' : (char)toupper((unsigned char)name[i]);
 	var[n] = '\0';
-	return req->io->param(req->io->t, var);
+	return true;
+}
+
+const char *
+mw_req_header(const struct mw_req *req, const char *name)
+{
+	char var[VARIABLE_MAX];
+
+	return variable_of(name, var) ? req->io->param(req->io->t, var) : NULL;
+}
+
+bool
+mw_req_twice(const struct mw_req *req, const char *name)
+{
+	char var[VARIABLE_MAX];
+
+	return variable_of(name, var) && mw_param_twice(req->io, var);
 }
 
 /* A media type or a range of them (RFC 9110 8.3.1), without its parameters. */

@@ -132,37 +132,43 @@ opened_again(const struct mw_breaker *b, struct parts p, int64_t now)
 	return p;
 }
 
-static void
+/* True: it is open by this. */
+static bool
 failed(struct mw_breaker *b)
 {
 	uint64_t w = atomic_load(b->word);
 	int64_t now = mw_now();
 	enum mw_breaker_state st;
 	struct parts p;
+	bool opens;
 
 	do {
 		p = unpack(w);
 		st = state_of(p, now);
 		/* A call that was on its way when it was opened: known already. */
 		if (st == MW_BREAKER_OPEN && b->trial < 0)
-			return;
-		if (st != MW_BREAKER_CLOSED || p.failed + 1 >= b->failures)
+			return false;
+		if ((opens = st != MW_BREAKER_CLOSED || p.failed + 1 >= b->failures))
 			p = opened_again(b, p, now);
 		else
 			p.failed++;
 	} while (!atomic_compare_exchange_weak(b->word, &w, pack(p)));
+	return opens;
 }
 
 /* The word first, the trial's slot after it: or there would be a second trial. */
-void
+bool
 mw_breaker_end(struct mw_breaker *b, enum mw_verdict verdict)
 {
+	bool opened = false;
+
 	if (verdict == MW_SAYS_ILL)
-		failed(b);
+		opened = failed(b);
 	else if (verdict == MW_SAYS_WELL && atomic_load(b->word) != 0)
 		atomic_store(b->word, 0);
 	mw_slot_give(b->shm, b->trial);
 	b->trial = -1;
+	return opened;
 }
 
 unsigned

@@ -43,7 +43,8 @@ void mw_breaker_of_user(struct mw_breaker *b, struct mw_shm *s, const char *name
  * so many ms.  insist: it may be the trial although the breaker is open.
  */
 int64_t mw_breaker_begin(struct mw_breaker *b, bool insist) MW_MUST;
-void mw_breaker_end(struct mw_breaker *b, enum mw_verdict verdict);
+/* True: this call has opened it. */
+bool mw_breaker_end(struct mw_breaker *b, enum mw_verdict verdict);
 
 /* How it stands; *wait: ms until an open one is half open, else 0. */
 enum mw_breaker_state mw_breaker_state(const struct mw_breaker *b, int64_t *wait);

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "state/mapfile.h"
 
 #define MW_SHM_USERS 4096	/* rows of the hashed user table; 8 probes, then eviction */
 #define MW_SHM_BUCKETS 1024	/* of the outbox's dirty marks, by hash of user */
@@ -68,8 +69,7 @@ struct mw_shm_store {
 };
 
 struct mw_shm {
-	_Atomic uint64_t magic;
-	char boot_id[40];
+	struct mw_mapfile head;
 	struct mw_shm_user users[MW_SHM_USERS];
 	/* Outbox: dirty is raised before a row is committed; clean is the value of
 	 * dirty at which the bucket was seen empty.  Equal = no rows, no marks. */
@@ -92,11 +92,7 @@ struct mw_shm {
 /* A hash with the top bit set is no key: the row is being changed hands. */
 #define MW_SHM_CLAIM (UINT64_C(1) << 63)
 
-/*
- * Map (creating it) state.path/shared-vN.  Fails clearly on a directory that is
- * unwritable, another user's or unsuitable (NFS, FUSE, SMB), and on a full disk.
- * The file must not be removed while processes use it.
- */
+/* Map (creating it) state.path/shared-vN; see mapfile.h. */
 enum mw_code mw_shm_open(const char *state_path, struct mw_shm **sp, struct mw_err *err) MW_MUST;
 void mw_shm_close(struct mw_shm *s);		/* accepts NULL */
 

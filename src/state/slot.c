@@ -270,3 +270,17 @@ mw_slot_count(struct mw_shm *s, enum mw_slot_kind kind, const char *key)
 	count(s, word_of(kind, key), MW_SHM_SLOTS, true, &c);
 	return c.held;
 }
+
+unsigned
+mw_slot_count_kind(struct mw_shm *s, enum mw_slot_kind kind)
+{
+	uint64_t owner;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < MW_SHM_SLOTS; i++) {
+		owner = atomic_load(&s->slots[i].owner);
+		if (owner != 0 && (atomic_load(&s->slots[i].what) & 7) == (uint64_t)kind)
+			n += alive(owner);
+	}
+	return n;
+}

@@ -30,4 +30,7 @@ void mw_slot_give(struct mw_shm *s, int slot);
 /* How many are held by live processes. */
 unsigned mw_slot_count(struct mw_shm *s, enum mw_slot_kind kind, const char *key);
 
+/* The same, whatever the key. */
+unsigned mw_slot_count_kind(struct mw_shm *s, enum mw_slot_kind kind);
+
 #endif

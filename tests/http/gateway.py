@@ -511,6 +511,9 @@ class Cgi(Base):
             return "sync.fcgi"
         if path[:4] == ["", "api", "super", "bulk"]:
             return "bulk.fcgi"
+        if path[1:] == ["metrics"] or path[:4] in (["", "api", "super", "metrics"],
+                                                   ["", "api", "super", "alerts"]):
+            return "metrics.fcgi"
         return "health.fcgi"
 
     def cgi_env(self, method, target, headers, length, source):

@@ -70,7 +70,7 @@ test_other_boot(void)
 	struct mw_shm *a = open_shm(), *b;
 
 	atomic_store(&a->clean[5], 77);
-	a->boot_id[0] ^= 1;
+	a->head.boot_id[0] ^= 1;
 	b = open_shm();
 	is_int((int64_t)atomic_load(&b->clean[5]), 0, "another boot's file is replaced");
 	is_int((int64_t)atomic_load(&a->clean[5]), 77, "and not written to");

@@ -11,6 +11,7 @@
 #include "base/tmpfile.h"
 #include "base/utf8.h"
 #include "ops/files/batch.h"
+#include "app/request_metrics.h"
 #include "app/classify.h"
 #include "ops/ready/ready.h"
 
@@ -273,6 +274,16 @@ set_deadline(struct one *o, int64_t deadline)
 		ctx->deadline = deadline;
 }
 
+static void
+count(const struct mw_batch_op *op)
+{
+	static const enum mw_file_op ops[] = { [MW_BATCH_READ] = MW_FILE_READ,
+	    [MW_BATCH_WRITE] = MW_FILE_WRITE, [MW_BATCH_DELETE] = MW_FILE_DELETE,
+	    [MW_BATCH_EXISTS] = MW_FILE_EXISTS };
+
+	mw_file_count(MW_VIA_BATCH, ops[op->kind], mw_file_end_of(op->code, false));
+}
+
 /*
  * Without a wake first: R2 may answer, or the sandbox be there.  An operation
  * that was refused for want of it has changed nothing, so it can be run again.
@@ -295,6 +306,7 @@ mw_batch_one(struct mw_worker *w, struct mw_batch *b, struct mw_batch_op *op,
 		op->code = run(&o);
 	}
 	op->ran = true;
+	count(op);
 	if (op->code == MW_OK)
 		return;
 	op->code = ctx->err.code != MW_OK ? ctx->err.code : op->code;

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/lockfile.h"
 #include "base/log.h"
+#include "state/metrics.h"
 #include "app/app.h"
 #include "app/classify.h"
 #include "app/object.h"
@@ -235,6 +236,8 @@ settle_row(struct pass *p, const struct mw_outbox_row *row, enum mw_code code)
 
 	mw_err_clear(&aside.err);
 	aside.deadline = mw_now() + LOCK_WAIT;
+	mw_count(MW_M_DRAINED, code == MW_OK ? MW_DRAINED_SENT :
+	    for_good(code) ? MW_DRAINED_PARKED : MW_DRAINED_FAILED, 0, 0, 1);
 	if (code == MW_OK) {
 		p->in_a_row = 0;
 		atomic_store(&mw_shm_user(p->app->shm, row->user)->drain_after, 0);
@@ -281,7 +284,7 @@ drain_locked(struct pass *p, const struct mw_outbox_row *seen, int64_t deadline)
 	}
 	code = send_row(p, row);
 	if (guarded)
-		mw_breaker_end(&b, mw_class(code)->verdict);
+		(void)mw_breaker_end(&b, mw_class(code)->verdict);
 	return settle_row(p, row, code);
 }
 

@@ -8,6 +8,7 @@
 #include "base/etag.h"
 #include "base/log.h"
 #include "ops/ready/quiesce.h"
+#include "state/metrics.h"
 #include "app/pathlock.h"
 #include "ops/files/read.h"
 #include "ops/ready/ready.h"
@@ -291,19 +292,28 @@ run_job(struct mw_write_job *j)
 	return code;
 }
 
+/* Acknowledged, and R2 still has to get it. */
+static enum mw_code
+counted(const struct mw_write_job *j, enum mw_code code)
+{
+	if (code == MW_OK && j->w->r2_queued)
+		mw_count(MW_M_QUEUED, j->body == NULL, 0, 0, 1);
+	return code;
+}
+
 enum mw_code
 mw_write_file(struct mw_app *app, struct mw_ctx *ctx, struct mw_write *w, struct mw_spool *body)
 {
 	struct mw_write_job j = { .app = app, .ctx = ctx, .w = w, .body = body };
 
-	return run_job(&j);
+	return counted(&j, run_job(&j));
 }
 
 enum mw_code
 mw_delete_file(struct mw_app *app, struct mw_ctx *ctx, struct mw_write *w)
 {
 	struct mw_write_job j = { .app = app, .ctx = ctx, .w = w };
-	enum mw_code code = run_job(&j);
+	enum mw_code code = counted(&j, run_job(&j));
 
 	if (code == MW_OK && !w->existed && !j.unknown)
 		return mw_ctx_fail(ctx, MW_FILE_NOT_FOUND, "File not found: /%.200s", w->path);

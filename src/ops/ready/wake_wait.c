@@ -13,6 +13,7 @@
 #include "base/lockfile.h"
 #include "base/log.h"
 #include "base/stop.h"
+#include "state/metrics.h"
 #include "app/helper.h"
 #include "ops/ready/quiesce.h"
 #include "app/longwait.h"
@@ -305,6 +306,18 @@ begin_unwaited(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw
 	mw_ctx_aside_end(ctx, &aside);
 }
 
+static void
+count_waiter(enum mw_code code, int slot, bool led)
+{
+	enum mw_wake_answer what = MW_WAIT_FAILED;
+
+	if (slot < 0)
+		what = MW_WAIT_REJECTED;
+	else if (code == MW_OK)
+		what = led ? MW_WAIT_STARTED : MW_WAIT_JOINED;
+	mw_count(MW_M_WAKE_REQUESTS, what, 0, 0, 1);
+}
+
 enum mw_code
 mw_wake_wait(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_level level,
     int64_t deadline, bool *led, uint64_t *marker)
@@ -314,6 +327,7 @@ mw_wake_wait(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_l
 	int busy, slot;
 
 	*led = false;
+	ctx->waited = true;
 	if ((code = mw_wait_begin(app, ctx, &busy)) != MW_OK) {
 		begin_unwaited(app, ctx, user, level);
 		return code;
@@ -326,6 +340,7 @@ mw_wake_wait(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_l
 	} else {
 		code = wait_for(app, ctx, user, level, deadline, led, marker);
 	}
+	count_waiter(code, slot, *led);
 	mw_slot_give(app->shm, slot);
 	mw_wait_end(app, busy);
 	return code;

@@ -87,6 +87,9 @@ struct mw_sync_run {
 /* Allocate the rows; reset and free them.  close accepts a zeroed struct. */
 enum mw_code mw_run_open(struct mw_sync_run *run) MW_MUST;
 void mw_run_close(struct mw_sync_run *run);
+/* For the metrics: backup 0, restore 1, a restore within a wake 2; `began`: ms. */
+void mw_sync_counted(unsigned direction, const struct mw_sync *s, enum mw_code code,
+    int64_t began);
 
 /* Add a path to one of the lists of notes; error NULL = none. */
 void mw_sync_note(struct mw_arena *a, struct mw_sync_notes *notes, const char *path,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "app/pathlock.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "ops/sync/internal.h"
@@ -72,6 +73,7 @@ mw_restore(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb, const 
 	struct mw_sync s = { .user = user, .direction = MW_RESTORE };
 	struct mw_sync_run run = { .app = app, .ctx = ctx, .s = &s, .user = user, .sb = sb,
 	    .restore = true, .add_only = true, .deadline = ctx->deadline };
+	int64_t began = mw_now();
 	enum mw_code code;
 
 	mw_str_random_hex(s.id, 8);
@@ -81,6 +83,7 @@ mw_restore(struct mw_app *app, struct mw_ctx *ctx, struct mw_sandbox *sb, const 
 	mw_run_close(&run);
 	if (code == MW_OK)
 		code = mw_outbox_missing_end(app->outbox, ctx, user, s.id);
+	mw_sync_counted(2, &s, code, began);
 	if (code == MW_OK && s.downloaded > 0)
 		mw_log(MW_INFO, "[SYNC] userId=%s restored: files=%lld bytes=%lld failed=%lld "
 		    "requestId=%s", user, (long long)s.downloaded, (long long)s.bytes,

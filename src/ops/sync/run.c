@@ -2,6 +2,8 @@
 /* What one sync holds while it is under way, and its notes of single paths. */
 #include <string.h>
 
+#include "base/clock.h"
+#include "state/metrics.h"
 #include "base/utf8.h"
 #include "ops/sync/internal.h"
 
@@ -38,6 +40,15 @@ mw_run_close(struct mw_sync_run *run)
 	mw_sorted_close(run->facts);
 	mw_manifest_close(&run->manifest);
 	(void)pthread_mutex_destroy(&run->mutex);
+}
+
+void
+mw_sync_counted(unsigned direction, const struct mw_sync *s, enum mw_code code, int64_t began)
+{
+	bool failed = mw_code_info(code)->status >= 500;
+	unsigned end = code != MW_OK ? (failed ? 2 : 3) : s->failed.count > 0;
+
+	mw_observe(MW_M_SYNC_TIME, direction, end, 0, (mw_now() - began) * 1000);
 }
 
 void

@@ -181,6 +181,8 @@ mw_sync(struct mw_app *app, struct mw_ctx *ctx, struct mw_sync *s)
 	}
 	mw_lockfile_give(lock);
 	mw_wait_end(app, slot);
+	if (!s->dry_run)
+		mw_sync_counted(s->direction == MW_BACKUP ? 0 : 1, s, code, began);
 	mw_log(code == MW_OK ? MW_INFO : MW_WARN, "[SYNC] userId=%s %s syncId=%s uploaded=%lld "
 	    "downloaded=%lld deleted=%lld skipped=%lld failed=%lld bytes=%lld durationMs=%lld "
 	    "requestId=%s%s%s", s->user, mw_direction_words[s->direction], s->id,

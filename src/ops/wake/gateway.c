@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "state/metrics.h"
 #include "app/retry.h"
 #include "app/longwait.h"
 
@@ -21,6 +22,10 @@
 void
 mw_leader_enter(struct mw_leader *l, enum mw_phase phase)
 {
+	if (l->phase != MW_PHASE_NONE && l->phase != phase)
+		mw_observe(MW_M_PHASE_TIME, l->phase, 0, 0, mw_now_us() - l->entered);
+	if (l->phase != phase)
+		l->entered = mw_now_us();
 	l->phase = phase;
 	atomic_store(&l->row->wake_phase, (int32_t)phase);
 }

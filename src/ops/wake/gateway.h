@@ -21,6 +21,7 @@ struct mw_leader {
 	int64_t began, limit;
 	uint32_t sleeps;		/* of the row when it began */
 	enum mw_phase phase;
+	int64_t entered;		/* us, when it began */
 	enum mw_action action;
 	enum mw_code refusal;		/* what the platform said to start, if it refused */
 	uint64_t claim;			/* the marker of an instance that this wake fills */

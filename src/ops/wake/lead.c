@@ -15,6 +15,7 @@
 #include "ops/files/marks.h"
 #include "ops/sync/restore.h"
 #include "app/retry.h"
+#include "state/metrics.h"
 
 /* ---- steps ---- */
 
@@ -228,8 +229,26 @@ tell_success(struct mw_leader *l)
 }
 
 static void
+count_wake(const struct mw_leader *l, enum mw_code code)
+{
+	int64_t us = (mw_now() - l->began) * 1000;
+	enum mw_wake_end end = code == MW_OK ? MW_WAKE_OK :
+	    code == MW_WAKE_TIMEOUT ? MW_WAKE_TIMED_OUT :
+	    put_to_sleep(l) ? MW_WAKE_CANCELLED : MW_WAKE_FAILED;
+
+	mw_observe(MW_M_WAKE_TIME, end, code == MW_OK ? MW_PHASE_NONE : l->phase, 0, us);
+	if (end == MW_WAKE_OK || end == MW_WAKE_TIMED_OUT)
+		mw_window_observe(MW_LAT_WAKE, us, end != MW_WAKE_OK);
+	mw_window_add(MW_SUM_WAKES, 1);
+	mw_window_add(MW_SUM_WAKES_OK, end == MW_WAKE_OK);
+}
+
+static void
 tell(struct mw_leader *l, enum mw_code code)
 {
+	if (code == MW_OK)
+		mw_leader_enter(l, MW_PHASE_NONE);
+	count_wake(l, code);
 	if (code == MW_OK)
 		tell_success(l);
 	else
@@ -255,6 +274,7 @@ mw_wake_lead(struct mw_app *app, struct mw_ctx *ctx, const char *user, enum mw_l
 	l.sleeps = atomic_load(&l.row->sleeps);
 	atomic_store(&l.row->wake_until, ctx->deadline);
 	atomic_store(&l.row->wake_pid, (int32_t)getpid());
+	mw_count(MW_M_WAKE_LEADERS, 0, 0, 0, 1);
 	mw_log(MW_INFO, "[WAKE] Attempt 1/%lld userId=%s requestId=%s",
 	    (long long)app->conf->retry.attempts, user, ctx->request_id);
 	if ((code = mw_app_sandbox(app, ctx, &l.sb)) == MW_OK)
