@@ -63,17 +63,18 @@ static const struct mw_label responder = { .name = "responder", .words = route_r
 WORDS(method_words, "GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "other");
 LABEL(method, "method");
 WORDS(status_words, "200", "202", "204", "206", "304", "400", "403", "404", "405", "409", "410",
-    "412", "413", "416", "422", "429", "499", "500", "501", "502", "503", "504", "507", "other");
+    "412", "413", "415", "416", "422", "429", "499", "500", "501", "502", "503", "504", "507", "other");
 LABEL(status, "code");
 /* In the order of enum mw_code; a test compares. */
-WORDS(error_words, "", "invalid_json", "invalid_path", "invalid_user_id", "invalid_argument",
+WORDS(error_words, "ok", "invalid_json", "invalid_path", "invalid_user_id", "invalid_argument",
     "too_many_operations", "forbidden", "not_found", "file_not_found", "process_not_found",
     "method_not_allowed", "conflict", "process_lost", "precondition_failed", "body_too_large",
-    "file_too_large", "range_not_satisfiable", "too_many_requests", "command_error",
-    "permission_denied", "not_supported", "storage_full", "deadline_exceeded", "internal_error",
-    "store_error", "sandbox_not_found", "sandbox_hibernating", "sandbox_unreachable",
-    "sandbox_unavailable", "gateway_failed", "wake_timeout", "sandbox_capacity",
-    "store_unavailable", "command_timeout", "sandbox_timeout", "client_gone");
+    "file_too_large", "unsupported_media_type", "range_not_satisfiable", "too_many_requests",
+    "command_error", "permission_denied", "not_supported", "storage_full", "deadline_exceeded",
+    "internal_error", "store_error", "sandbox_not_found", "sandbox_hibernating",
+    "sandbox_unreachable", "sandbox_unavailable", "gateway_failed", "wake_timeout",
+    "sandbox_capacity", "store_unavailable", "command_timeout", "sandbox_timeout",
+    "client_gone");
 LABEL(error, "error");
 _Static_assert(COUNT(error_words) == MW_CODE_COUNT, "a word for every code");
 WORDS(cut_words, "client", "upstream", "deadline", "stopping");

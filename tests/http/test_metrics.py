@@ -228,5 +228,20 @@ def test_every_route_has_its_word():
         prefix = dict(re.findall(r'#define ([A-Z_]+) "(/[^"]*)"', text))
         prefix.update({"EXEC": "/api/super/users/{user}/exec",
                        "MW_FILES": "/api/super/users/{user}/files"})
-        for macro, rest in re.findall(r'\{ ([A-Z_]*) ?"?([^",{}\n]*(?:\{[a-z]+\}[^",{}\n]*)*)"?, MW_(?:GET|PUT|POST|DELETE|PATCH)', text):
+        for macro, rest in re.findall(
+                r'\{ ([A-Z_]*) ?"?([^",{}\n]*(?:\{[a-z]+\}[^",{}\n]*)*)"?, MW_(?:GET|PUT|POST|DELETE|PATCH)', text):
             assert prefix.get(macro, "") + rest in words, (name, macro, rest)
+
+
+def test_every_error_has_its_word():
+    top = os.path.join(os.path.dirname(__file__), "..", "..", "src")
+
+    def text(name):
+        with open(os.path.join(top, name), encoding="utf-8") as f:
+            return f.read()
+
+    names = dict(re.findall(r'\[(MW_[A-Z_0-9]+)\] = \{ "([a-z0-9_]*)"', text("base/err.c")))
+    codes = re.findall(r"\bMW_[A-Z_0-9]+\b",
+                       text("base/err.h").split("enum mw_code {")[1].split("MW_CODE_COUNT")[0])
+    words = text("state/metrics_table.c").split("WORDS(error_words,")[1].split(")")[0]
+    assert re.findall(r'"([a-z0-9_]*)"', words)[1:] == [names[c] for c in codes[1:]]
