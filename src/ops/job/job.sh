@@ -397,14 +397,16 @@ prepare()
 	[ "$(tail -c $((${#mw_id} + 5)) "$mw_sent")" = "
 end $mw_id" ] || return 1
 	mw_new=$mw_run_dir/jobs/.$mw_id.$$
-	rm -rf "$mw_new"
+	[ ! -d "$mw_new" ] || rm -rf "$mw_new"
 	if ! fill; then
 		rm -rf "$mw_new"
 		return 75
 	fi
 	mv "$mw_new" "$mw_job" 2>/dev/null
 	# Somebody was faster: then ours is now inside of theirs.
-	rm -rf "$mw_new" "$mw_job/.$mw_id.$$"
+	if [ -d "$mw_new" ] || [ -d "$mw_job/.$mw_id.$$" ]; then
+		rm -rf "$mw_new" "$mw_job/.$mw_id.$$"
+	fi
 	[ -d "$mw_job" ]
 }
 
@@ -525,7 +527,7 @@ running()
 # more STREAM AT: has it something from there on?
 more()
 {
-	[ -n "$(tail -c "+$(($2 + 1))" "$mw_job/$1" 2>/dev/null | head -c 1 | base64)" ]
+	[ -s "$mw_job/$1" ] && [ -n "$(tail -c "+$(($2 + 1))" "$mw_job/$1" 2>/dev/null | head -c 1 | base64)" ]
 }
 
 over()
@@ -567,7 +569,7 @@ wait_until()
 stream()
 {
 	echo "$1"
-	[ "$mw_max" -gt 0 ] && [ -f "$mw_job/$1" ] || return 0
+	[ "$mw_max" -gt 0 ] && [ -s "$mw_job/$1" ] || return 0
 	if [ "$2" -lt 0 ]; then
 		tail -c "${2#-}" "$mw_job/$1" | base64
 	else
