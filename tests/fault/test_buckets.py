@@ -109,6 +109,8 @@ def test_what_is_never_brought_back(r2):
     assert obj["deleted"] == 0 and os.path.exists(r2.sandbox("u", "own.lock")), obj
     mw.check_json(r2.sync("u"))
     assert "users/u/own.lock" in r2.stub.objects and "users/u/run/pid" in r2.stub.objects
+    obj = mw.check_json(r2.sync("u", "delete=true&force=true"))
+    assert obj["deleted"] == 0 and "users/u/run/pid" in r2.stub.objects, obj
 
 
 def lifecycle(gw, how, query):

@@ -245,7 +245,9 @@ one_path(struct compare *c)
 	enum mw_code code;
 	enum mw_act act;
 
-	if (run->restore && mw_plan_excluded(&run->app->conf->sync.exclude_restore, c->path))
+	/* What was never brought is not missed, either: delete=true is not meant for it. */
+	if ((run->restore || !c->has_s) &&
+	    mw_plan_excluded(&run->app->conf->sync.exclude_restore, c->path))
 		return MW_OK;
 	sides.excluded = mw_plan_excluded(&run->app->conf->sync.exclude, c->path);
 	if (run->restore ? c->has_s && c->s->type == MW_FT_FILE : c->has_r)
