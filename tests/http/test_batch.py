@@ -196,7 +196,9 @@ def test_post_elsewhere(gw, user):
 
 
 def test_secret_first(gw, user):
-    r = gw.request("POST", gw.target(user, "batch"), [("Content-Type", "application/json")], b"{")
+    r = gw.request("POST", gw.target(user, "batch"), [
+        ("Content-Type", "application/json"), ("X-Admin-Secret", "wrong")], b"{",
+        source=gw.new_address())
     mw.check_error(r, "forbidden")
 
 
