@@ -231,6 +231,22 @@ def test_users_breaker(make):
     agent.close()
 
 
+def test_state_closes_the_breaker_of_a_sandbox_that_is_back(make):
+    gw = make(dict(QUICK, **{"breaker.failures": 3, "breaker.open": LONG, "wake.ready_ttl": 0}))
+    assert mw.check_json(gw.exec("u", "true"))["exitCode"] == 0
+    sock = gw.path("sandboxes", ".run", "u", "sock")
+    os.rename(sock, sock + ".real")
+    agent = Agent(gw, "u", "drop")
+    for _ in range(4):
+        assert gw.exec("u", "true", maxWakeTime=0).status == 503
+    assert breakers(gw)["openUsers"] == 1
+    agent.close()
+    os.rename(sock + ".real", sock)
+    r = mw.check_json(gw.call("GET", "/api/super/users/u/state"))
+    assert r["state"] in ("active", "idle") and breakers(gw)["openUsers"] == 0
+    assert mw.check_json(gw.exec("u", "true"))["exitCode"] == 0
+
+
 # ---- TERM and the pool ----
 
 def serving(make, stub, kind="lighttpd", procs=2):

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "app/retry.h"
 #include "app/workers.h"
 #include "base/clock.h"
 #include "ops/ready/ready.h"
@@ -81,6 +82,9 @@ mw_user_state(struct mw_app *app, struct mw_ctx *ctx, const char *user, struct m
 	mw_ctx_aside_begin(ctx, mw_now() + app->conf->wake.health_timeout, &aside);
 	find_out(app, ctx, sb, user, out);
 	mw_ctx_aside_end(ctx, &aside);
+	/* It has answered: whoever left it alone need not any more. */
+	if (out->state == MW_USER_ACTIVE || out->state == MW_USER_IDLE)
+		mw_retry_answered(app, ctx, MW_UP_SANDBOX);
 	mw_seen_ready(app, user, &out->probe);
 	return MW_OK;
 }
