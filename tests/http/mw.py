@@ -285,6 +285,11 @@ def rows(names, table):
     return decorate
 
 
+def no_signal(mask):
+    """Of /proc/PID/status.  A child of posix_spawn(3) ignores 32 and 33, the C library's own."""
+    return int(mask, 16) & ~(3 << 31) == 0
+
+
 def check_members(obj, required, optional=()):
     """Exactly the documented members, each of its type."""
     for name, kind in required.items():
