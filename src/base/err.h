@@ -75,6 +75,7 @@ struct mw_err {
 	unsigned retry_after;	/* seconds; 0 = no hint from upstream */
 	const char *details;	/* a JSON object for the answer's "details", arena; NULL = none */
 	bool timed_out;		/* the upstream was silent for too long */
+	bool unsent;		/* nobody was there to ask: nothing can have been begun */
 	bool object;		/* one object's own trouble: its store is well */
 	bool final;		/* what was asked may have been done: not to be asked again */
 	char msg[256];

@@ -174,7 +174,7 @@ def test_daemon_restarted_under_a_command(gw, engine):
     t.join()
     obj = answer[0].json()
     if answer[0].status != 200:
-        obj = mw.check_error(answer[0], "sandbox_unreachable", userId="u")
+        obj = mw.check_error(answer[0], "sandbox_unreachable", userId="u", retryable=False)
         obj = ended(gw, "u", obj["details"]["processId"])
     assert obj["exitCode"] == 0 and obj["stdout"] == "end\n", obj
     assert run(gw, "u", "cat once")["stdout"] == "x\n"

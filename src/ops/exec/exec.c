@@ -375,5 +375,5 @@ mw_exec_run(struct mw_app *app, struct mw_ctx *ctx, const struct mw_exec_request
 	else
 		abandon(&x);
 	mw_job_view_free(&x.job);
-	return x.claimed || found ? name_process(&x, code) : code;
+	return begun(&x) || found ? name_process(&x, code) : code;
 }

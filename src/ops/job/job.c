@@ -166,7 +166,7 @@ exec(struct call *c, const char *const *argv, size_t max, int64_t wait)
 	else if (code == MW_OK && (r.exit_code != 0 || (c->v != NULL &&
 	    !mw_job_answer(r.out.len > 0 ? r.out.data : "", r.out.len, quiet(c), max, c->v))))
 		code = no_answer(c, &r);
-	if (code != MW_OK && !nothing_ran(code) && c->v != NULL)
+	if (code != MW_OK && !nothing_ran(code) && !c->ctx->err.unsent && c->v != NULL)
 		c->v->doubts++;
 	mw_buf_free(&r.out);
 	mw_buf_free(&r.err);

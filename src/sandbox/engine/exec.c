@@ -393,8 +393,8 @@ run(struct mw_engine *e, struct mw_ctx *ctx, const char *user, const struct mw_e
 		code = mw_ctx_fail(ctx, MW_SANDBOX_TIMEOUT, "the sandbox took too long");
 	if (code == MW_OK)
 		code = start(e, ctx, user, id, mw_left(end), &s);
-	if (code == MW_OK)
-		code = ask_status(e, ctx, id, &r->exit_code);
+	if (code == MW_OK && (code = ask_status(e, ctx, id, &r->exit_code)) != MW_OK)
+		ctx->err.unsent = false;	/* the question, not the command */
 	if (code != MW_OK && input != NULL && e->files != NULL)
 		mw_engine_bound_drop(e, user, input);
 	return code == MW_OK ? judge(ctx, &s, x, r->exit_code) : code;

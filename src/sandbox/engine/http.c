@@ -227,12 +227,16 @@ unreachable(struct mw_engine *e, struct mw_ctx *ctx, const struct mw_net_res *re
 enum mw_code
 mw_engine_ended(struct mw_engine *e, struct mw_ctx *ctx, const struct mw_net_res *res)
 {
+	enum mw_code code;
+
 	switch (res->end) {
 	case MW_NET_DONE:
 	case MW_NET_STOPPED:
 		return MW_OK;
 	case MW_NET_NO_CONNECT:
-		return unreachable(e, ctx, res);
+		code = unreachable(e, ctx, res);
+		ctx->err.unsent = true;
+		return code;
 	case MW_NET_TIMEOUT:
 		return mw_ctx_fail(ctx, MW_SANDBOX_TIMEOUT, "the engine took too long");
 	case MW_NET_CUT:

@@ -55,12 +55,17 @@ mw_remote_enumerate(struct mw_sandbox *s, struct mw_ctx *ctx, mw_user_fn fn, voi
 enum mw_code
 mw_remote_net_fail(struct mw_ctx *ctx, const struct mw_net_res *res, const char *what)
 {
+	enum mw_code code;
+
 	if (res->end == MW_NET_TIMEOUT)
 		return mw_ctx_fail(ctx, MW_SANDBOX_TIMEOUT,
 		    "%s did not answer in time; what was asked may go on", what);
-	if (res->end == MW_NET_NO_CONNECT)
-		return mw_ctx_fail(ctx, MW_SANDBOX_UNREACHABLE, "%s cannot be reached: %s", what,
+	if (res->end == MW_NET_NO_CONNECT) {
+		code = mw_ctx_fail(ctx, MW_SANDBOX_UNREACHABLE, "%s cannot be reached: %s", what,
 		    res->text);
+		ctx->err.unsent = true;
+		return code;
+	}
 	return mw_ctx_fail(ctx, MW_SANDBOX_UNREACHABLE, "%s: the answer was lost: %s", what,
 	    res->text);
 }
