@@ -92,19 +92,19 @@ def status_of(raw):
 
 
 def wait(pid, grace):
-    """The exit status of a child; others are reaped, signals are passed on.  A child that
-    does not end by itself then is killed."""
+    """What waitpid() says of a child; others are reaped, signals are passed on.  A child
+    that does not end by itself then is killed."""
     deadline = None
     while True:
         try:
             while True:
                 got, raw = os.waitpid(-1, os.WNOHANG)
                 if got == pid:
-                    return status_of(raw)
+                    return raw
                 if got == 0:
                     break
         except ChildProcessError:
-            return 255
+            return 255 << 8
         left = 3600 if deadline is None else deadline - time.monotonic()
         info = signal.sigtimedwait(TOLD | {signal.SIGCHLD}, left) if left > 0 else None
         if info and info.si_signo in TOLD:
@@ -132,7 +132,7 @@ def keeper(front, directory, command):
         except OSError as e:
             print("%s: %s" % (command[0], e.strerror), file=sys.stderr, flush=True)
             os._exit(127)
-    return wait(pid, GRACE)
+    return status_of(wait(pid, GRACE))
 
 
 def own_directory():
@@ -168,10 +168,11 @@ def main():
         end_all()
         remove(directory)
         os._exit(status)
-    status = wait(pid, 3 * GRACE)
+    raw = wait(pid, 3 * GRACE)
     end_all()
-    remove(directory)
-    return status
+    if not os.WIFEXITED(raw):       # the keeper did not get to it; else it may be another's now
+        remove(directory)
+    return status_of(raw)
 
 
 sys.exit(main())

@@ -14,7 +14,7 @@ have valgrind || {
 memcheck()
 {
 	valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,possible \
-	    --child-silent-after-fork=yes "$@"
+	    --child-silent-after-fork=yes --suppressions="$srcdir/tests/valgrind.supp" "$@"
 }
 
 unit()

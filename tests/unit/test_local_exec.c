@@ -308,7 +308,7 @@ test_walls(void)
 	    "grep -i -e 'secret[=]' -e 'hus[h]' -e 'MOLTWORKER[_]' -e 'GATEWAY[_]' -e 'sandboxe[s]'; :", "",
 	    "nothing of our environment or command lines is inside");
 	says("env | sed 's/=.*//' | sort | tr '\\n' ' '",
-	    "HOME LANG LOGNAME MW_ROOT MW_RUN_DIR PATH PWD SHELL TMPDIR USER ", "the environment is the built one");
+	    "HOME LANG LOGNAME MW_HOLDER MW_ROOT MW_RUN_DIR PATH PWD SHELL TMPDIR USER ", "the environment is the built one");
 	says("grep -E '^Cap(Prm|Eff|Bnd)' /proc/self/status | grep -v 0000000000000000; "
 	    "grep NoNewPrivs /proc/self/status | tr -d '\\t'", "NoNewPrivs:1\n", "no capability is left");
 	says("sed 1,2d /proc/net/dev | grep -v lo:; :", "", "there is no network but the loopback");
