@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Web servers that `moltctl serve` does not start, with the shipped snippets, before its pools."""
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -30,11 +31,35 @@ Define MW_SOCKETS "%(sockets)s"
 Define MW_DATA "%(etc)s"
 Include "%(etc)s/apache/proxy_fcgi.conf"
 """
-# word -> (program, its arguments, the text of %(run)s/conf)
+STOCK = "/etc/lighttpd/lighttpd.conf"
+
+
+def debian(run, port, sockets, etc):
+    """Debian's own lighttpd.conf, elsewhere, and at its end the lines of doc/install.md."""
+    if not os.path.exists(STOCK):
+        pytest.skip("no %s" % STOCK)
+    with open(STOCK) as f:
+        text = f.read()
+    text = re.sub(r"(?m)^(server\.port\s*=).*", r"\1 %d" % port, text)
+    text = re.sub(r'"(/var/cache/lighttpd/uploads|/var/www/html)"', '"%s"' % run, text)
+    text = re.sub(r'"/(run|var/log/lighttpd)/', '"%s/' % run, text)
+    # A second socket, and what else is enabled on this host.
+    text = re.sub(r"(?m)^include(_shell .*use-ipv6| .*conf-enabled).*", "", text)
+    return text + """
+server.bind = "127.0.0.1"
+var.moltworker_sockets = "%s"
+var.moltworker_data = "%s"
+include "%s/lighttpd/moltworker.conf"
+include "%s/lighttpd/parseopts.conf"
+""" % (sockets, etc, etc, etc)
+
+
+# word -> (program, its arguments, the text of %(run)s/conf or who makes it)
 FRONTS = {
     "haproxy": ("haproxy", ["-db", "-f", ETC + "/haproxy/fcgi.cfg"], ""),
     "caddy": ("caddy", ["run", "--adapter", "caddyfile", "--config", ETC + "/caddy/Caddyfile"], ""),
     "proxy_fcgi": ("apache2", ["-DFOREGROUND", "-f", "%(run)s/conf"], APACHE),
+    "lighttpd-debian": ("lighttpd", ["-D", "-f", "%(run)s/conf"], debian),
 }
 
 
@@ -59,7 +84,7 @@ class Fronted(gateway.Gateway):
         run = self.path("front")
         os.makedirs(run, exist_ok=True)
         names = {"run": run, "port": self.port, "sockets": self.path("sockets"), "etc": ETC}
-        self.write("front/conf", text % names)
+        self.write("front/conf", text(**names) if callable(text) else text % names)
         env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": run,
                "MOLTWORKER_SOCKETS": self.path("sockets"),
                "MOLTWORKER_LISTEN": "127.0.0.1:%d" % self.port,
@@ -83,6 +108,7 @@ class Fronted(gateway.Gateway):
         if self.front:
             self.front.terminate()
             self.front.wait(60)
+        self.end_sandboxes()    # those of a production pool outlive it
         super().end()
 
 

@@ -101,6 +101,16 @@ def test_trace_is_off(gw):
         assert gw.secret.encode() not in r.body, r
 
 
+def test_debians_lighttpd_denies_no_name(make):
+    """Its url.access-deny is for "~" and ".inc"."""
+    gw = make.server("lighttpd-debian")
+    for path in ("backup~", "lib/x.inc", "a.inc/b", "x.php", "x.fcgi"):
+        gw.put_ok("u", path, b"mine")
+        assert gw.content("u", path) == b"mine", path
+    refused(ask(gw, "PUT", U, [("Content-Length", "1")]), "forbidden")
+    refused(ask(gw, "PUT", U + "~", CHUNKED, PIECE), "body_too_large")
+
+
 @pytest.mark.parametrize("kind", [s for s in SERVERS if "htaccess" not in s and s not in FRONTS])
 def test_the_largest_body(make, kind):
     """`moltctl serve` tells the web server http.max_body."""
